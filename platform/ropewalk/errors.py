@@ -1,0 +1,268 @@
+# -*- test-case-name: tests.test_errors -*-
+"""
+The family of errors that ropewalk raises on purpose. Each knows what to tell a
+web client, and says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from attrs import define, frozen
+
+__all__ = [
+    "BadPlugin",
+    "BadSettings",
+    "ChannelFull",
+    "Conflict",
+    "Fault",
+    "HubFull",
+    "Invalid",
+    "Malformed",
+    "MissingExtra",
+    "NeedsAsyncio",
+    "NeedsReactor",
+    "NotAwaitable",
+    "RopewalkError",
+    "SettingFault",
+    "StartFailed",
+]
+
+
+@frozen
+class Fault:
+    """
+    One thing wrong with a value that came from outside.
+
+    :ivar path: Where in the value: ``"history"``, ``"limits.size"``,
+        ``"names[2]"``; empty for the value as a whole.
+    :ivar problem: ``"expected an integer from 0 to 10000, got -1"``.
+    """
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}" if self.path else self.problem
+
+
+@frozen
+class SettingFault:
+    """
+    One thing wrong with the settings.
+
+    :ivar origin: Where it was written: ``"ropewalk.toml:12"``, or
+        ``"environment variable ROPEWALK_CHAT__HISTORY"``.
+    :ivar table: The table's dotted name, empty for the file as a whole.
+    :ivar fault: What is wrong with which key.
+    """
+
+    origin: str
+    table: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        table = f"[{self.table}]" if self.table else ""
+        # A fault of the whole table has no key between the two colons.
+        where = f"{table} {self.fault.path}".strip()
+        parts = [self.origin, where, self.fault.problem]
+        return ": ".join(part for part in parts if part)
+
+
+class RopewalkError(Exception):
+    """
+    The parent of every error that ropewalk raises on purpose.
+
+    :cvar status: The HTTP status that says the same to a web client, an int
+        in [400, 599]. A WebSocket is closed with 4000 + ``status`` (RFC 6455,
+        section 7.4.2, leaves 4000 to 4999 to applications).
+    """
+
+    status = 500
+
+
+@define
+class Invalid(RopewalkError):
+    """
+    A value from outside does not have the shape it must have.
+
+    :ivar faults: All that is wrong with it, in the order of the shape.
+    """
+
+    status = 422
+
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(str(fault) for fault in self.faults)
+
+
+@define
+class Malformed(Invalid):
+    """
+    What came from outside cannot even be read: it is not JSON, say.
+    """
+
+    status = 400
+
+
+@define
+class BadSettings(RopewalkError):
+    """
+    The settings cannot be used.
+
+    :ivar faults: All that is wrong with them, in the order of the file.
+    """
+
+    faults: tuple[SettingFault, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+@define
+class BadPlugin(RopewalkError):
+    """
+    A plugin cannot be used as it is.
+
+    :ivar name: The plugin's name.
+    :ivar place: Where it is declared: ``file:line``, or a distribution.
+    :ivar problem: What is wrong with it, perhaps with a traceback below.
+    """
+
+    name: str
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"service {self.name!r} ({self.place}): {self.problem}"
+
+
+@define
+class Conflict(RopewalkError):
+    """
+    Two plugins claim the same thing.
+
+    :ivar thing: What both want: ``"the name 'chat'"``, ``"the path '/chat'"``.
+    :ivar first: Who has it, and where that is written (``file:line``).
+    :ivar second: Who wants it as well, and where that is written.
+    """
+
+    thing: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.thing} is claimed twice:\n  by {self.first}\n  by {self.second}"
+
+
+@define
+class StartFailed(RopewalkError):
+    """
+    A service did not start, so the daemon does not either.
+
+    :ivar service: The name of the service.
+    :ivar reason: Why, in a sentence.
+    """
+
+    status = 503
+
+    service: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"service {self.service!r} did not start: {self.reason}"
+
+
+@define
+class ChannelFull(RopewalkError):
+    """
+    A channel has as many subscribers as it may have.
+    """
+
+    status = 503
+
+    channel: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"channel {self.channel!r} already has {self.limit} subscribers"
+
+
+@define
+class HubFull(RopewalkError):
+    """
+    There are as many channels as there may be, and somebody is in each.
+    """
+
+    status = 503
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"there are already {self.limit} channels, and all are in use"
+
+
+@define
+class NeedsAsyncio(RopewalkError):
+    """
+    Something of asyncio's was waited for where no asyncio loop runs.
+
+    :ivar what: What was waited for.
+    """
+
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot wait for {self.what} here: no asyncio loop is running. "
+            "Start the daemon on the asyncio reactor (the default; "
+            "`twistd -r asyncio ropewalk` or `-r uvloop` by hand, "
+            "`trial --reactor asyncio` in tests), and wait only after it started"
+        )
+
+
+@define
+class NeedsReactor(RopewalkError):
+    """
+    What a thread does was waited for where nobody said which reactor runs.
+
+    :ivar what: What was waited for.
+    """
+
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot wait for {self.what} here: which reactor it should come home "
+            "to is not known. Call `ropewalk.awaiting.home(reactor)` first (the "
+            "daemon and the testing kit do), or run on the asyncio reactor"
+        )
+
+
+@define
+class NotAwaitable(RopewalkError):
+    """
+    Something was waited for that nothing can wait for.
+
+    :ivar what: What it was.
+    """
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"cannot wait for {self.what}"
+
+
+@define
+class MissingExtra(RopewalkError):
+    """
+    A feature needs a library that is not installed.
+
+    :ivar feature: What was asked for.
+    :ivar extra: The extra that brings it: ``pip install 'ropewalk[extra]'``.
+    """
+
+    feature: str
+    extra: str
+
+    def __str__(self) -> str:
+        return f"{self.feature} needs: pip install 'ropewalk[{self.extra}]'"

@@ -1,0 +1,250 @@
+# -*- test-case-name: tests.test_interfaces -*-
+"""
+The seams of ropewalk that are not Twisted's or Klein's already. There are few:
+an interface is here where two implementations exist, or a stranger writes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Sequence
+from typing import Any, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+__all__ = [
+    "IDrainable",
+    "IHealth",
+    "IHost",
+    "IHub",
+    "IReconfigurable",
+    "IServicePlugin",
+    "ISubscriber",
+    "IWeb",
+    "Message",
+    "Presence",
+    "Steps",
+]
+
+T = TypeVar("T")
+
+#: What a function under ``@inlineCallbacks`` is annotated to return: the type
+#: of its result, inside.
+Steps = Generator[Any, Any, T]
+
+
+@frozen
+class Message:
+    """
+    Something published into a channel.
+
+    :ivar channel: The channel's name.
+    :ivar sequence: Its place in the channel: 1 for the first, without gaps, the
+        same for every subscriber.
+    :ivar at: When it was published, in seconds since the epoch (UTC).
+    :ivar body: What was published. Treat it as unchangeable: all subscribers
+        see the same object.
+    """
+
+    channel: str
+    sequence: int
+    at: float
+    body: Any
+
+
+@frozen
+class Presence:
+    """
+    Somebody who is in a channel.
+
+    :ivar who: The name they came with.
+    :ivar since: When they came, in seconds since the epoch (UTC).
+    """
+
+    who: str
+    since: float
+
+
+class ISubscriber(Interface):
+    """
+    What a channel delivers to. Called in the reactor's thread; must not block.
+    One that raises is logged and skipped: it harms nobody else.
+    """
+
+    def deliver(message: Message) -> None:
+        """
+        Take a message. Messages of one channel come in order of ``sequence``.
+        """
+
+    def joined(channel: str, presence: Presence) -> None:
+        """
+        Somebody new is in the channel (you, too: it is how you know you are).
+        """
+
+    def left(channel: str, presence: Presence) -> None:
+        """
+        Somebody is no longer in the channel.
+        """
+
+
+class IHub(Interface):
+    """
+    The channels: what is published into one is delivered to everybody who is
+    subscribed to it, in the same order.
+    """
+
+    def subscribe(
+        channel: str, subscriber: ISubscriber, who: str | None = None
+    ) -> Deferred[None]:
+        """
+        Deliver to a subscriber what is published from now on. Subscribing
+        twice is subscribing once (the later ``who`` counts).
+
+        :param who: The name to be present under; ``None`` only listens. Two
+            subscribers may come with one name: it joins with the first and
+            leaves with the last.
+        :return: fires when the subscription stands.
+        :raise ChannelFull: When the channel has as many subscribers as it may.
+        """
+
+    def unsubscribe(channel: str, subscriber: ISubscriber) -> Deferred[None]:
+        """
+        Deliver nothing more. Does nothing for who is not subscribed.
+
+        :return: fires when nothing more will be delivered.
+        """
+
+    def publish(channel: str, body: Any, keep: int = 100) -> Deferred[Message]:
+        """
+        Publish into a channel.
+
+        :param keep: How many messages the channel keeps as its history, this
+            one among them; 0 or more.
+        :return: fires with the message, once every subscriber of this process
+            has taken it.
+        """
+
+    def history(channel: str, limit: int | None = None) -> Deferred[Sequence[Message]]:
+        """
+        The last messages of a channel, oldest first.
+
+        :param limit: How many at most, 0 or more; ``None`` for all that is kept.
+        :return: fires with them.
+        """
+
+    def present(channel: str) -> Deferred[Sequence[Presence]]:
+        """
+        Who is in a channel.
+
+        :return: fires with them, in the order in which they came.
+        """
+
+
+class IDrainable(Interface):
+    """
+    One end of a connection that can say goodbye. A protocol implements it, or
+    is adapted to it; one that is neither is closed as it stands.
+    """
+
+    def drain(reason: str) -> None:
+        """
+        Finish what is under way, tell the peer why, and close; soon, not at
+        once. The connection's loss is how the caller knows that it is done.
+
+        :param reason: Why, in a few words for people: ``"shutting down"``.
+        """
+
+
+class IReconfigurable(Interface):
+    """
+    A service that can take new settings while it runs.
+    """
+
+    def reconfigure(settings: Any) -> Collection[str] | Deferred[Collection[str]] | None:
+        """
+        Work by these settings from now on. Raise to refuse: everything that
+        was already reconfigured is then given its old settings again.
+
+        :param settings: The new value of the plugin's ``Settings``.
+        :return: the names of changed settings which only a restart applies
+            (or a Deferred of them); nothing when all is applied.
+        """
+
+
+class IServicePlugin(Interface):
+    """
+    A service that can be had, named without being imported.
+    """
+
+    name = Attribute("Its table in the settings file, a str.")
+    module = Attribute("The dotted name of the module that builds it, a str.")
+    place = Attribute("Where it is declared: ``file:line`` or a distribution, a str.")
+
+
+class IHealth(Interface):
+    """
+    Where a service says whether it can do its work.
+    """
+
+    def add(
+        name: str, check: Callable[[], str | None | Deferred[str | None]]
+    ) -> None:
+        """
+        Ask this on every look at ``/health/ready``.
+
+        :param name: What is checked: ``"database"``.
+        :param check: Called without arguments; returns ``None`` while all is
+            well, otherwise why it is not (or a Deferred or awaitable of these).
+            Raising, or taking longer than five seconds, is not well.
+        """
+
+
+class IWeb(Interface):
+    """
+    The web site that a service puts its pages on.
+    """
+
+    def mount(path: str, app: Any) -> None:
+        """
+        Serve something at a path and below it.
+
+        :param path: ``"/chat"``; ``"/"`` for all that nobody else has.
+        :param app: A ``klein.Klein``, or a ``twisted.web`` resource.
+        :raise Conflict: When the path is taken.
+        """
+
+    def socket(path: str, protocol: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """
+        Serve WebSockets at a path.
+
+        :param path: ``"/chat/live"``; exactly this path, nothing below it.
+        :param protocol: An Autobahn ``WebSocketServerProtocol`` class, called
+            with ``args`` and ``kwargs`` for each connection.
+        :raise Conflict: When the path is taken.
+        """
+
+
+class IHost(Interface):
+    """
+    What ``makeService`` sees of the daemon. A host stops at ``makeService``:
+    hand on by name what an object needs, never the host.
+    """
+
+    web = Attribute("Pages and WebSockets, an IWeb.")
+    hub = Attribute("The channels, an IHub.")
+    health = Attribute("Health checks, an IHealth.")
+    reactor = Attribute("The reactor, which is the clock too.")
+
+    def listener(endpoint: str, factory: Any) -> Any:
+        """
+        A service that accepts connections. It binds its address before the
+        daemon gives up its privileges, accepts when *every* service has
+        started, and on stopping says goodbye to each connection.
+
+        :param endpoint: Where: a Twisted server endpoint, ``"tcp:7070"``.
+        :param factory: Any Twisted factory.
+        :return: an ``IService``. Return it from ``makeService``, alone or in a
+            ``MultiService``.
+        :raise Conflict: When another service listens there.
+        """

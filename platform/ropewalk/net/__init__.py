@@ -1,0 +1,3 @@
+"""
+Protocols below and beside HTTP: listening, text lines, WebSockets.
+"""

@@ -1,0 +1,3 @@
+"""
+The daemon: what composes all the other parts, starts them, and stops them.
+"""

@@ -1,0 +1,59 @@
+# -*- test-case-name: tests.test_reactors -*-
+"""
+Which reactor runs: asyncio's, on uvloop where that is installed. The loop is
+made here, so that whatever runs on it may await Deferreds as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from ropewalk import awaiting
+
+__all__ = ["choose", "install", "running"]
+
+
+def choose() -> Any:
+    """
+    Install the reactor, unless there is one already (``twistd -r …``).
+
+    :return: the reactor.
+    """
+    if "twisted.internet.reactor" not in sys.modules:
+        try:
+            install()
+        except ImportError:
+            _install(asyncio.new_event_loop())
+    return running()
+
+
+def install() -> None:
+    """
+    Install the asyncio reactor on uvloop: ``twistd -r uvloop``, ``trial
+    --reactor uvloop``.
+
+    :raise ImportError: When uvloop is not installed.
+    """
+    import uvloop
+
+    _install(uvloop.new_event_loop())
+
+
+def running() -> Any:
+    """
+    The reactor of this process, which waiting comes home to.
+    """
+    from twisted.internet import reactor
+
+    awaiting.home(reactor)
+    return reactor
+
+
+def _install(loop: asyncio.AbstractEventLoop) -> None:
+    from twisted.internet import asyncioreactor
+
+    asyncio.set_event_loop(loop)
+    asyncioreactor.install(loop)
+    awaiting.install(loop)

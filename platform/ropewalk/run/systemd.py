@@ -1,0 +1,84 @@
+# -*- test-case-name: tests.test_systemd -*-
+"""
+Telling systemd how the daemon is: sd_notify(3) and its watchdog. Without systemd
+nothing is told and nothing is needed.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+__all__ = ["Systemd"]
+
+
+@define
+class Systemd:
+    """
+    The service manager that started us, if one did.
+
+    :param environ: ``NOTIFY_SOCKET`` is where it listens, ``WATCHDOG_USEC`` how
+        often it wants to hear from us, ``WATCHDOG_PID`` from whom.
+    :param pid: Our process.
+    """
+
+    _environ: Mapping[str, str]
+    _pid: int
+    _clock: IReactorTime
+    _beat: LoopingCall | None = field(default=None, init=False)
+    _log = Logger()
+
+    def ready(self, status: str) -> None:
+        """The services have started. From now on the watchdog is fed."""
+        self._tell("READY=1", f"STATUS={status}")
+        every = self._watchdog()
+        if every is not None and self._beat is None:
+            self._beat = LoopingCall(self._tell, "WATCHDOG=1")
+            self._beat.clock = self._clock
+            self._beat.start(every)
+
+    def reloading(self) -> None:
+        """The settings are being read again; :meth:`ready` says when it is done."""
+        usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={usec}")
+
+    def stopping(self, status: str) -> None:
+        """The daemon says its goodbyes. It is still fed to the watchdog."""
+        self._tell("STOPPING=1", f"STATUS={status}")
+
+    def status(self, status: str) -> None:
+        """Something for ``systemctl status`` to show."""
+        self._tell(f"STATUS={status}")
+
+    def stopped(self) -> None:
+        """Nothing more will be told."""
+        beat, self._beat = self._beat, None
+        if beat is not None:
+            beat.stop()
+
+    def _watchdog(self) -> float | None:
+        """Seconds between two signs of life: half of what systemd allows."""
+        usec, pid = self._environ.get("WATCHDOG_USEC"), self._environ.get("WATCHDOG_PID")
+        if not usec or not usec.isdigit() or (pid and pid != str(self._pid)):
+            return None
+        return int(usec) / 1_000_000 / 2
+
+    def _tell(self, *lines: str) -> None:
+        address = self._environ.get("NOTIFY_SOCKET")
+        if not address:
+            return
+        if address.startswith("@"):  # an abstract socket, unix(7)
+            address = "\0" + address[1:]
+        message = "\n".join(line.replace("\n", " ") for line in lines)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as talk:
+                talk.setblocking(False)
+                talk.sendto(message.encode("utf-8"), address)
+        except OSError:
+            self._log.failure("systemd could not be told {message!r}", message=message)

@@ -1,0 +1,3 @@
+"""
+Pages: the site, what is mounted on it, and how errors look to a web client.
+"""
