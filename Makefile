@@ -44,7 +44,7 @@ format: $(VENV)/ready-lint
 	@"$(BIN)/ruff" check --fix $(CHECKED)
 	@"$(BIN)/ruff" format $(CHECKED)
 
-types: $(VENV)/ready-test $(VENV)/ready-types
+types: $(VENV)/ready-dev
 	@"$(BIN)/mypy" $(TYPED)
 
 docs: $(VENV)/ready-docs

@@ -5,23 +5,26 @@ How the documentation is built: ``make docs``. A warning is an error.
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "platform"))
+_HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(_HERE))
+sys.path.insert(0, str(_HERE.parent / "platform"))
 
-import ropewalk
+import ropewalk  # noqa: E402
 
 project = "Ropewalk"
 author = "The Ropewalk developers"
 copyright = author
 version = release = ropewalk.__version__
 
-extensions = ["sphinx.ext.autodoc"]
+extensions = ["autointerface", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 highlight_language = "python"
 
 # A name of ropewalk's that leads nowhere is a mistake. Those of Twisted and of
 # Python are not looked up, so that building needs no network.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!ropewalk\.).*")]
+# Nor are variables that stand for a type.
+nitpick_ignore_regex = [("py:.*", r"(?!ropewalk\.).*|ropewalk\.(.*\.)?[A-Z]")]
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import doctest
 import enum
 import pickle
+import re
+import textwrap
 import uuid
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import msgspec
@@ -31,6 +35,8 @@ from ropewalk.schema import (
     to_plain,
     write_json,
 )
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 T = TypeVar("T")
 
@@ -141,6 +147,32 @@ class Renamed(Shape, rename="camel"):
     """A shape whose fields are called otherwise outside."""
 
     first_name: str
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """
+    The code blocks of a page of the documentation.
+    """
+    text = (DOCS / page).read_text("utf-8")
+    pattern = rf"^\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)"
+    return [textwrap.dedent(found) for found in re.findall(pattern, text, re.MULTILINE)]
+
+
+def run_page(page: str) -> tuple[dict[str, Any], str]:
+    """
+    Run the Python in a page, then the sessions in it.
+
+    :return: the names that are there after the first, and what the second say
+        that the page does not.
+    """
+    names: dict[str, Any] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec", dont_inherit=True), names)
+    said: list[str] = []
+    sessions = "\n".join(blocks(page, "pycon"))
+    session = doctest.DocTestParser().get_doctest(sessions, names, page, page, 0)
+    doctest.DocTestRunner().run(session, out=said.append, clear_globs=False)
+    return names, "".join(said)
 
 
 def problems(shape: Any, data: Any, *, strict: bool = True) -> list[str]:
@@ -371,6 +403,38 @@ class ReadTests(SynchronousTestCase):
             data = {"name": "a", "branches": [data]}
         self.assertNotEqual(problems(Tree, data), [])
 
+    def test_rather_deep(self) -> None:
+        """
+        Nested so deep that only msgspec can follow, the fault is told all the
+        same, in its words.
+        """
+        data: dict[str, Any] = {"name": 5}
+        for _ in range(250):
+            data = {"name": "a", "branches": [data]}
+        (found,) = problems(Tree, data)
+        self.assertEqual(
+            found, f"{'branches[0].' * 250}name: Expected `str`, got `int`"
+        )
+
+    def test_collections(self) -> None:
+        """
+        All kinds of collections are looked into, in collections, too.
+        """
+        for shape in (
+            list[set[int]],
+            list[frozenset[int]],
+            list[tuple[int, ...]],
+            list[tuple[int, int]],
+            list[list[int]],
+            list[
+                tuple[Annotated[int, Meta(title="N")], Annotated[int, Meta(title="M")]]
+            ],
+        ):
+            self.assertEqual(
+                problems(shape, [[1, 2], [3, "4"]]),
+                ["[1][1]: expected an integer, got '4'"],
+            )
+
     def test_many_faults(self) -> None:
         """
         A hundred faults are told, and that there are more.
@@ -510,6 +574,15 @@ class SecretTests(SynchronousTestCase):
             problems(Secret | None, 5.5),
             ["expected text or null, got a number (not shown)"],
         )
+        self.assertEqual(
+            problems(tuple[int, Secret], True),
+            [
+                (
+                    "expected a list of 2 items: an integer, text, "
+                    "got true or false (not shown)"
+                )
+            ],
+        )
 
     def test_beside_a_secret(self) -> None:
         """
@@ -578,6 +651,20 @@ class GotTests(SynchronousTestCase):
             self.assertEqual(
                 problems(uuid.UUID, value), [f"expected a UUID, got {shown}"]
             )
+
+    def test_pattern_in_words(self) -> None:
+        """
+        A pattern that has a description is told in its words, also where there
+        may be nothing instead.
+        """
+        room = Annotated[str, Meta(pattern="^[a-z]+$", description="a room's name")]
+        for shape, said in (
+            (room, "a room's name"),
+            (room | None, "a room's name or null"),
+        ):
+            error = self.assertRaises(Invalid, read, dict[str, shape], {"at": "A"})  # type: ignore[valid-type]
+            self.assertEqual(error.faults, (Fault("at", f"expected {said}, got 'A'"),))
+            self.assertEqual(describe(shape), said)
 
     def test_long_names(self) -> None:
         """
@@ -780,6 +867,7 @@ class JsonTests(SynchronousTestCase):
             (b"NaN", "not JSON: NaN and Infinity are not numbers there"),
             (b'{"author": 1e999}', "a number is too large"),
             (b'{"x":' * 100_000, "nested too deeply"),
+            (b'{"author": ' + b"1" * 5_000 + b"x}", "a number is too large"),
         ):
             error = self.assertRaises(Invalid, read_json, Message, raw)
             self.assertEqual(error.faults, (Fault("", said),))
@@ -888,3 +976,15 @@ class AnyDataTests(SynchronousTestCase):
             self.assertNotEqual(error.faults, ())
         else:
             self.assertEqual(value, read(shape, msgspec.json.decode(raw)))
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    The page about shapes is true.
+    """
+
+    def test_page(self) -> None:
+        """
+        Its examples do what it says.
+        """
+        self.assertEqual(run_page("schema.rst")[1], "")

@@ -4,22 +4,27 @@ Tests for L{ropewalk.settings}.
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Literal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 from twisted.trial.unittest import SynchronousTestCase
 
 from ropewalk.errors import BadSettings, Fault, SettingFault
 from ropewalk.schema import Meta, Secret, Shape, field
 from ropewalk.settings import Change, Document, Setting, differences, load, parse
 from ropewalk.settings.lines import find_lines
+from tests.test_schema import blocks, run_page
 
 
 class Limits(Shape):
@@ -65,6 +70,26 @@ class Settings(Shape):
     way: Plain | Tls = Plain()
     timeout: int | None = None
     dash_ed: int = field(default=1, name="dash-ed")
+
+
+class Colour(enum.Enum):
+    """Text to choose from."""
+
+    RED = "red"
+
+
+class Log(Shape):
+    """A table with a key that pointers have as well."""
+
+    file: str = ""
+
+
+class Outer(Shape):
+    """Tables of all kinds."""
+
+    log: Log = Log()
+    labels: dict[str, str] = field(default_factory=dict)
+    any: Any = None
 
 
 def faults(document: Document, table: str = "chat", shape: Any = Settings) -> list[str]:
@@ -232,11 +257,11 @@ name = 2
 
     def test_no_table_at_all(self) -> None:
         """
-        A table must be a table.
+        A table must be a table. What is there instead may be a secret.
         """
         self.assertEqual(
             faults(parse("chat = 5")),
-            ["ropewalk.toml:1: [chat]: expected a table, got 5"],
+            ["ropewalk.toml:1: [chat]: expected a table, got an integer (not shown)"],
         )
 
     def test_rule(self) -> None:
@@ -374,10 +399,14 @@ class EnvironmentTests(SynchronousTestCase):
         self.assertEqual(
             faults(document),
             [
-                "ropewalk.toml:2: [chat] log: "
-                "expected one of 'auto', 'json', 'text', got 5",
-                f"{start}HISTORY: [chat] history: "
-                "expected an integer from 0 to 10000, got -1",
+                (
+                    "ropewalk.toml:2: [chat] log: "
+                    "expected one of 'auto', 'json', 'text', got 5"
+                ),
+                (
+                    f"{start}HISTORY: [chat] history: "
+                    "expected an integer from 0 to 10000, got -1"
+                ),
                 f"{start}DEBUG: [chat] debug: expected true or false, got 'yes'",
                 f"{start}PORTS: [chat] ports[0]: expected an integer, got 'a'",
                 f"{start}LIMITS: [chat] limits.rat: unknown key; did you mean 'rate'?",
@@ -514,8 +543,10 @@ class PointerTests(SynchronousTestCase):
             [
                 f"ropewalk.toml:2: [chat] token: {there}no: No such file or directory",
                 "ropewalk.toml:3: [chat] listen: environment variable NO is not set",
-                f"ropewalk.toml:4: [chat] rooms: {there}binary: "
-                "it is not text in UTF-8",
+                (
+                    f"ropewalk.toml:4: [chat] rooms: {there}binary: "
+                    "it is not text in UTF-8"
+                ),
                 f"ropewalk.toml:5: [chat] log: {there}.: Is a directory",
                 "ropewalk.toml:6: [chat] labels.a: environment variable NO is not set",
             ],
@@ -534,14 +565,6 @@ class PointerTests(SynchronousTestCase):
         Where a table is expected, ``file`` and ``env`` are keys like others.
         """
 
-        class Log(Shape):
-            file: str = ""
-
-        class Outer(Shape):
-            log: Log = Log()
-            labels: dict[str, str] = field(default_factory=dict)
-            any: Any = None
-
         document = parse(
             "[chat]\nlog = { file = 'a' }\nlabels = { env = 'b' }\nany = { env = 'c' }"
         )
@@ -557,17 +580,23 @@ class PointerTests(SynchronousTestCase):
         document = self.parse(
             "[chat]\nhistory = { file = 'token' }\nports = { file = 'token' }\n"
             "log = { env = 'N' }\nlisten = { file = 'token' }",
-            N="99999",
+            N="jsn",
         )
         self.assertEqual(
             faults(document),
             [
-                "ropewalk.toml:2: [chat] history: "
-                "expected an integer from 0 to 10000, got text (not shown)",
-                "ropewalk.toml:3: [chat] ports[0]: "
-                "expected an integer, got text (not shown)",
-                "ropewalk.toml:4: [chat] log: "
-                "expected one of 'auto', 'json', 'text', got text (not shown)",
+                (
+                    "ropewalk.toml:2: [chat] history: "
+                    "expected an integer from 0 to 10000, got text (not shown)"
+                ),
+                (
+                    "ropewalk.toml:3: [chat] ports[0]: "
+                    "expected an integer, got text (not shown)"
+                ),
+                (
+                    "ropewalk.toml:4: [chat] log: "
+                    "expected one of 'auto', 'json', 'text', got text (not shown)"
+                ),
             ],
         )
         shown = document.show("chat", Settings)
@@ -581,7 +610,12 @@ class PointerTests(SynchronousTestCase):
         Text from elsewhere is masked in the value's ``repr``, even where the
         plugin's author did not think of it as a secret.
         """
+        (self.directory / "limits").write_text('[{ name = "hunter2" }, 5]')
         document = self.parse("[chat]\nlisten = { file = 'token' }")
+        anything = self.parse("[chat]\nx = { file = 'limits' }").read(
+            "chat", dict[str, list[Any]]
+        )
+        self.assertEqual(repr(anything), "{'x': [{'name': Secret('****')}, 5]}")
         self.assertNotIn("hunter2", repr(document.read("chat", Settings)))
 
 
@@ -698,11 +732,33 @@ a = "x"
         Dates and tables in lists are shown as TOML has them.
         """
         document = parse(
-            "[chat]\nwhen = 2026-01-31T12:00:00Z\nmixed = [{ a = 1, 'b c' = [] }, 1.5, {}]"
+            "[chat]\nwhen = 2026-01-31T12:00:00Z\n"
+            "mixed = [{ a = 1, 'b c' = [] }, 1.5, {}]"
         )
         self.assertEqual(
             [each.text for each in document.show("chat", dict[str, Any])],
             ["2026-01-31T12:00:00+00:00", '[{ a = 1, "b c" = [] }, 1.5, {}]'],
+        )
+
+    def test_other_defaults(self) -> None:
+        """
+        A default of any type is shown as it would be written.
+        """
+
+        class Many(Shape):
+            span: timedelta = timedelta(minutes=90)
+            share: Decimal = Decimal("0.5")
+            colour: Colour = Colour.RED
+            left: str | UnsetType = UNSET
+            pair: tuple[int, tuple[str, ...]] = (1, ("a",))
+
+        self.assertEqual(
+            [each.text for each in parse("").show("chat", Many)],
+            ['"PT5400S"', '"0.5"', '"red"', "not set", '[1, ["a"]]'],
+        )
+        self.assertEqual(
+            differences(Many(), Many(left="x", share=Decimal(2))),
+            (Change("share", '"0.5"', '"2"'), Change("left", "not set", '"x"')),
         )
 
 
@@ -761,14 +817,16 @@ class UnknownTests(SynchronousTestCase):
         document = parse(
             "[chat]\n[chta]\n[zebra.sub]\n", environ={"ROPEWALK_WEP__LISTEN": "x"}
         )
-        listing = "`ropewalk plugins` lists those there are"
+        more = "`ropewalk plugins` lists those there are"
         self.assertEqual(
             [str(fault) for fault in document.unknown({"chat": 1, "web": 2})],
             [
-                f"ropewalk.toml:2: [chta]: unknown table; did you mean [chat]? {listing}",
-                f"ropewalk.toml:3: [zebra]: unknown table; {listing}",
-                "environment variable ROPEWALK_WEP__LISTEN: [wep]: "
-                f"unknown table; did you mean [web]? {listing}",
+                f"ropewalk.toml:2: [chta]: unknown table; did you mean [chat]? {more}",
+                f"ropewalk.toml:3: [zebra]: unknown table; {more}",
+                (
+                    "environment variable ROPEWALK_WEP__LISTEN: [wep]: "
+                    f"unknown table; did you mean [web]? {more}"
+                ),
             ],
         )
 
@@ -781,8 +839,10 @@ class UnknownTests(SynchronousTestCase):
         self.assertEqual(
             [str(fault) for fault in document.unknown(["a"])],
             [
-                "ropewalk.toml:1: history: a key outside of any table; "
-                "it belongs below a line like [chat]",
+                (
+                    "ropewalk.toml:1: history: a key outside of any table; "
+                    "it belongs below a line like [chat]"
+                ),
                 "ropewalk.toml:3: [[chat]] is a list of tables; write [chat], once",
             ],
         )
@@ -795,7 +855,8 @@ class LookUpTests(SynchronousTestCase):
 
     def test_lines_and_origins(self) -> None:
         """
-        Tables and keys have a line and an origin.
+        Tables and keys have a line and an origin; what is not there has that of
+        what is around it.
         """
         document = parse(
             "[chat]\nhistory = 5\nlimits.size = 3\n[web.sites.internal]\nname = 'x'\n",
@@ -812,7 +873,8 @@ class LookUpTests(SynchronousTestCase):
             ("web.sites.internal", "name", 5, "a/b.toml:5"),
             ("chat", "debug", None, "environment variable ROPEWALK_CHAT__DEBUG"),
             ("mail", None, None, "environment variable ROPEWALK_MAIL__HOST"),
-            ("chat", "nothing", None, "a/b.toml"),
+            ("chat", "nothing", None, "a/b.toml:1"),
+            ("chat", "limits.rate", None, "a/b.toml:3"),
             ("nothing", None, None, "a/b.toml"),
         ):
             self.assertEqual(document.line(table, key), line)
@@ -828,11 +890,11 @@ class LoadTests(SynchronousTestCase):
         """
         Put bytes into a file.
         """
-        path = self.mktemp()
+        path: str = self.mktemp()
         Path(path).write_bytes(raw)
         return path
 
-    def refused(self, path: str | os.PathLike[str]) -> str:
+    def refused(self, path: str) -> str:
         """
         What is said of a file.
         """
@@ -844,8 +906,8 @@ class LoadTests(SynchronousTestCase):
         """
         path = self.write(b"\xef\xbb\xbf[chat]\r\ntoken = { file = 'token' }\r\n")
         Path(path).with_name("token").write_text("hunter2")
-        for given in (path, Path(path)):
-            document = load(given, {"ROPEWALK_CHAT__HISTORY": "7"})
+        for name in (path, Path(path)):
+            document = load(name, {"ROPEWALK_CHAT__HISTORY": "7"})
             self.assertEqual(
                 document.read("chat", Settings),
                 Settings(history=7, token=Secret("hunter2")),
@@ -1142,12 +1204,12 @@ class LinesTests(SynchronousTestCase):
     """
 
     @settings(max_examples=150, deadline=None)
-    @given(st.dictionaries(NAMES, TREES, max_size=4), st.randoms(use_true_random=False))
-    def test_any_document(self, data: dict[str, Any], chance: Random) -> None:
+    @given(st.dictionaries(NAMES, TREES, max_size=4), st.integers(0, 2**16))
+    def test_any_document(self, data: dict[str, Any], seed: int) -> None:
         """
         In whatever way a document is written, everything in it has its line.
         """
-        writer = Writer(chance)
+        writer = Writer(Random(seed))
         writer.write(data)
         self.assertEqual(tomllib.loads(writer.text), data)
         self.assertEqual(find_lines(writer.text).lines, writer.lines)
@@ -1215,3 +1277,31 @@ x = 3
         """
         found = find_lines("[a.b]\n[a]\n")
         self.assertEqual(found.lines, {("a",): 2, ("a", "b"): 1})
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    The page about settings is true.
+    """
+
+    def test_page(self) -> None:
+        """
+        Its examples do what it says.
+        """
+        self.assertEqual(run_page("settings.rst")[1], "")
+
+    def test_files(self) -> None:
+        """
+        Its files are what it says of them.
+        """
+        names, _ = run_page("settings.rst")
+        good, bad, secrets = blocks("settings.rst", "toml")
+        shape, here = names["Settings"], self.mktemp()
+        (Path(here) / "secrets").mkdir(parents=True)
+        (Path(here) / "secrets" / "chat-token").write_text("hunter2\n")
+        value = parse(good, directory=here).read("chat", shape)
+        self.assertEqual((value.token, value.limits.size), ("hunter2", 4096))
+        self.assertEqual(parse(secrets).tables, ("chat", "mail"))
+        document = parse(bad)
+        told = [*faults(document, "chat", shape), *map(str, document.unknown(["chat"]))]
+        self.assertEqual([*told, ""], blocks("settings.rst", "text")[0].split("\n")[:5])

@@ -6,13 +6,18 @@ What a newcomer types works, and what continuous integration counts is true.
 from __future__ import annotations
 
 import configparser
+import doctest
 import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
+from socket import create_connection, create_server
+from threading import Timer
+from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -72,6 +77,75 @@ class ReadmeTests(SynchronousTestCase):
                 self.assertTrue((ROOT / name).exists(), name)
 
 
+class ReadmeExampleTests(SynchronousTestCase):
+    """
+    The service that the README shows.
+    """
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp()).resolve()
+        blocks = re.findall(
+            r"(?m)^\.\. code-block:: (python|toml)\n\n((?:   .*\n|\n)+)",
+            read("README.rst"),
+        )
+        for language, indented in blocks:
+            text = textwrap.dedent(indented)
+            name = re.match(r"# (\S+\.py)\n", text)
+            path = self.directory / (name[1] if name else f"ropewalk.{language}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+
+    def start(self, web_port: int, line_port: int) -> subprocess.Popen[str]:
+        """
+        Start the daemon with the README's settings, but for the ports.
+
+        :return: the process, once it is ready.
+        """
+        settings = self.directory / "ropewalk.toml"
+        text = settings.read_text("utf-8").replace(":8080:", f":{web_port}:")
+        self.assertIn(str(web_port), text)
+        settings.write_text(text, "utf-8")
+        paths = (self.directory, ROOT / "platform", ROOT)
+        code = "from twisted.scripts.twistd import run; run()"
+        twistd = (sys.executable, "-c", code, "-n", "--pidfile=")
+        daemon = subprocess.Popen(
+            [*twistd, "ropewalk", "--settings", settings],
+            cwd=self.directory,
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join(map(str, paths)),
+                "ROPEWALK_CLOCK__LISTEN": f"tcp:{line_port}:interface=127.0.0.1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addCleanup(daemon.communicate)
+        self.addCleanup(daemon.terminate)
+        patience = Timer(60, daemon.kill)
+        patience.start()
+        self.addCleanup(patience.cancel)
+        assert daemon.stdout is not None
+        said = []
+        for line in daemon.stdout:
+            said.append(line)
+            if "ready" in line:
+                return daemon
+        raise AssertionError(f"the daemon ended: {''.join(said)}")
+
+    def test_it_runs(self) -> None:
+        """
+        As it stands there, it tells the time to a browser and to ``nc``.
+        """
+        with create_server(("127.0.0.1", 0)) as one, create_server(("", 0)) as other:
+            web_port, line_port = one.getsockname()[1], other.getsockname()[1]
+        self.start(web_port, line_port)
+        with urlopen(f"http://127.0.0.1:{web_port}/clock/", timeout=10) as response:
+            self.assertRegex(response.read().decode(), r"^\d\d:\d\d$")
+        with create_connection(("127.0.0.1", line_port), timeout=10) as line:
+            self.assertRegex(line.makefile("r").read(), r"^\d\d:\d\d\n$")
+
+
 class MakefileTests(SynchronousTestCase):
     """
     What can be made.
@@ -117,6 +191,20 @@ class ExtrasTests(SynchronousTestCase):
         rows = re.findall(r"(?m)^   \* - (``.*)$", read("docs/installing.rst"))
         explained = set(re.findall(r"``(\w+)``", " ".join(rows)))
         self.assertEqual(explained, set(settings["options.extras_require"]))
+
+
+class ErrorsPageTests(SynchronousTestCase):
+    """
+    The page about errors.
+    """
+
+    def test_example(self) -> None:
+        """
+        Its example does what it says.
+        """
+        page = str(ROOT / "docs" / "errors.rst")
+        results = doctest.testfile(page, module_relative=False)
+        self.assertEqual((results.failed, results.attempted > 0), (0, True))
 
 
 class FragmentTests(SynchronousTestCase):

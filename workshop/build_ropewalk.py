@@ -21,7 +21,6 @@ from setuptools import build_meta
 from setuptools.build_meta import (
     build_sdist,
     build_wheel,
-    get_requires_for_build_editable,
     get_requires_for_build_sdist,
     get_requires_for_build_wheel,
     prepare_metadata_for_build_editable,
@@ -47,6 +46,16 @@ Generator: build_ropewalk
 Root-Is-Purelib: true
 Tag: py3-none-any
 """
+
+
+def get_requires_for_build_editable(
+    config_settings: Mapping[str, object] | None = None,
+) -> list[str]:
+    """
+    What this needs beside setuptools: nothing. To find that out, setuptools would
+    leave an ``egg-info`` on Python's path, which is out of date soon after.
+    """
+    return []
 
 
 def build_editable(

@@ -48,8 +48,17 @@ class Settings(Shape):
     history: Annotated[int, Meta(ge=0, le=10_000)] = 100
 
 
-Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^\S+( \S+)*$")]
-Room = Annotated[str, Meta(max_length=40, pattern=r"^[\w-]+$")]
+Name = Annotated[
+    str,
+    Meta(pattern=r"^\S(.{0,38}\S)?$", description="a name of 1 to 40 characters"),
+]
+Room = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\w-]{1,40}$",
+        description="a room's name: 1 to 40 letters, digits, - or _",
+    ),
+]
 
 
 class Line(Shape):
@@ -59,11 +68,16 @@ class Line(Shape):
     text: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
-class Entry(Shape):
-    """Who goes where. Without a name one can listen, not speak."""
+class Glance(Shape):
+    """Somebody without a name: hears what is said in a room, and is not seen."""
 
     room: Room
-    name: Name | None = None
+
+
+class Visit(Glance):
+    """Somebody with a name, who may speak and is seen."""
+
+    name: Name
 
 
 class Saying(Shape):
@@ -103,9 +117,10 @@ class Rooms:
         return message
 
     @inlineCallbacks
-    def enter(self, entry: Entry, visitor: ISubscriber) -> Steps[None]:
+    def enter(self, visit: Glance, visitor: ISubscriber) -> Steps[None]:
         """Hear what is said in a room, and be seen in it if there is a name."""
-        yield self._hub.subscribe(_channel(entry.room), visitor, entry.name)
+        name = visit.name if isinstance(visit, Visit) else None
+        yield self._hub.subscribe(_channel(visit.room), visitor, name)
 
     @inlineCallbacks
     def leave(self, room: str, visitor: ISubscriber) -> Steps[None]:
@@ -125,7 +140,7 @@ class Rooms:
 
 
 def _channel(room: str) -> str:
-    return f"rooms.{read(Entry, {'room': room}).room}"
+    return f"rooms.{read(Glance, {'room': room}).room}"
 
 
 def _told(message: Message) -> dict[str, Any]:
@@ -205,29 +220,30 @@ class RoomSocket(Socket):
     def __init__(self, rooms: Rooms) -> None:
         super().__init__()
         self._rooms = rooms
-        self._entry: Entry | None = None
+        self._visit: Glance | None = None
 
     @inlineCallbacks
     def opened(self) -> Steps[None]:
-        entry = read(Entry, self.query)
-        yield self._rooms.enter(entry, self)
-        self._entry = entry
-        messages = yield self._rooms.recent(entry.room)
+        visit = read(Visit if "name" in self.query else Glance, self.query)
+        yield self._rooms.enter(visit, self)
+        self._visit = visit
+        messages = yield self._rooms.recent(visit.room)
         self._tell("history", messages=[_told(message) for message in messages])
-        self._tell("present", who=(yield self._rooms.present(entry.room)))
+        self._tell("present", who=(yield self._rooms.present(visit.room)))
 
     @inlineCallbacks
     def heard(self, message: str | bytes) -> Steps[None]:
-        said = read_json(Saying, message if isinstance(message, bytes) else message.encode())
-        entry = self._entry
-        if entry is None or entry.name is None:
+        raw = message if isinstance(message, bytes) else message.encode("utf-8")
+        said = read_json(Saying, raw)
+        visit = self._visit
+        if not isinstance(visit, Visit):
             raise RopewalkError("say who you are before you speak: ?name=…")
-        line = read(Line, {"author": entry.name, "text": said.text})
-        yield self._rooms.say(entry.room, line)
+        line = read(Line, {"author": visit.name, "text": said.text})
+        yield self._rooms.say(visit.room, line)
 
     def closed(self) -> None:
-        if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+        if self._visit is not None:
+            self._rooms.leave(self._visit.room, self)
 
     def complain(self, error: RopewalkError) -> None:
         faults = error.faults if isinstance(error, Invalid) else ()
@@ -260,8 +276,9 @@ class RoomLines(LineProtocol):
     def __init__(self, rooms: Rooms, clock: IReactorTime) -> None:
         super().__init__(clock)
         self._rooms = rooms
-        self._entry: Entry | None = None
+        self._visit: Visit | None = None
         self._said: Line | None = None
+        self._heard = 0  # the sequence number of the last message
         self._commands = {
             "/join": self._join,
             "/who": self._who,
@@ -287,10 +304,13 @@ class RoomLines(LineProtocol):
         return command(*rest)
 
     def closed(self) -> None:
-        if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+        if self._visit is not None:
+            self._rooms.leave(self._visit.room, self)
 
     def deliver(self, message: Message) -> None:
+        if message.sequence <= self._heard:
+            return  # it was among the recent ones
+        self._heard = message.sequence
         if message.body is not self._said:  # who typed it has seen it
             self.say(f"{message.body.author}: {message.body.text}")
 
@@ -302,19 +322,22 @@ class RoomLines(LineProtocol):
 
     @inlineCallbacks
     def _speak(self, text: str) -> Steps[None]:
-        entry = self._here()
-        self._said = read(Line, {"author": entry.name, "text": text})
-        yield self._rooms.say(entry.room, self._said)
+        visit = self._here()
+        self._said = read(Line, {"author": visit.name, "text": text})
+        yield self._rooms.say(visit.room, self._said)
 
     @inlineCallbacks
     def _join(self, words: str = "") -> Steps[None]:
         room, _, name = words.partition(" ")
-        entry = read(Entry, {"room": room, "name": name.strip()})
-        if self._entry is not None:
-            yield self._rooms.leave(self._entry.room, self)
-            self._entry = None
-        yield self._rooms.enter(entry, self)
-        self._entry = entry
+        visit = read(Visit, {"room": room, "name": name.strip()})
+        if self._visit is not None:
+            yield self._rooms.leave(self._visit.room, self)
+            self._visit = None
+        self._heard = 0
+        yield self._rooms.enter(visit, self)
+        self._visit = visit
+        for message in (yield self._rooms.recent(visit.room)):
+            self.deliver(message)
 
     @inlineCallbacks
     def _who(self, _: str = "") -> Steps[None]:
@@ -327,10 +350,10 @@ class RoomLines(LineProtocol):
     def _help(self, _: str = "") -> None:
         self.say("* /join ROOM NAME to come in, /who is here, /quit; else it is said")
 
-    def _here(self) -> Entry:
-        if self._entry is None:
+    def _here(self) -> Visit:
+        if self._visit is None:
             raise RopewalkError("you are in no room yet; type: /join lobby YourName")
-        return self._entry
+        return self._visit
 
 
 class RoomLinesFactory(Factory):

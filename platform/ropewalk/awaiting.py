@@ -24,7 +24,6 @@ import sys
 from abc import abstractmethod
 from asyncio import AbstractEventLoop, _enter_task, _get_running_loop, _leave_task
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache, wraps
 from inspect import CO_ITERABLE_COROUTINE
@@ -119,7 +118,7 @@ def run(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Deferred[
     try:
         result = function(*args, **kwargs)
     except BaseException as error:
-        return fail(_explained(error) or Failure())
+        return fail(_failure(error))
     return _way(type(result))(result)
 
 
@@ -305,7 +304,7 @@ def _from_coroutine(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
     if loop is None:
         return Deferred.fromCoroutine(_TwistedCoroutine(coroutine))
     install(loop)
-    return _begin(_TaskCoroutine(coroutine, contained=True), loop)
+    return _begin(coroutine, loop)
 
 
 def _from_generator(thing: Any) -> Deferred[Any]:
@@ -375,23 +374,22 @@ def _outcome(future: _Future) -> Any:
 
 
 def _failure(error: BaseException) -> Failure:
-    if isinstance(error, asyncio.CancelledError):
-        return Failure(CancelledError().with_traceback(error.__traceback__))
+    return Failure(_translated(error))
+
+
+def _translated(error: BaseException) -> BaseException:
+    """
+    An error as it should leave asyncio's world, with its traceback.
+    """
     if isinstance(error, _Contained):
-        return Failure(error.error)
-    return Failure(error)
-
-
-def _explained(error: BaseException) -> NeedsAsyncio | None:
-    """
-    What to raise instead of asyncio's complaint that no loop runs, from where
-    it complained.
-    """
-    if not (isinstance(error, RuntimeError) and str(error) == "no running event loop"):
-        return None
-    needs = NeedsAsyncio("something of asyncio's")
-    needs.__cause__ = error
-    return needs.with_traceback(error.__traceback__)
+        return error.error
+    if isinstance(error, asyncio.CancelledError):
+        return CancelledError().with_traceback(error.__traceback__)
+    if str(error) == "no running event loop" and _get_running_loop() is None:
+        needs = NeedsAsyncio("something of asyncio's")
+        needs.__cause__ = error
+        return needs.with_traceback(error.__traceback__)
+    return error
 
 
 class _Contained(Exception):
@@ -478,9 +476,9 @@ class _TwistedGenerator(_Interpreter):
                     return _from_steps(thing)
                 else:
                     return way(thing)
-        except RuntimeError as error:
-            if needs := _explained(error):
-                raise needs from error
+        except (asyncio.CancelledError, RuntimeError) as error:
+            if (told := _translated(error)) is not error:
+                raise told from told.__cause__
             raise
 
 
@@ -498,18 +496,14 @@ class _TwistedCoroutine(_Interpreter):
             value = asyncio.CancelledError()
         try:
             thing = (step or self._send)(value)
-        except asyncio.CancelledError as error:
-            raise CancelledError().with_traceback(error.__traceback__) from None
-        except RuntimeError as error:
-            if needs := _explained(error):
-                raise needs from error
+        except (asyncio.CancelledError, RuntimeError) as error:
+            if (told := _translated(error)) is not error:
+                raise told from told.__cause__
             raise
-        way = _way(type(thing))
-        if way is _from_future:
-            thing._asyncio_future_blocking = False
-        elif thing is None:
+        if thing is None:
             return _next_turn()
-        elif way is not _from_deferred:
+        way = _way(type(thing))
+        if way is not _from_deferred and way is not _from_future:
             return fail(NotAwaitable(f"{thing!r}, which a coroutine yielded"))
         return way(thing)
 
@@ -560,6 +554,7 @@ class _DeferredFuture(asyncio.Future[None]):
         self._asyncio_future_blocking = True
         self._awaited = awaited
         self._cancelling = False
+        self._message: Any = None
         self._outcome: Any = None
         awaited.addBoth(self._arrive)
 
@@ -574,7 +569,7 @@ class _DeferredFuture(asyncio.Future[None]):
         """
         if self.done():
             return False
-        self._cancelling = True
+        self._cancelling, self._message = True, msg
         self._awaited.cancel()
         self._cancelling = self.done()
         return True
@@ -592,12 +587,8 @@ class _DeferredFuture(asyncio.Future[None]):
             return throw(error)
         if isinstance(outcome, Failure):
             if self._cancelling or isinstance(outcome.value, CancelledError):
-                # Whatever the Deferred's canceller calls it: time-outs and
-                # groups of tasks know only this error.
                 self._forgive()
-                cancelled = asyncio.CancelledError()
-                cancelled.__cause__ = outcome.value
-                return coroutine.throw(cancelled)
+                return coroutine.throw(self._cancellation(outcome.value))
             if awaited.result is not outcome:
                 return outcome.throwExceptionIntoGenerator(coroutine)
         elif awaited.result is not outcome and not awaited.paused:
@@ -611,13 +602,27 @@ class _DeferredFuture(asyncio.Future[None]):
                     awaited.result = changed
         return coroutine.send(None)  # Deferred.__await__ takes it from here
 
+    def _cancellation(self, error: BaseException | None) -> asyncio.CancelledError:
+        """
+        What time-outs and groups of tasks expect, whatever the Deferred calls it;
+        they know their own by the message.
+        """
+        args = () if self._message is None else (self._message,)
+        cancellation = asyncio.CancelledError(*args)
+        if not isinstance(error, CancelledError):
+            cancellation.__cause__ = error
+        return cancellation
+
     def _forgive(self) -> None:
         """
         Let nobody complain that nobody looked at the error.
         """
-        if isinstance(self._outcome, Failure) and self._awaited.result is self._outcome:
-            with suppress(BaseException):
+        failure = self._outcome
+        if isinstance(failure, Failure) and self._awaited.result is failure:
+            try:
                 self._awaited.__await__().send(None)
+            except BaseException as error:
+                error.__traceback__ = failure.tb  # without us in it
 
 
 @frozen
@@ -677,9 +682,15 @@ else:
                 return super().send(value, step)
             self._told = True
             if self._error is not None:
-                raise self._error
-            if step is None or (self._waits_for and self._waits_for.cancel()):
-                return self._waits_for
+                try:
+                    raise self._error
+                finally:
+                    self._error = None  # which has a traceback with us in it
+            waits_for, self._waits_for = self._waits_for, None
+            if step is None or (
+                waits_for is not None and waits_for.cancel(*value.args)
+            ):
+                return waits_for
             return super().send(value, step)
 
     def _begin(
@@ -701,10 +712,13 @@ else:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
-        if error is None:
-            return _from_future(task)
-        if isinstance(error, StopIteration):
-            return succeed(error.value)
-        # The task ends in the loop's next turn, when nobody asks it how.
-        task.add_done_callback(_outcome)
-        return fail(_failure(error))
+        try:
+            if error is None:
+                return _from_future(task)
+            if isinstance(error, StopIteration):
+                return succeed(error.value)
+            # The task ends in the loop's next turn, when nobody asks it how.
+            task.add_done_callback(_outcome)
+            return fail(_failure(error))
+        finally:
+            del error, task  # the error's traceback leads here

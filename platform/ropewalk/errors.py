@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import define, frozen
 
 __all__ = [
+    "BadEndpoint",
     "BadPlugin",
     "BadSettings",
     "ChannelFull",
@@ -134,6 +135,22 @@ class BadPlugin(RopewalkError):
 
     def __str__(self) -> str:
         return f"service {self.name!r} ({self.place}): {self.problem}"
+
+
+@define
+class BadEndpoint(RopewalkError):
+    """
+    It cannot be told where to listen.
+
+    :ivar endpoint: The endpoint string.
+    :ivar problem: What is wrong with it, and what to write instead.
+    """
+
+    endpoint: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"cannot listen at {self.endpoint!r}: {self.problem}"
 
 
 @define

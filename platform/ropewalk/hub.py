@@ -9,7 +9,7 @@ list.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,101 +24,136 @@ from ropewalk.interfaces import IHub, ISubscriber, Message, Presence
 __all__ = ["MemoryHub"]
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Subscription:
+    """
+    :ivar stands: Whether it has not been given up.
+    """
+
     subscriber: ISubscriber
     who: str | None
+    stands: bool = True
 
 
-@define
+@define(eq=False)
+class _Guest:
+    """
+    Somebody who is present.
+
+    :ivar count: How many subscriptions stand under the name.
+    """
+
+    presence: Presence
+    count: int = 1
+
+
+@define(eq=False)
 class _Channel:
     """
     One channel's state.
 
     :ivar subscriptions: By the ``id`` of the subscriber, in order of arrival;
         a subscriber need not be hashable.
-    :ivar counts: How many subscriptions stand under each name that is present.
     """
 
     name: str
-    history: deque[Message]
     sequence: int = 0
+    history: deque[Message] = Factory(deque)
     subscriptions: dict[int, _Subscription] = Factory(dict)
-    present: dict[str, Presence] = Factory(dict)
-    counts: Counter[str] = Factory(Counter)
+    guests: dict[str, _Guest] = Factory(dict)
 
 
-#: A channel, who was in it, how to tell each of them, what to do then.
-_Telling = tuple[
-    _Channel, list[_Subscription], Callable[[ISubscriber], None], Callable[[], None]
-]
+@frozen(eq=False)
+class _News:
+    """
+    Something that happened in a channel.
+
+    :ivar to: The subscriptions that stood when it happened.
+    :ivar tell: How to tell a subscriber of it.
+    :ivar told: Called when everybody has been told.
+    """
+
+    channel: str
+    to: tuple[_Subscription, ...]
+    tell: Callable[[ISubscriber], None]
+    told: Callable[[], None]
 
 
 @implementer(IHub)
-@define
+@define(eq=False)
 class MemoryHub:
     """
     The channels of one process.
 
+    Subscribing, unsubscribing and forgetting take the same time however many
+    channels and subscribers there are, but for telling those who are to know.
+
     :param now: Where the time comes from: seconds since the epoch.
     :ivar limit: How many subscribers a channel may have.
-    :ivar channels: How many channels there may be. One more, and the one that
-        has been silent for longest, and that nobody is subscribed to, is
-        forgotten with its history.
+    :ivar channels: How many channels there may be. One more, and of those that
+        nobody is subscribed to, the one where nothing has happened for longest
+        is forgotten with its history; its next message is its first again.
     """
 
     _now: Callable[[], float]
     limit: int = field(default=10_000, kw_only=True)
     channels: int = field(default=10_000, kw_only=True)
     _channels: dict[str, _Channel] = field(factory=dict, init=False)
-    _waiting: deque[_Telling] = field(factory=deque, init=False)
-    _delivering: bool = field(default=False, init=False)
+    _idle: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
+    _news: deque[_News] = field(factory=deque, init=False)
+    _telling: bool = field(default=False, init=False)
     _log = Logger()
 
     def subscribe(
         self, channel: str, subscriber: ISubscriber, who: str | None = None
     ) -> Deferred[None]:
         """See :meth:`ropewalk.interfaces.IHub.subscribe`."""
-        try:
-            state = self._channel(channel)
-        except HubFull:
-            return fail()
-        known = state.subscriptions.get(id(subscriber))
-        if known is not None:
-            if known.who == who:
-                return succeed(None)
-            self._remove(state, known)
-        if len(state.subscriptions) >= self.limit:
-            return fail(ChannelFull(channel, self.limit))
-        state.subscriptions[id(subscriber)] = _Subscription(subscriber, who)
-        if who is not None:
-            state.counts[who] += 1
-            if who not in state.present:
-                presence = state.present[who] = Presence(who, self._now())
-                self._tell(state, lambda each: each.joined(channel, presence))
+        state = self._channels.get(channel)
+        known = state and state.subscriptions.get(id(subscriber))
+        if state is None or known is None:
+            if len(state.subscriptions if state is not None else ()) >= self.limit:
+                return fail(ChannelFull(channel, self.limit))
+            try:
+                state = self._channel(channel)
+            except HubFull:
+                return fail()
+            state.subscriptions[id(subscriber)] = _Subscription(subscriber, who)
+            self._idle.pop(channel, None)
+            self._come(state, who)
+        elif known.who != who:
+            # The subscription stays: what it has still to hear is not lost.
+            before, known.who = known.who, who
+            self._go(state, before)
+            self._come(state, who)
         return succeed(None)
 
     def unsubscribe(self, channel: str, subscriber: ISubscriber) -> Deferred[None]:
         """See :meth:`ropewalk.interfaces.IHub.unsubscribe`."""
         state = self._channels.get(channel)
-        if state is not None and (known := state.subscriptions.get(id(subscriber))):
-            self._remove(state, known)
-            if not state.subscriptions and not state.sequence:
-                # Nothing was ever said here: a channel that was only looked
-                # at leaves nothing behind.
-                del self._channels[channel]
+        known = state and state.subscriptions.pop(id(subscriber), None)
+        if state is not None and known is not None:
+            known.stands = False
+            if not state.subscriptions:
+                self._idle[channel] = None
+                if not state.sequence:
+                    # Nothing was ever said here: a channel that was only
+                    # looked at leaves nothing behind.
+                    self._forget(channel)
+            self._go(state, known.who)
         return succeed(None)
 
     def publish(self, channel: str, body: Any, keep: int = 100) -> Deferred[Message]:
         """See :meth:`ropewalk.interfaces.IHub.publish`."""
+        if keep < 0:
+            raise ValueError(f"a channel cannot keep {keep} messages")
         try:
             state = self._channel(channel)
         except HubFull:
             return fail()
         if state.history.maxlen != keep:
             state.history = deque(state.history, keep)
-        # The dict's order is that of the last publication.
-        self._channels[channel] = self._channels.pop(channel)
+        if channel in self._idle:
+            self._idle.move_to_end(channel)
         state.sequence += 1
         message = Message(channel, state.sequence, self._now(), body)
         state.history.append(message)
@@ -141,39 +176,56 @@ class MemoryHub:
     def present(self, channel: str) -> Deferred[Sequence[Presence]]:
         """See :meth:`ropewalk.interfaces.IHub.present`."""
         state = self._channels.get(channel)
-        return succeed(list(state.present.values()) if state is not None else [])
+        guests = state.guests.values() if state is not None else ()
+        return succeed([guest.presence for guest in guests])
 
     def _channel(self, name: str) -> _Channel:
+        """
+        A channel, made if need be, and if need be in the place of another.
+        """
         state = self._channels.get(name)
         if state is None:
             if len(self._channels) >= self.channels:
-                self._forget_one()
-            state = self._channels[name] = _Channel(name, deque())
+                if not self._idle:
+                    raise HubFull(self.channels)
+                self._forget(next(iter(self._idle)))
+            state = self._channels[name] = _Channel(name)
+            self._idle[name] = None
         return state
 
-    def _forget_one(self) -> None:
-        for name, state in self._channels.items():
-            if not state.subscriptions:
-                del self._channels[name]
-                return
-        raise HubFull(self.channels)
+    def _forget(self, name: str) -> None:
+        del self._channels[name], self._idle[name]
 
-    def _remove(self, state: _Channel, subscription: _Subscription) -> None:
-        del state.subscriptions[id(subscription.subscriber)]
-        who = subscription.who
+    def _come(self, state: _Channel, who: str | None) -> None:
+        """
+        A subscription stands under a name.
+        """
         if who is None:
             return
-        state.counts[who] -= 1
-        if not state.counts[who]:
-            del state.counts[who]
-            presence = state.present.pop(who)
-            self._tell(state, lambda each: each.left(state.name, presence))
+        if who in state.guests:
+            state.guests[who].count += 1
+            return
+        presence = Presence(who, self._now())
+        state.guests[who] = _Guest(presence)
+        self._tell(state, lambda each: each.joined(state.name, presence))
+
+    def _go(self, state: _Channel, who: str | None) -> None:
+        """
+        A subscription does not stand under a name any more.
+        """
+        if who is None:
+            return
+        guest = state.guests[who]
+        guest.count -= 1
+        if not guest.count:
+            del state.guests[who]
+            self._tell(state, lambda each: each.left(state.name, guest.presence))
 
     def _tell(
         self,
         state: _Channel,
-        how: Callable[[ISubscriber], None],
-        then: Callable[[], None] = lambda: None,
+        tell: Callable[[ISubscriber], None],
+        told: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Tell everybody in a channel, after whoever is being told something now.
@@ -181,38 +233,31 @@ class MemoryHub:
         A subscriber that publishes from inside ``deliver`` would otherwise
         have its message overtake the one being delivered.
         """
-        subscriptions = list(state.subscriptions.values())
-        self._waiting.append((state, subscriptions, how, then))
-        if self._delivering:
+        to = tuple(state.subscriptions.values())
+        self._news.append(_News(state.name, to, tell, told))
+        if self._telling:
             return
-        self._delivering = True
+        self._telling = True
         try:
-            while self._waiting:
-                self._tell_now(*self._waiting.popleft())
+            while self._news:
+                self._tell_now(self._news.popleft())
         finally:
-            self._delivering = False
+            self._telling = False
 
-    def _tell_now(
-        self,
-        state: _Channel,
-        subscriptions: list[_Subscription],
-        how: Callable[[ISubscriber], None],
-        then: Callable[[], None],
-    ) -> None:
+    def _tell_now(self, news: _News) -> None:
         """
         Tell each subscriber. One that raises is logged and skipped: a bad
         connection does not silence a channel.
         """
-        for subscription in subscriptions:
-            subscriber = subscription.subscriber
-            if state.subscriptions.get(id(subscriber)) is not subscription:
-                continue  # left while others were being told
+        for subscription in news.to:
+            if not subscription.stands:
+                continue  # it was given up while others were being told
             try:
-                how(subscriber)
+                news.tell(subscription.subscriber)
             except Exception:
                 self._log.failure(
                     "{subscriber!r} could not take what {channel} had for it",
-                    subscriber=subscriber,
-                    channel=state.name,
+                    subscriber=subscription.subscriber,
+                    channel=news.channel,
                 )
-        then()
+        news.told()

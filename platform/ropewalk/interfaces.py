@@ -70,6 +70,9 @@ class ISubscriber(Interface):
     """
     What a channel delivers to. Called in the reactor's thread; must not block.
     One that raises is logged and skipped: it harms nobody else.
+
+    It may call the hub. What comes of that is told when everybody has been told
+    what is being told now, so that all hear everything in one order.
     """
 
     def deliver(message: Message) -> None:
@@ -106,6 +109,8 @@ class IHub(Interface):
             leaves with the last.
         :return: fires when the subscription stands.
         :raise ChannelFull: When the channel has as many subscribers as it may.
+        :raise HubFull: When there are as many channels as there may be, and
+            somebody is in each.
         """
 
     def unsubscribe(channel: str, subscriber: ISubscriber) -> Deferred[None]:
@@ -123,6 +128,7 @@ class IHub(Interface):
             one among them; 0 or more.
         :return: fires with the message, once every subscriber of this process
             has taken it.
+        :raise HubFull: As for subscribing.
         """
 
     def history(channel: str, limit: int | None = None) -> Deferred[Sequence[Message]]:

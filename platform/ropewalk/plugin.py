@@ -9,17 +9,18 @@ break nothing.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib import import_module, metadata
 from types import FrameType, ModuleType
 from typing import Any
 
-from attrs import define, field, frozen
-from twisted.logger import LogEvent, globalLogPublisher
-from twisted.plugin import IPlugin, getPlugins
-from twisted.python.failure import Failure
+import msgspec
+from attrs import field, frozen
+from twisted.plugin import IPlugin, getCache
+from twisted.python.modules import getModule
 from zope.interface import implementer
 
 from ropewalk.errors import BadPlugin, Conflict
@@ -27,6 +28,7 @@ from ropewalk.interfaces import IServicePlugin
 
 __all__ = [
     "ENTRY_POINTS",
+    "RESERVED",
     "Broken",
     "Found",
     "ServiceModule",
@@ -38,6 +40,12 @@ __all__ = [
 #: The entry-point group in which a distribution may name its services:
 #: ``chat = acme.chat``.
 ENTRY_POINTS = "ropewalk.services"
+
+#: The daemon's own tables in the settings file.
+RESERVED = frozenset({"host", "web"})
+
+# Two underscores in a row separate a table from its key in the environment.
+_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 
 
 def caller(depth: int = 1) -> str:
@@ -52,44 +60,44 @@ def caller(depth: int = 1) -> str:
 
 
 @implementer(IPlugin, IServicePlugin)
-@define
+@frozen
 class ServicePlugin:
     """
     A service, by name. Declare one in a module in ``twisted/plugins/``::
 
         chat = ServicePlugin("chat", "acme.chat")
 
-    :ivar name: Its table in the settings file: a word in lower case.
+    :ivar name: Its table in the settings file: lower-case letters and digits,
+        in words with ``-`` or ``_`` between them; not ``host`` or ``web``.
     :ivar module: The dotted name of a module that has ``makeService`` (see
         :class:`ServiceModule`).
     :ivar place: Where it is declared; found out, not given.
+    :raise BadPlugin: When a name is none.
     """
 
     name: str
     module: str
     place: str = field(factory=lambda: caller(2), kw_only=True, eq=False)
 
+    def __attrs_post_init__(self) -> None:
+        if problem := _problem(self.name, self.module):
+            raise BadPlugin(str(self.name), self.place, problem)
+
     def load(self) -> ServiceModule:
         """
         Import the module.
 
-        :raise BadPlugin: When it cannot be imported, or lacks what a service
-            module must have. The traceback is in the problem.
+        :raise BadPlugin: When it cannot be imported, or is not what a service
+            module must be. A traceback is in the problem.
         """
         try:
             module = import_module(self.module)
-        except Exception as error:
-            text = "".join(traceback.format_exception(error)).rstrip()
-            problem = f"cannot import {self.module}: {error}\n{text}"
+        except (Exception, SystemExit) as error:
+            problem = f"cannot import {self.module}: {error}\n{_story(error)}"
             raise BadPlugin(self.name, self.place, problem) from error
-        if not callable(getattr(module, "makeService", None)):
-            problem = f"{self.module} has no makeService(settings, host)"
-            raise BadPlugin(self.name, self.place, problem)
-        requires = getattr(module, "requires", ())
-        if isinstance(requires, str):
-            problem = f"{self.module}.requires is a str; make it ({requires!r},)"
-            raise BadPlugin(self.name, self.place, problem)
-        return ServiceModule(self, module, tuple(requires))
+        if problem := _flaw(module):
+            raise BadPlugin(self.name, self.place, f"{self.module}{problem}")
+        return ServiceModule(self, module, tuple(getattr(module, "requires", ())))
 
 
 @frozen
@@ -126,8 +134,8 @@ class Broken:
     """
     A declaration that could not be read. The others can be used all the same.
 
-    :ivar place: The file, or the distribution, it is in.
-    :ivar traceback: What happened, as Python prints it.
+    :ivar place: Where in which file, or which distribution's entry point.
+    :ivar traceback: What happened, as Python prints it: the last line says what.
     """
 
     place: str
@@ -172,64 +180,147 @@ def discover(
     Find the installed services: those declared in ``twisted/plugins/``
     directories, and those in the entry-point group ``ropewalk.services``.
 
-    A distribution may use both for one service; that is no conflict.
+    A service that is declared twice with one name and one module, as a
+    distribution may do that uses both, is one service.
 
     :param package: Where declarations are, if not in :mod:`twisted.plugins`.
     :param entry_points: The entry points to read, if not the installed ones.
     """
-    declared, broken = _declared(package)
-    if entry_points is None:
-        entry_points = metadata.entry_points(group=ENTRY_POINTS)
-    known = {(plugin.name, plugin.module) for plugin in declared}
-    for point in entry_points:
-        plugin = ServicePlugin(point.name, point.value, place=_distribution(point))
-        if (plugin.name, plugin.module) not in known:
-            known.add((plugin.name, plugin.module))
-            declared.append(plugin)
-    declared.sort(key=lambda plugin: (plugin.name, plugin.place))
-    return Found(tuple(declared), tuple(broken))
+    broken: list[Broken] = []
+    plugins: dict[ServicePlugin, ServicePlugin] = {}
+    for plugin in _declared(package, broken):
+        plugins.setdefault(plugin, plugin)
+    for plugin in _pointed_to(entry_points, broken):
+        plugins.setdefault(plugin, plugin)
+    ordered = sorted(plugins.values(), key=lambda plugin: (plugin.name, plugin.place))
+    return Found(tuple(ordered), tuple(broken))
 
 
 def _declared(
-    package: ModuleType | None,
-) -> tuple[list[ServicePlugin], list[Broken]]:
+    package: ModuleType | None, broken: list[Broken]
+) -> Iterator[ServicePlugin]:
     """
-    Read ``twisted/plugins/``. Twisted logs a module that it cannot import and
-    goes on; the log is where its failure is to be had.
+    Read ``twisted/plugins/``.
+
+    Twisted's cache says in which files there is nothing for us. The others are
+    imported here and not by Twisted, which only logs what goes wrong, and gives
+    what its cache says even of a file that says something else by now.
+
+    :param broken: Gets what cannot be read, which may fail in any way at all.
     """
-    failures: list[Failure] = []
+    declarations = package or import_module("twisted.plugins")
+    cache = getCache(declarations)
+    for found in getModule(declarations.__name__).iterModules():
+        cached = cache.get(found.name.rpartition(".")[2])
+        if cached is not None and not _interesting(cached):
+            continue
+        try:
+            module = import_module(found.name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            place = _place(error, found.filePath.path)
+            broken.append(Broken(place, _story(error)))
+        else:
+            declared = vars(module).values()
+            yield from (each for each in declared if isinstance(each, ServicePlugin))
 
-    def notice(event: LogEvent) -> None:
-        if isinstance(failure := event.get("log_failure"), Failure):
-            failures.append(failure)
 
-    globalLogPublisher.addObserver(notice)
-    try:
-        plugins = [
-            plugin
-            for plugin in getPlugins(IServicePlugin, package)
-            if isinstance(plugin, ServicePlugin)
-        ]
-    finally:
-        globalLogPublisher.removeObserver(notice)
-    return plugins, [_broken(failure) for failure in failures]
-
-
-def _broken(failure: Failure) -> Broken:
+def _interesting(cached: Any) -> bool:
     """
-    Name the declaration whose import failed: the outermost frame in a plugins
-    directory, or, where the file did not even compile, the file.
+    Whether Twisted's cache knows of a service in a file.
     """
-    error = failure.value
-    places = [
-        f"{frame.filename}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.replace("\\", "/").rpartition("/")[0].endswith("/plugins")
-    ]
-    if not places and isinstance(error, SyntaxError):
-        places = [f"{error.filename}:{error.lineno}"]
-    text = "".join(traceback.format_exception(error)).rstrip()
-    return Broken(places[0] if places else "unknown place", text)
+    return any(IServicePlugin in plugin.provided for plugin in cached.plugins)
+
+
+def _pointed_to(
+    entry_points: Iterable[metadata.EntryPoint] | None, broken: list[Broken]
+) -> Iterator[ServicePlugin]:
+    """
+    Read the entry points.
+    """
+    if entry_points is None:
+        try:
+            entry_points = metadata.entry_points(group=ENTRY_POINTS)
+        except Exception as error:
+            # One distribution whose metadata is damaged is enough.
+            broken.append(Broken("entry points", _story(error)))
+            return
+    for point in entry_points:
+        place = _distribution(point)
+        try:
+            yield ServicePlugin(point.name, point.value, place=place)
+        except BadPlugin as error:
+            broken.append(Broken(place, _story(error)))
+
+
+def _problem(name: object, module: object) -> str:
+    """
+    What is wrong with a plugin's two strings; empty when nothing is.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return (
+            f"a service cannot be called {name!r}: its name is a table of the "
+            "settings file, such as 'chat' or 'acme-chat2', all in lower case"
+        )
+    if name in RESERVED:
+        return (
+            f"a service cannot be called {name!r}: [{name}] is the daemon's own table"
+        )
+    if not isinstance(module, str) or not all(
+        word.isidentifier() for word in module.split(".")
+    ):
+        return f"{module!r} is not the dotted name of a module, such as 'acme.chat'"
+    return ""
+
+
+def _flaw(module: ModuleType) -> str:
+    """
+    What keeps a module from being a service's, put after its name; empty when
+    nothing does.
+    """
+    if not callable(getattr(module, "makeService", None)):
+        return " has no makeService(settings, host)"
+    shape = getattr(module, "Settings", None)
+    if shape is not None and not (
+        isinstance(shape, type) and issubclass(shape, msgspec.Struct)
+    ):
+        return f".Settings is {shape!r}; make it a class, and a ropewalk.schema.Shape"
+    requires = getattr(module, "requires", ())
+    if isinstance(requires, str):
+        return f".requires is a str; make it ({requires!r},)"
+    if not isinstance(requires, Collection) or not all(
+        isinstance(name, str) for name in requires
+    ):
+        return f".requires is {requires!r}; make it a tuple of the names of services"
+    return ""
+
+
+def _place(error: BaseException, path: str) -> str:
+    """
+    Where in a file an error came up, as near as can be told.
+    """
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == path:
+            return f"{path}:{frame.lineno}"
+    if isinstance(error, SyntaxError) and error.filename == path and error.lineno:
+        return f"{path}:{error.lineno}"
+    return path
+
+
+def _story(error: BaseException) -> str:
+    """
+    An error as Python prints it, without the frames that only import.
+    """
+    trace = error.__traceback__
+    while trace is not None and _imports(trace.tb_frame):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+
+
+def _imports(frame: FrameType) -> bool:
+    name: str = frame.f_globals.get("__name__", "")
+    return name == __name__ or name.partition(".")[0] == "importlib"
 
 
 def _distribution(point: metadata.EntryPoint) -> str:

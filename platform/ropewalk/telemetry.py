@@ -6,6 +6,7 @@ being done (for the log), whether the services are well (for ``/health``).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,8 +36,10 @@ class Work:
     request: str | None = None
 
 
-#: Whose work the running code does. Context variables follow
-#: ``inlineCallbacks``, ``async def`` and, on the asyncio reactor, later calls.
+#: Whose work the running code does. A context variable follows
+#: ``inlineCallbacks`` and ``async def``; it does not follow Twisted's later
+#: calls, which run in whatever context the reactor is in. What is to be called
+#: later is handed over as ``copy_context().run, function``.
 work: ContextVar[Work] = ContextVar("work", default=Work())  # noqa: B039
 
 
@@ -46,6 +49,7 @@ def working(**changes: str | None) -> Iterator[Work]:
     Say whose work is done inside the ``with`` block; what is not named stays.
 
     :param changes: Fields of :class:`Work`.
+    :return: for ``as``, whose work it is.
     """
     now = evolve(work.get(), **changes)
     token = work.set(now)
@@ -64,11 +68,13 @@ class Check:
     :ivar name: What is asked about.
     :ivar ask: Returns ``None`` while all is well, otherwise why not; or an
         awaitable of these.
+    :ivar place: Where the question was put, ``file:line``.
     """
 
     plugin: str
     name: str
     ask: Callable[[], Any]
+    place: str = ""
 
 
 @define
@@ -79,15 +85,18 @@ class Health:
 
     _checks: dict[tuple[str, str], Check] = Factory(dict)
 
-    def add(self, plugin: str, name: str, ask: Callable[[], Any]) -> None:
+    def add(self, check: Check) -> None:
         """
         Ask this from now on.
 
         :raise Conflict: When the plugin has a check of this name already.
         """
-        if (plugin, name) in self._checks:
-            raise Conflict(f"the health check {name!r}", plugin, plugin)
-        self._checks[plugin, name] = Check(plugin, name, ask)
+        known = self._checks.setdefault((check.plugin, check.name), check)
+        if known is not check:
+            first, second = (
+                f"service {each.plugin!r} ({each.place})" for each in (known, check)
+            )
+            raise Conflict(f"the health check {check.name!r}", first, second)
 
     def of(self, plugin: str) -> IHealth:
         """The checks as one plugin sees them."""
@@ -95,7 +104,7 @@ class Health:
 
     def __iter__(self) -> Iterator[Check]:
         """The checks, in the order in which they were added."""
-        return iter(list(self._checks.values()))
+        return iter(tuple(self._checks.values()))
 
 
 @implementer(IHealth)
@@ -105,4 +114,6 @@ class _PluginHealth:
     _health: Health
 
     def add(self, name: str, check: Callable[[], Any]) -> None:
-        self._health.add(self._plugin, name, check)
+        asker = sys._getframe(1)
+        place = f"{asker.f_code.co_filename}:{asker.f_lineno}"
+        self._health.add(Check(self._plugin, name, check, place))

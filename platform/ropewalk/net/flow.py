@@ -104,6 +104,8 @@ class Backlog:
     def watch(self, transport: Any) -> None:
         """Have the transport say when it is full."""
         self._transport = transport
+        # Before an upgrade from HTTP, Twisted's HTTP channel was the producer.
+        transport.unregisterProducer()
         transport.registerProducer(self, True)
 
     def release(self) -> None:

@@ -19,6 +19,7 @@ from ropewalk.schema import Meta, Shape
 from ropewalk.settings import Document
 
 __all__ = [
+    "OURS",
     "Deadlines",
     "HostSettings",
     "Plan",
@@ -101,8 +102,8 @@ class WebSettings(Shape):
     sockets: SocketLimits = SocketLimits()
 
 
-#: The tables that are not a service's.
-_OURS = {"host": HostSettings, "web": WebSettings}
+#: The tables that are not a service's, and their shapes.
+OURS = {"host": HostSettings, "web": WebSettings}
 
 
 @frozen
@@ -166,9 +167,9 @@ def make_plan(document: Document, found: Found) -> Plan:
 
     :raise BadSettings: With everything that is wrong with the file.
     """
-    faults = list(document.unknown([*_OURS, *found.names]))
+    faults = list(document.unknown([*OURS, *found.names]))
     ours: dict[str, Any] = {}
-    for table, shape in _OURS.items():
+    for table, shape in OURS.items():
         try:
             ours[table] = document.read(table, shape)
         except BadSettings as error:
@@ -182,6 +183,12 @@ def make_plan(document: Document, found: Found) -> Plan:
     # What a broken table requires was not read: no order can be told then.
     ordered = services if faults else _ordered(document, services, faults)
     faults += _strange_deadlines(document, ours.get("host"), found.names)
+    if not faults and not document.tables:
+        problem = (
+            "asks for nothing: add a table for each service that is to run, like "
+            "[chat]; `ropewalk plugins` lists those there are"
+        )
+        faults.append(SettingFault(document.path, "", Fault("", problem)))
     if faults:
         raise BadSettings(tuple(faults))
     return Plan(document, ours["host"], ours["web"], tuple(ordered))

@@ -7,6 +7,7 @@ made here, so that whatever runs on it may await Deferreds as well.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from typing import Any
 
@@ -52,8 +53,27 @@ def running() -> Any:
 
 
 def _install(loop: asyncio.AbstractEventLoop) -> None:
-    from twisted.internet import asyncioreactor
+    from twisted.internet.asyncioreactor import AsyncioSelectorReactor
+    from twisted.internet.main import installReactor
+    from twisted.internet.process import reapAllProcesses
+
+    class LoopReactor(AsyncioSelectorReactor):
+        """
+        The asyncio reactor, noticing the end of its child processes.
+
+        Twisted has SIGCHLD written to a pipe (``signal.set_wakeup_fd``). uvloop
+        always, and asyncio once it handles a signal or a process, put their own
+        pipe in that place, and Twisted's is never written to again.
+        """
+
+        def startRunning(self, installSignalHandlers: bool = True) -> None:
+            super().startRunning(installSignalHandlers)
+            child: int | None = getattr(signal, "SIGCHLD", None)
+            if installSignalHandlers and child is not None:
+                signal.signal(
+                    child, lambda *_: self.callFromThread(reapAllProcesses)
+                )
 
     asyncio.set_event_loop(loop)
-    asyncioreactor.install(loop)
+    installReactor(LoopReactor(loop))
     awaiting.install(loop)

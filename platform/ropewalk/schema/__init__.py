@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 from msgspec import Meta, field
 
-from ropewalk.errors import Fault, Invalid
+from ropewalk.errors import Fault, Invalid, Malformed
 from ropewalk.schema.shape import Secret, Shape, decode_custom, encode_custom, mask
 from ropewalk.schema.walk import convert, find_flaws
 from ropewalk.schema.words import describe, nearest
@@ -70,21 +70,21 @@ def read_json(shape: Any, raw: bytes) -> Any:
 
     :param shape: As for :func:`read`.
     :param raw: JSON in UTF-8.
-    :raise Invalid: With one fault that says where, when it is no JSON;
-        otherwise as :func:`read` does.
+    :raise Malformed: When it is no JSON, with one fault that says where.
+    :raise Invalid: As :func:`read` does.
     """
     try:
         return _decoder(shape).decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refused = error
     except RecursionError:
-        raise Invalid((_TOO_DEEP,)) from None
+        raise Malformed((_TOO_DEEP,)) from None
     try:
         data = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid((_no_json(raw, error),)) from None
+        raise Malformed((_no_json(raw, error),)) from None
     except RecursionError:
-        raise Invalid((_TOO_DEEP,)) from None
+        raise Malformed((_TOO_DEEP,)) from None
     raise Invalid(tuple(flaw.fault() for flaw in find_flaws(shape, data, refused)))
 
 

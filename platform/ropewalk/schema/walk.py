@@ -23,7 +23,7 @@ from attrs import frozen
 from msgspec import Meta, inspect
 
 from ropewalk.errors import Fault
-from ropewalk.schema.shape import decode_custom
+from ropewalk.schema.shape import Secret, decode_custom
 from ropewalk.schema.words import (
     DATA,
     Step,
@@ -32,6 +32,7 @@ from ropewalk.schema.words import (
     describe_kind,
     hides,
     nearest,
+    pattern_words,
     show_got,
     spell,
 )
@@ -128,9 +129,7 @@ def find_flaws(
     """
     walk = _Walk(strict, words)
     try:
-        flaws = tuple(
-            islice(walk.look(kind_of(shape), data, ()), MOST_FLAWS + 1),
-        )
+        flaws = tuple(islice(walk.look(kind_of(shape), data, ()), MOST_FLAWS + 1))
     except RecursionError:
         flaws = ()
     if len(flaws) > MOST_FLAWS:
@@ -168,6 +167,9 @@ class _Walk:
         self, kind: inspect.Type, value: Any, steps: tuple[Step, ...]
     ) -> Iterator[Flaw]:
         match kind:
+            case inspect.Metadata() if pattern_words(kind):
+                if not fits(kind.type, value, strict=self.strict):
+                    yield self._expected(kind, value, steps)
             case inspect.Metadata():
                 yield from self.look(kind.type, value, steps)
             case inspect.UnionType():
@@ -212,9 +214,8 @@ class _Walk:
                 if takes_list(each):
                     yield from self.look(each, value, steps)
                     return
-        if not any(
-            takes_leaf(each) and fits(each, value, strict=self.strict) for each in kinds
-        ):
+        leaves = inspect.UnionType(tuple(filter(takes_leaf, kinds)))
+        if not leaves.types or not fits(leaves, value, strict=self.strict):
             yield self._expected(kind, value, steps)
 
     def _look_at_tagged(
@@ -354,8 +355,9 @@ class _Walk:
 def _meant(kind: inspect.Type, value: Any) -> str:
     if not isinstance(kind, (inspect.LiteralType, inspect.EnumType)):
         return ""
-    words = [each for each in choices(kind) if isinstance(each, str)]
-    meant = nearest(value, words) if isinstance(value, str) else None
+    if not isinstance(value, str) or isinstance(value, Secret):
+        return ""
+    meant = nearest(value, [each for each in choices(kind) if isinstance(each, str)])
     return f"; did you mean {meant!r}?" if meant else ""
 
 

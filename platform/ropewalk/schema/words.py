@@ -26,6 +26,7 @@ __all__ = [
     "describe_kind",
     "hides",
     "nearest",
+    "pattern_words",
     "shorten",
     "show_got",
     "spell",
@@ -164,15 +165,14 @@ def _sort_of(value: Any) -> str:
             return "a value"
 
 
-def describe(shape: Any, words: Words = DATA) -> str:
+def describe(shape: Any) -> str:
     """
     Say what values a type takes: ``"an integer from 0 to 10000"``, ``"a list of
     text"``, ``"one of 'a', 'b'"``.
 
     :param shape: Any type that :func:`~ropewalk.schema.read` takes.
-    :param words: What the parts of a value are called.
     """
-    return describe_kind(inspect.type_info(shape), words)
+    return describe_kind(inspect.type_info(shape), DATA)
 
 
 def describe_kind(kind: inspect.Type, words: Words, *, many: bool = False) -> str:
@@ -183,7 +183,7 @@ def describe_kind(kind: inspect.Type, words: Words, *, many: bool = False) -> st
     """
     match kind:
         case inspect.Metadata():
-            return describe_kind(kind.type, words, many=many)
+            return pattern_words(kind) or describe_kind(kind.type, words, many=many)
         case inspect.IntType():
             return ("integers" if many else "an integer") + _range(kind)
         case inspect.FloatType():
@@ -211,6 +211,19 @@ def describe_kind(kind: inspect.Type, words: Words, *, many: bool = False) -> st
         case _:
             one, more = _NAMES.get(type(kind), (words.table, words.tables))
             return more if many else one
+
+
+def pattern_words(kind: inspect.Type) -> str | None:
+    """
+    What the text is called that a pattern describes: the ``description`` of its
+    ``Meta``. A regular expression is no help to most people.
+    """
+    if not isinstance(kind, inspect.Metadata):
+        return None
+    if not isinstance(kind.type, inspect.StrType) or kind.type.pattern is None:
+        return None
+    said = (kind.extra_json_schema or {}).get("description")
+    return said if isinstance(said, str) else None
 
 
 _NAMES: dict[type, tuple[str, str]] = {

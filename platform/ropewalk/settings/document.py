@@ -208,15 +208,21 @@ class Document:
     def origin(self, table: str, key: str | None = None) -> str:
         """
         Where a table or a key was written: ``"ropewalk.toml:12"`` or
-        ``"environment variable X"``; only the file's name when nowhere.
+        ``"environment variable X"``. Of what was not written, where the table
+        around it is, or only the file's name.
         """
         line = self.line(table, key)
+        names = (
+            table.split(".") if key is None else [*table.split("."), *key.split(".")]
+        )
         if line is None or key is not None:
-            wanted = table if key is None else f"{table}.{key}"
             for override in self._overrides:
-                if override.sets(wanted.split(".")):
+                if override.sets(names):
                     return override.origin.text
-        return self.path if line is None else f"{self.path}:{line}"
+        if line is not None:
+            return f"{self.path}:{line}"
+        around = ".".join(names[:-1])
+        return self.origin(around) if around else self.path
 
     @overload
     def read(self, table: str, shape: type[T]) -> T: ...
@@ -231,11 +237,9 @@ class Document:
         """
         sources = self._sources(table, shape)
         try:
-            value = convert(shape, sources.data, strict=True)
+            return convert(shape, sources.data, strict=True)
         except msgspec.ValidationError as refused:
             flaws = find_flaws(shape, sources.data, refused, words=SETTINGS)
-        else:
-            return value
         raise BadSettings(self._faults(table, sources, flaws))
 
     def show(self, table: str, shape: Any) -> tuple[Setting, ...]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+import msgspec
 from attrs import frozen
 from msgspec import NODEFAULT, Struct, inspect, structs
 
@@ -171,7 +172,7 @@ def show_value(value: Any, *, hide: bool = False) -> str:
     :param hide: Show only whether there is something.
     """
     match value:
-        case None:
+        case None | msgspec.UNSET:
             return _NOTHING
         case _ if (hide or isinstance(value, Secret)) and value != "":
             return MASK

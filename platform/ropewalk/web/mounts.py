@@ -6,8 +6,7 @@ What is served where: paths, and the resources mounted at them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from inspect import iscoroutinefunction
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import Factory, define, frozen
@@ -15,8 +14,8 @@ from klein import Klein
 from klein.resource import KleinResource
 from twisted.web.resource import IResource
 
-from ropewalk import awaiting
 from ropewalk.errors import BadPlugin, Conflict
+from ropewalk.web.apps import AppResource
 
 __all__ = ["Mount", "Mounts", "resource_for"]
 
@@ -26,7 +25,7 @@ class Mount:
     """
     Something served at a path.
 
-    :ivar path: ``"/chat"``.
+    :ivar path: ``"/chat"``, as people read it: nothing in it is percent-encoded.
     :ivar resource: What is served.
     :ivar plugin: The service that mounted it.
     :ivar place: Where in its source (``file:line``).
@@ -56,14 +55,12 @@ class Mounts:
         """
         Serve it.
 
-        :raise BadPlugin: When the path is none.
+        :raise BadPlugin: When nobody could ever ask for the path.
         :raise Conflict: When the path is taken.
         """
-        if not re.fullmatch(r"/|(/[^/?#]+)+", mount.path):
-            problem = (
-                f"cannot mount at {mount.path!r}: a path starts with '/' and "
-                "does not end with one"
-            )
+        wrong = _wrong(mount.path)
+        if wrong is not None:
+            problem = f"cannot mount at {mount.path!r}: {wrong}"
             raise BadPlugin(mount.plugin, mount.place, problem)
         segments = _segments(mount.path)
         taken = self._by_segments.get(segments)
@@ -80,10 +77,12 @@ class Mounts:
         """
         The mount that answers for a path: the one with the longest path.
 
-        :param segments: The path's segments, unquoted.
+        :param segments: The path's segments, unquoted: ``[b"chat", b"lobby"]``.
         :return: the mount and how many segments it is deep; ``None`` if nobody
             answers.
         """
+        if segments == [b""]:  # the path "/" has no segment that says anything
+            segments = []
         for depth in range(min(len(segments), self._depth), -1, -1):
             mount = self._by_segments.get(tuple(segments[:depth]))
             if mount is None:
@@ -108,35 +107,28 @@ def resource_for(app: Any) -> Any:
         ``twisted.web`` resource.
     """
     if isinstance(app, Klein):
-        return KleinResource(_AwaitingKlein(app))  # type: ignore[arg-type]
+        return AppResource(app)
+    if type(app) is KleinResource and isinstance(app._app, Klein):
+        return AppResource(app._app)
     return IResource(app, None)
-
-
-class _AwaitingKlein:
-    """
-    A Klein app whose ``async def`` handlers may await what they like; Klein
-    itself drives them so that they can only await Deferreds.
-    """
-
-    def __init__(self, app: Klein) -> None:
-        self._app = app
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._app, name)
-
-    def execute_endpoint(
-        self, endpoint: str, request: Any, *args: Any, **kwargs: Any
-    ) -> Any:
-        app = self._app
-        handler = getattr(app.endpoints[endpoint], "__original__", None)
-        if not iscoroutinefunction(handler) or "__rest__" in kwargs:
-            return app.execute_endpoint(endpoint, request, *args, **kwargs)
-        run: Callable[..., Any] = awaiting.run
-        instance = app._instance
-        if instance is not None or getattr(handler, "__klein_bound__", False):
-            return run(handler, instance, request, *args, **kwargs)
-        return run(handler, request, *args, **kwargs)
 
 
 def _segments(path: str) -> tuple[bytes, ...]:
     return tuple(path.strip("/").encode("utf-8").split(b"/")) if path != "/" else ()
+
+
+def _wrong(path: object) -> str | None:
+    """What is wrong with a path to mount at, if something is."""
+    if not isinstance(path, str):
+        return f"a path is a str, not {type(path).__name__}"
+    if not re.fullmatch(r"/|(/[^/]+)+", path):
+        return "a path starts with '/', does not end with one, and has no empty pieces"
+    if any(piece in (".", "..") for piece in path.split("/")):
+        return "browsers resolve '.' and '..' before they ask"
+    if "?" in path or "#" in path:
+        return "a path ends before '?' and '#'"
+    if "%" in path:
+        return "write the path as people read it, without '%'"
+    if not path.isprintable():
+        return "a path has only characters that can be printed"
+    return None

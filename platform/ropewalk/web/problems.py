@@ -1,25 +1,34 @@
 # -*- test-case-name: tests.test_problems -*-
 """
 How an error looks to a web client: RFC 9457 problem details, or a page for a
-browser. What ropewalk raised on purpose says what is wrong; anything else tells
-only where in our log it can be found.
+browser. What was raised on purpose says what is wrong; anything else tells only
+where in our log it can be found.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from http import HTTPStatus
 from typing import Any
 
+from attrs import define
 from twisted.web.iweb import IRequest
 
-from ropewalk.errors import Invalid, RopewalkError
+from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.web.accept import preferred
 
-__all__ = ["respond"]
+__all__ = ["Refused", "phrase", "respond"]
 
-_STATUSES = frozenset(HTTPStatus)
+#: RFC 9110's words, where Python learned them only in 3.13.
+_PHRASES = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -30,6 +39,7 @@ _PAGE = """<!doctype html>
   body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 38rem;
          margin: 15vh auto; padding: 0 1.5rem; color-scheme: light dark; }}
   h1 {{ font-size: 1.4rem; }}
+  p, li {{ overflow-wrap: anywhere; white-space: pre-line; }}
 </style>
 <h1>{status} {title}</h1>
 <p>{detail}</p>
@@ -37,41 +47,68 @@ _PAGE = """<!doctype html>
 """
 
 
+@define
+class Refused(RopewalkError):
+    """
+    A request that nobody can answer: there is nothing there, say, or not for
+    this method.
+
+    :ivar status: The HTTP status, an int in [400, 599].
+    :ivar detail: Why, in a sentence.
+    """
+
+    status: int
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+
 def respond(request: Any, error: BaseException, name: str | None = None) -> bytes:
     """
     Set status and headers for an error, and make its body.
 
+    Of an error that is no :class:`~ropewalk.errors.RopewalkError`, nothing is
+    told but ``name``.
+
     :param request: A ``twisted.web`` request; nothing was written to it yet.
-    :param error: A :class:`~ropewalk.errors.RopewalkError` is told as it is.
     :param name: Under which name the log has what happened.
     """
     if isinstance(error, RopewalkError):
         status, detail = error.status, str(error)
+        faults = error.faults if isinstance(error, Invalid) else ()
     else:
-        status, detail = 500, "Something went wrong here."
+        status, detail, faults = 500, "Something went wrong here.", ()
         if name is not None:
             detail += f" Our log has it under {name}."
-    title = HTTPStatus(status).phrase if status in _STATUSES else "Error"
-    faults = error.faults if isinstance(error, Invalid) else ()
+    title = phrase(status)
     request.setResponseCode(status, title.encode("ascii"))
     request.setHeader(b"vary", b"accept")
     if _is_browser(request):
         request.setHeader(b"content-type", b"text/html; charset=utf-8")
-        items = "".join(f"<li>{escape(str(fault))}</li>" for fault in faults)
-        text = _PAGE.format(
-            status=status,
-            title=escape(title),
-            detail=escape("" if items else detail),
-            faults=f"<ul>{items}</ul>" if items else "",
-        )
-        return text.encode("utf-8")
+        return _page(status, title, detail, faults).encode("utf-8", "replace")
     request.setHeader(b"content-type", b"application/problem+json")
     problem: dict[str, Any] = {"title": title, "status": status, "detail": detail}
     if faults:
         problem["errors"] = [
             {"path": fault.path, "problem": fault.problem} for fault in faults
         ]
-    return json.dumps(problem).encode("utf-8") + b"\n"
+    return json.dumps(problem).encode("ascii") + b"\n"
+
+
+def phrase(status: int) -> str:
+    """A status in words: RFC 9110, section 15, and the registry of IANA."""
+    return _PHRASES.get(status, "Error")
+
+
+def _page(status: int, title: str, detail: str, faults: Sequence[Fault]) -> str:
+    items = "".join(f"<li>{escape(str(fault))}</li>" for fault in faults)
+    return _PAGE.format(
+        status=status,
+        title=escape(title),
+        detail=escape("" if items else detail),
+        faults=f"<ul>{items}</ul>" if items else "",
+    )
 
 
 def _is_browser(request: IRequest) -> bool:

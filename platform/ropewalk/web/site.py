@@ -6,27 +6,35 @@ requests and can be drained.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from attrs import evolve
+from klein.resource import KleinResource
+from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
 from twisted.web import http, server
-from twisted.web.pages import notFound
+from twisted.web.error import UnsupportedMethod
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource, getChildForRequest
-from zope.interface import implementer
 
 from ropewalk.errors import RopewalkError
-from ropewalk.interfaces import IDrainable
 from ropewalk.telemetry import Work, work
+from ropewalk.web.channel import Channel
 from ropewalk.web.mounts import Mounts
-from ropewalk.web.problems import respond
+from ropewalk.web.problems import Refused, respond
+from ropewalk.web.streams import cut_stream, end_upload
 
 __all__ = ["BodyTooLong", "Request", "Site"]
+
+#: What an answer says of us and of when, and not of what it is.
+_OURS = (b"server", b"date", b"connection")
+
+#: How nginx tells that a client left before it was answered; no client sees it.
+_CLIENT_LEFT = 499
 
 
 class BodyTooLong(RopewalkError):
@@ -41,92 +49,231 @@ class Request(server.Request):
     """
     A request with a name, in the name of which its work is done.
 
-    :ivar name: ``"r17"``.
+    :ivar name: ``"r17"``, once its headers are here.
     :ivar work: Whose work it is.
-    :ivar began: When its headers were read, by the site's clock.
+    :ivar began: When its headers were here, by the site's clock.
+    :ivar aborted: Whether the connection ended before the answer did.
     """
 
     _log = Logger()
+    _cut = False
     _refused = False
     _taken = 0
+    _too_long = False
 
     site: Site
-    name: str
+    name: str | None = None
     work: Work
     began: float
+    aborted = False
+
+    def begin(self) -> None:
+        """Give it its name: it will be answered."""
+        channel: Any = self.channel
+        self.site = channel.site
+        self.name = self.site.next_name()
+        self.work = evolve(getattr(channel, "work", work.get()), request=self.name)
+        self.began = self.site.seconds()
+        if not isinstance(channel, http.HTTPChannel):
+            self.method, self.uri = channel.command, channel.path
+            self.clientproto = b"HTTP/2"
+
+    def refuse(self, error: RopewalkError) -> None:
+        """
+        Answer before all of the request is here, and close: what else comes is
+        not looked at.
+        """
+        if self.name is None:  # not even its headers are complete
+            self.begin()
+            self.method = self.uri = b"-"
+            self.clientproto = b"HTTP/1.1"
+        self._refused = True
+        channel: Any = self.channel
+        self.setHeader(b"server", server.version)
+        self.setHeader(b"date", http.datetimeToString())
+        body = respond(self, error, self.name)
+        self.setHeader(b"content-length", b"%d" % len(body))
+        if isinstance(channel, Channel):
+            channel.stop_listening()
+            self.setHeader(b"connection", b"close")
+        else:
+            end_upload(channel)
+        self.write(body)
+        self.finish()
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
-        self.site = self.channel.site
-        self.name = self.site.next_name()
-        self.began = self.site.seconds()
-        if length is not None and length > self.site.longest_body:
-            self._refuse()
+        self.begin()
+        self._too_long = length is not None and length > self.site.longest_body
+        # A stream of HTTP/2 cannot be answered yet; it is when its body comes.
+        if self._too_long and isinstance(self.channel, Channel):
+            self._refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
         if self._refused:
             return
         self._taken += len(data)
-        if self._taken > self.site.longest_body:
-            self._refuse()
+        if self._too_long or self._taken > self.site.longest_body:
+            self._refuse_body()
         else:
             super().handleContentChunk(data)
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if not self._refused:
+            super().requestReceived(command, path, version)
+
     def process(self) -> None:
-        if self._refused:
-            return
-        self.work = evolve(work.get(), request=self.name)
         token = work.set(self.work)
         try:
             super().process()
         finally:
             work.reset(token)
 
+    def getRequestHostname(self) -> bytes:
+        if self.getHeader(b"host") is None and isinstance(self.host, UNIXAddress):
+            return b"localhost"
+        name: bytes = super().getRequestHostname()
+        return name
+
+    def render(self, resrc: Any) -> None:
+        """
+        Answer with what a resource renders. HEAD is answered as GET is, without
+        the body, also by a resource that knows only GET.
+        """
+        try:
+            body = self._rendered(resrc)
+        except UnsupportedMethod as error:
+            body = self._unsupported(error.allowedMethods)
+        if body is server.NOT_DONE_YET:
+            return
+        if not isinstance(body, bytes):
+            kind = type(body).__name__
+            raise TypeError(f"{resrc!r} rendered {kind}, not bytes or NOT_DONE_YET")
+        if self.code not in http.NO_BODY_CODES:
+            self.setHeader(b"content-length", b"%d" % len(body))
+        self.write(body)
+        self.finish()
+
     def write(self, data: bytes) -> None:
-        if not self.startedWriting and self.site.draining:
+        if self._cut:
+            return
+        if (
+            not self.startedWriting
+            and not self._inFakeHead
+            and self.site.draining
+            and self.clientproto.startswith(b"HTTP/1")
+        ):
             self.responseHeaders.setRawHeaders(b"connection", [b"close"])
         super().write(data)
+
+    def finish(self) -> None:
+        # Klein finishes a request whatever became of it.
+        if not self._cut:
+            super().finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        if self.name is None:  # it was not even asked
+            super().connectionLost(reason)
+            return
+        token = work.set(self.work)
+        try:
+            super().connectionLost(reason)
+        finally:
+            work.reset(token)
+        if not self.finished:
+            self.aborted = True
+            if not self.startedWriting:
+                self.code = _CLIENT_LEFT
+            self.site.log(self)
 
     def processingFailed(self, reason: Failure) -> Failure:
         """
         Answer with what went wrong, if that can still be said; otherwise end
         the connection, so that nobody takes half an answer for a whole one.
         """
-        if not isinstance(reason.value, RopewalkError):
-            self._log.failure(
-                "{method} {path} failed",
-                reason,
-                method=self.method.decode("ascii", "replace"),
-                path=self.path.decode("ascii", "replace"),
-            )
-        if self.startedWriting:
-            self.loseConnection()
-            return reason
-        # What the handler had already decided about its answer is void.
-        self.responseHeaders.removeHeader(b"content-length")
-        self.write(respond(self, reason.value, self.name))
-        self.finish()
+        token = work.set(self.work)
+        try:
+            self._fail(reason)
+        finally:
+            work.reset(token)
         return reason
 
-    def _refuse(self) -> None:
-        """
-        Answer 413 (RFC 9110, section 15.5.14) before the body is here, and
-        close: what else comes is not looked at.
-        """
-        self._refused = True
-        channel, limit = self.channel, self.site.longest_body
-        self.work = evolve(work.get(), request=self.name)
-        # Twisted says what was asked only once the body is here.
-        self.method = getattr(channel, "_command", self.method)
-        self.uri = getattr(channel, "_path", self.uri)
-        self.clientproto = b"HTTP/1.1"
-        error = BodyTooLong(f"the body is too long: at most {limit} bytes")
-        body = respond(self, error, self.name)
-        self.setHeader(b"connection", b"close")
+    def _fail(self, reason: Failure) -> None:
+        error: Any = reason.value
+        if not isinstance(error, RopewalkError):
+            self._report(reason)
+        if self.finished or self._disconnected:
+            return
+        if self.startedWriting:
+            self._break_off()
+            return
+        # What the handler had already decided about its answer is void.
+        self._inFakeHead = False
+        self.etag = self.lastModified = None
+        self.cookies = []
+        ours = [(name, self.responseHeaders.getRawHeaders(name)) for name in _OURS]
+        self.responseHeaders = Headers({name: each for name, each in ours if each})
+        try:
+            body = respond(self, error, self.name)
+        except Exception:
+            # An error that cannot even say what it is.
+            self._report(Failure())
+            body = respond(self, RuntimeError(), self.name)
         self.setHeader(b"content-length", b"%d" % len(body))
         self.write(body)
         self.finish()
-        channel.loseConnection()
+
+    def _report(self, failure: Failure) -> None:
+        self._log.failure(
+            "{method} {path} failed",
+            failure,
+            method=self.method.decode("ascii", "backslashreplace"),
+            path=(self.path or b"").decode("ascii", "backslashreplace"),
+        )
+
+    def _rendered(self, resrc: Any) -> Any:
+        if self.method != b"HEAD":
+            return resrc.render(self)
+        if not _lacks_get(resrc):
+            try:
+                return resrc.render(self)
+            except UnsupportedMethod as error:
+                if b"GET" not in error.allowedMethods:
+                    raise
+        self.method, self._inFakeHead = b"GET", True
+        try:
+            return resrc.render(self)
+        finally:
+            self.method, self._inFakeHead = b"HEAD", False
+
+    def _unsupported(self, allowed: Sequence[bytes]) -> bytes:
+        """RFC 9110, section 15.5.6."""
+        methods = b", ".join(
+            each for each in allowed if each != b"HEAD" or b"GET" in allowed
+        )
+        self.setHeader(b"allow", methods)
+        asked = self.method.decode("ascii", "backslashreplace")
+        detail = f"there is no {asked} here, only {methods.decode('ascii')}"
+        return respond(self, Refused(405, detail))
+
+    def _refuse_body(self) -> None:
+        """RFC 9110, section 15.5.14."""
+        limit = self.site.longest_body
+        self.refuse(BodyTooLong(f"the body is too long: at most {limit} bytes"))
+
+    def _break_off(self) -> None:
+        if self.producer is not None:
+            self.unregisterProducer()
+        channel: Any = self.channel
+        if not isinstance(channel, http.HTTPChannel):
+            cut_stream(channel)
+        elif self.chunked or self.responseHeaders.hasHeader(b"content-length"):
+            channel.loseConnection()
+        else:
+            # The end of the connection is the end of the answer: only a reset
+            # says that it came too early.
+            channel.transport.abortConnection()
+        self._cut = True
 
 
 class Site(server.Site):
@@ -138,7 +285,8 @@ class Site(server.Site):
     :param home: Serves ``/`` unless something is mounted there.
     :ivar longest_body: Bytes of the longest request body taken.
     :ivar draining: Whether the site says goodbye.
-    :ivar observe: Called with every request that is answered.
+    :ivar observe: Called with every request that is answered, and with those
+        whose connection ended before.
     """
 
     requestFactory = Request
@@ -153,7 +301,7 @@ class Site(server.Site):
         idle: float = 60.0,
         observe: Callable[[Request], None] | None = None,
     ) -> None:
-        root = Resource() if home is None else home
+        root = _Nothing() if home is None else home
         super().__init__(root, reactor=reactor, timeout=idle)
         self.mounts = mounts
         self.longest_body = longest_body
@@ -163,19 +311,25 @@ class Site(server.Site):
         numbers = count(1)
         self.next_name = lambda: f"r{next(numbers)}"
 
+    def protocol(self) -> Any:
+        # What Twisted puts before its HTTP/1.1 and HTTP/2 channels has no
+        # public name.
+        return http._GenericHTTPChannelProtocol(Channel())
+
     def getResourceFor(self, request: Any) -> Any:
         found = self.mounts.find(request.postpath)
+        # As of any Twisted site, sessions are the site's, not the mount's.
+        request.sitepath = []
         if found is None:
-            if request.postpath in ([], [b""]):
-                return self.resource
-            return notFound(message="There is nothing here. What is: see /")
+            return self.resource if request.postpath == [b""] else _Nothing()
         mount, depth = found
         request.work = evolve(request.work, plugin=mount.plugin)
         work.set(request.work)
         request.prepath = request.postpath[:depth]
-        # A mount's own path is its root, with a slash behind it or without.
-        request.postpath = request.postpath[depth:] or [b""]
-        request.sitepath = list(request.prepath)
+        request.postpath = request.postpath[depth:]
+        if not request.postpath and isinstance(mount.resource, KleinResource):
+            # A mount's own path is an app's "/", with a slash behind it or not.
+            request.postpath = [b""]
         return getChildForRequest(mount.resource, request)
 
     def log(self, request: Any) -> None:
@@ -189,40 +343,24 @@ class Site(server.Site):
         """See :meth:`startFactory`."""
 
 
-@implementer(IDrainable)
-class _DrainableHTTP:
+class _Nothing(Resource):
+    """What is where nothing is."""
+
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        return respond(request, Refused(404, "there is nothing here; what there is: /"))
+
+
+def _lacks_get(resource: Any) -> bool:
     """
-    How an HTTP connection says goodbye: what is being answered is answered,
-    with ``Connection: close`` (RFC 9112, section 9.6).
+    Whether a resource has no ``render_GET``, which the ``render_HEAD`` that all
+    have would call.
     """
-
-    def __init__(self, protocol: Any) -> None:
-        self._channel = protocol._channel
-
-    def drain(self, reason: str) -> None:
-        channel = self._channel
-        channel.site.draining = True
-        if isinstance(channel, http.HTTPChannel):
-            channel.persistent = False
-            if not channel.requests:
-                channel.loseConnection()
-        else:
-            self._drain_streams()
-
-    def _drain_streams(self) -> None:
-        """HTTP/2: close when no stream is left (RFC 9113, section 6.8)."""
-        channel = self._channel
-        if not channel.streams:
-            channel.loseConnection()
-            return
-        for stream in list(channel.streams.values()):
-            finished = stream._request.notifyFinish()
-            finished.addBoth(lambda _: None)
-            finished.addCallback(
-                lambda _: channel.callLater(0, self._drain_streams)
-            )
-
-
-# The protocol that Twisted puts before its HTTP/1.1 and HTTP/2 channels has no
-# public name.
-registerAdapter(_DrainableHTTP, http._GenericHTTPChannelProtocol, IDrainable)
+    kind = type(resource)
+    return (
+        isinstance(resource, Resource)
+        and kind.render is Resource.render
+        and kind.render_HEAD is Resource.render_HEAD
+        and not hasattr(resource, "render_GET")
+    )

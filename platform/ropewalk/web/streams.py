@@ -1,0 +1,77 @@
+# -*- test-case-name: tests.test_site -*-
+"""
+What Twisted's HTTP/2 does not do by itself: end a stream or a connection so that
+the client knows why.
+
+These are functions of Twisted's ``H2Connection`` and ``H2Stream``, which have no
+names in public for what is needed here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.error import ConnectionAborted
+from twisted.python.failure import Failure
+
+__all__ = ["cut_stream", "drain_streams", "end_upload"]
+
+
+def cut_stream(stream: Any) -> None:
+    """
+    End a stream in the middle of its answer, as an error of ours (RFC 9113,
+    section 7).
+    """
+    from h2.errors import ErrorCodes
+
+    connection, number = stream._conn, stream.streamID
+    connection.conn.reset_stream(number, ErrorCodes.INTERNAL_ERROR)
+    connection._tryToWriteControlData()
+    stream.connectionLost(Failure(ConnectionAborted()))
+    connection._requestDone(number)
+
+
+def end_upload(stream: Any) -> None:
+    """
+    When a stream has been answered, tell the client to send no more of the
+    request (RFC 9113, section 8.1).
+    """
+    from h2.errors import ErrorCodes
+    from h2.exceptions import ProtocolError
+
+    connection, number = stream._conn, stream.streamID
+
+    def stop(result: Any) -> Any:
+        with suppress(ProtocolError):  # it has all been sent
+            connection.conn.reset_stream(number, ErrorCodes.NO_ERROR)
+            connection._tryToWriteControlData()
+        return result
+
+    connection._streamCleanupCallbacks[number].addCallback(stop)
+
+
+def drain_streams(connection: Any) -> None:
+    """
+    Begin no streams any more, and close when the last one has been answered (RFC
+    9113, section 6.8).
+    """
+    from hyperframe.frame import GoAwayFrame
+
+    # The state machine would let nothing be sent after a GOAWAY of its own.
+    last = connection.conn.highest_inbound_stream_id
+    connection.transport.write(GoAwayFrame(0, last_stream_id=last).serialize())
+    _close_when_idle(connection)
+
+
+def _close_when_idle(connection: Any) -> None:
+    if not connection.streams:
+        connection.transport.loseConnection()
+        return
+
+    def again(number: int) -> int:
+        _close_when_idle(connection)
+        return number
+
+    ended = next(iter(connection._streamCleanupCallbacks.values()))
+    ended.addCallback(again)
