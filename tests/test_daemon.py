@@ -179,6 +179,22 @@ class StartTests(DaemonTestCase):
         self.assertNotIn("the ground has started", daemon.messages())
 
     @inlineCallbacks
+    def test_listener_forgotten(self) -> Steps[None]:
+        """
+        A listener that was made and not returned would stay closed unnoticed; it
+        ends the start.
+        """
+        daemon = yield self.refused(troubled("forget = true"))
+        self.assertEqual(daemon.status, Status.START_FAILED)
+        (said,) = (each for each in daemon.messages() if "did not start" in each)
+        self.assertRegex(
+            said,
+            r"^service 'trouble' did not start: it made a listener for tcp:0\S* "
+            r"\(.*trouble\.py:\d+\) and did not return it from makeService$",
+        )
+        self.assertIn("trouble has stopped", daemon.messages())
+
+    @inlineCallbacks
     def test_port_claimed_twice(self) -> Steps[None]:
         """
         Two services that claim one address stop the start; both are named,
@@ -202,7 +218,8 @@ class StartTests(DaemonTestCase):
         daemon = yield self.refused(settings, paths=(TROUBLES, CHAT))
         self.assertEqual(daemon.status, Status.BAD_SETTINGS)
         for line in (
-            "ropewalk.toml:4: [chat] history: expected an integer from 0 to 10000, got -1",
+            "ropewalk.toml:4: [chat] history: "
+            "expected an integer from 0 to 10000, got -1",
             "ropewalk.toml:5: [chat] lisen: unknown key; did you mean 'listen'?",
             "ropewalk.toml:6: [grund]: unknown table; did you mean [ground]?",
             "ropewalk.toml:7: [missing]: cannot import there_is_no_such_module",

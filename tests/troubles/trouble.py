@@ -30,6 +30,7 @@ class Settings(Shape):
     make: Literal["fine", "raise"] = "fine"
     start: Literal["fine", "raise", "fail", "hang", "asyncio"] = "fine"
     stop: Literal["fine", "raise", "hang"] = "fine"
+    forget: bool = False
     health: str = ""
     listen: str = "tcp:0:interface=127.0.0.1"
     level: int = 0
@@ -143,5 +144,7 @@ def makeService(settings: Settings, host: Any) -> MultiService:
     group = MultiService()
     Trouble(settings).setServiceParent(group)
     echo = Factory.forProtocol(lambda: Echo(host.reactor))
-    host.listener(settings.listen, echo).setServiceParent(group)
+    listener = host.listener(settings.listen, echo)
+    if not settings.forget:
+        listener.setServiceParent(group)
     return group

@@ -276,4 +276,3 @@ def _cannot_listen(error: CannotListenError) -> str:
     if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
         hint = f"; `ss -ltnp 'sport = :{error.port}'` shows who has it"
     return f"cannot listen on {where}: {detail}{hint}"
-

@@ -103,7 +103,9 @@ class Lifecycle:
     @inlineCallbacks
     def _start(self, unit: Unit) -> Steps[None]:
         try:
-            yield within(unit.start_within, self._start_tree(unit, unit.service), self._clock)
+            yield within(
+                unit.start_within, self._start_tree(unit, unit.service), self._clock
+            )
         except TimeoutError:
             where = _spoken(self._at.get(unit.name))
             reason = f"still starting after {unit.start_within:g} seconds, in {where}"

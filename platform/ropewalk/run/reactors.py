@@ -13,7 +13,7 @@ from typing import Any
 
 from ropewalk import awaiting
 
-__all__ = ["choose", "install", "running"]
+__all__ = ["choose", "describe", "install", "running"]
 
 
 def choose() -> Any:
@@ -52,6 +52,16 @@ def running() -> Any:
     return reactor
 
 
+def describe(reactor: Any) -> str:
+    """
+    A reactor in a word: ``"uvloop"``, ``"asyncio"``, ``"EPollReactor"``.
+    """
+    loop = getattr(reactor, "loop", None)
+    if loop is None:
+        return type(reactor).__name__
+    return type(loop).__module__.partition(".")[0]
+
+
 def _install(loop: asyncio.AbstractEventLoop) -> None:
     from twisted.internet.asyncioreactor import AsyncioSelectorReactor
     from twisted.internet.main import installReactor
@@ -66,14 +76,16 @@ def _install(loop: asyncio.AbstractEventLoop) -> None:
         pipe in that place, and Twisted's is never written to again.
         """
 
+        def __init__(self) -> None:
+            super().__init__(loop)
+            self.loop = loop
+
         def startRunning(self, installSignalHandlers: bool = True) -> None:
             super().startRunning(installSignalHandlers)
             child: int | None = getattr(signal, "SIGCHLD", None)
             if installSignalHandlers and child is not None:
-                signal.signal(
-                    child, lambda *_: self.callFromThread(reapAllProcesses)
-                )
+                signal.signal(child, lambda *_: self.callFromThread(reapAllProcesses))
 
     asyncio.set_event_loop(loop)
-    installReactor(LoopReactor(loop))
+    installReactor(LoopReactor())
     awaiting.install(loop)

@@ -15,12 +15,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.application.service import Service
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
+from ropewalk import __version__
 from ropewalk.errors import BadSettings, StartFailed
 from ropewalk.run import reactors
 
@@ -58,7 +59,7 @@ class Options(usage.Options):
         "says what is in the file and what is wrong with it; `ropewalk plugins` "
         "lists what can be asked for."
     )
-    optParameters = [
+    optParameters: ClassVar = [
         [
             "settings",
             "s",
@@ -66,9 +67,7 @@ class Options(usage.Options):
             "The settings file (or name it in the variable ROPEWALK_SETTINGS).",
         ]
     ]
-    compData = usage.Completions(
-        optActions={"settings": usage.CompleteFiles("*.toml")}
-    )
+    compData = usage.Completions(optActions={"settings": usage.CompleteFiles("*.toml")})
 
 
 def makeService(options: Any) -> Service:
@@ -156,6 +155,12 @@ class Process(Service):
     def startService(self) -> None:
         super().startService()
         self._parent.wait()
+        _log.info(
+            "ropewalk {version} with {settings}, on {loop}",
+            version=__version__,
+            settings=self._daemon.host.plan.document.path,
+            loop=reactors.describe(_reactor),
+        )
         logging.getLogger().addHandler(FromStandardLibrary(logging.INFO))
         # After twistd and the reactor have installed theirs.
         _reactor.callWhenRunning(lambda: _reactor.callLater(0, self._handle_signals))

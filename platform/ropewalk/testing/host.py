@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred, maybeDeferred
+from attrs import evolve, frozen
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import FailTest
 
 from ropewalk.awaiting import inlineCallbacks
+from ropewalk.errors import StartFailed
 from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import IHub, Steps
 from ropewalk.net.endpoints import claim
-from ropewalk.net.listening import Listener
-from ropewalk.plugin import Found, ServicePlugin, discover
+from ropewalk.plugin import RESERVED, Found, ServicePlugin, discover
 from ropewalk.run.configuration import Plan, make_plan
 from ropewalk.run.daemon import Daemon
-from ropewalk.run.host import Host
+from ropewalk.run.host import Host, Owned
 from ropewalk.run.logs import log_access
 from ropewalk.run.reload import Reloaded, Reloader
 from ropewalk.run.statuses import Status
@@ -40,14 +41,15 @@ from ropewalk.web.access import AccessLog
 
 __all__ = ["LeftBehind", "MemoryHost", "Request", "Service"]
 
-#: A service to start: the name of an installed one, or one that nobody declared
-#: but the test: a :class:`~ropewalk.plugin.ServicePlugin`, or the module itself.
+#: A service to run: the name of an installed one, or one that need not be
+#: installed: a :class:`~ropewalk.plugin.ServicePlugin`, or a module that has
+#: ``makeService``, whose table is the last word of its name.
 Service = str | ServicePlugin | ModuleType
 
 
 class LeftBehind(FailTest):
     """
-    The host was told to stop, and something in it would not.
+    The host was told to stop, and something would not, or is still there.
     """
 
 
@@ -57,9 +59,9 @@ class Request:
     What a test asks to have run.
 
     :ivar services: The services.
-    :ivar settings: TOML, or a file of it.
+    :ivar settings: TOML, or the file it is in.
     :ivar environ: The environment's variables.
-    :ivar values: The settings of the one service.
+    :ivar values: Settings of the one service.
     """
 
     services: tuple[Service, ...]
@@ -73,4 +75,266 @@ class Request:
 
         :raise BadSettings: With everything that is wrong with them.
         """
-        declared = [_declared(each) for each in self.services]
+        name, directory, text = "the test's settings", "", self.settings
+        if isinstance(text, Path):
+            name, directory = os.fspath(text), os.fspath(text.parent)
+            text = text.read_text("utf-8")
+        named = [each if isinstance(each, str) else _plugin(each) for each in self.services]
+        names = [each if isinstance(each, str) else each.name for each in named]
+        tables = parse(text, name, self.environ, directory).tables
+        if self.values and (len(names) != 1 or names[0] in tables):
+            raise TypeError(
+                f"whose settings are {', '.join(self.values)}? Give them as TOML, "
+                "or name one service that has no table there"
+            )
+        for service in names:
+            if service not in tables:
+                text += f"\n[{service}]\n{_toml(self.values)}"
+        document = parse(text, name, self.environ, directory)
+        given = {each.name: each for each in named if isinstance(each, ServicePlugin)}
+        plugins = list(given.values())
+        if not RESERVED.union(given).issuperset(document.tables):
+            plugins += [each for each in discover().plugins if each.name not in given]
+        return make_plan(document, Found(tuple(plugins)))
+
+
+class MemoryHost:
+    """
+    A daemon that runs in a test. :meth:`TestCase.start
+    <ropewalk.testing.TestCase.start>` makes it, starts it, and stops it when the
+    test is over.
+
+    :param request: What to run.
+    :param clock: Where time comes from, and where the host listens.
+    :ivar clock: The same.
+    """
+
+    def __init__(self, request: Request, clock: MemoryReactor) -> None:
+        self.clock = clock
+        self._request = request
+        self._host = Host(
+            request.plan(),
+            clock,
+            MemoryHub(clock.now),
+            AccessLog(log_access, clock, clock.now),
+        )
+        self._started: Deferred[str] = Deferred()
+        self._stopped_by_test = False
+        self._addresses: dict[Owned, Any] = {}
+        self._host.make()
+        self._daemon = Daemon(self._host, Systemd({}, 0, clock), self._started.callback)
+        clock.addSystemEventTrigger("before", "shutdown", self._daemon.stopService)
+
+    # The ways in.
+
+    def http(
+        self, where: str | None = None, *, peer: str = "127.0.0.1", cut: int = 0
+    ) -> HTTPClient:
+        """
+        Somebody who speaks HTTP, keeps cookies and follows no redirects.
+
+        :param where: Which listener, by its endpoint string or by the name of
+            the service that has only this one; the first one of the web site
+            if it is not said. An address is found under its port alone:
+            ``"tcp:7070"``.
+        :param peer: The address to come from.
+        :param cut: Bytes of the longest piece in which anything arrives, in
+            both directions; 0 for as much as there is.
+        """
+        owned = self._listener(where)
+        endpoint = MemoryEndpoint(self.clock, self._address(owned), peer, cut)
+        return HTTPClient(self.clock, endpoint, self._origin(owned, "http"))
+
+    def socket(
+        self,
+        path: str,
+        where: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        protocols: Sequence[str] = (),
+        peer: str = "127.0.0.1",
+        cut: int = 0,
+    ) -> SocketClient:
+        """
+        Somebody who speaks WebSocket, connecting from now on.
+
+        :param path: ``"/chat/live?room=lobby"``.
+        :param headers: More headers for the handshake: ``{"Origin": …}``.
+        :param protocols: The subprotocols to offer.
+
+        The others are as for :meth:`http`.
+        """
+        owned = self._listener(where)
+        endpoint = MemoryEndpoint(self.clock, self._address(owned), peer, cut)
+        url = self._origin(owned, "ws") + path
+        return SocketClient(self.clock, endpoint, url, dict(headers or {}), protocols)
+
+    def lines(
+        self, where: str, *, peer: str = "127.0.0.1", cut: int = 0
+    ) -> LineClient:
+        """
+        Somebody who types lines, connecting from now on. The parameters are as
+        for :meth:`http`.
+        """
+        return LineClient(self.clock, self.endpoint(where, peer=peer, cut=cut), where)
+
+    def endpoint(
+        self, where: str, *, peer: str = "127.0.0.1", cut: int = 0
+    ) -> IStreamClientEndpoint:
+        """
+        Where to connect a protocol of your own to. The parameters are as for
+        :meth:`http`.
+        """
+        owned = self._listener(where)
+        return MemoryEndpoint(self.clock, self._address(owned), peer, cut)
+
+    @property
+    def hub(self) -> IHub:
+        """The channels, as every service sees them."""
+        return self._host.hub
+
+    # Its life.
+
+    @inlineCallbacks
+    def start(self) -> Steps[None]:
+        """
+        Start every service and let people in.
+
+        :raise StartFailed: When one does not start.
+        """
+        self._daemon.privilegedStartService()
+        self._daemon.startService()
+        problem = yield self.clock.patiently(self._started, self._still_starting)
+        if problem:
+            raise self._daemon.failed or StartFailed("host", problem)
+        for owned in self._host.listeners:
+            self._addresses[owned] = owned.listener.address
+
+    @inlineCallbacks
+    def stop(self) -> Steps[Status]:
+        """
+        Stop as the daemon does on SIGTERM, goodbyes and all. What takes its
+        time takes the clock's.
+
+        :return: fires when it has stopped, with how the process would have
+            ended.
+        """
+        self._stopped_by_test = True
+        stopping = self._daemon.stopService()
+        yield self.clock.patiently(stopping, lambda: "the host has not stopped yet")
+        yield self.clock.settle()
+        return self._daemon.status
+
+    def reload(
+        self, settings: str | Path | None = None, **values: Any
+    ) -> Deferred[tuple[Reloaded, ...]]:
+        """
+        Read other settings as the daemon does on SIGHUP.
+
+        :param settings: TOML, or the file it is in; unless it is said, what the
+            host was started with.
+        :param values: The settings of the one service, in place of those it was
+            started with.
+        :return: fires with what became of each change.
+        """
+        request = evolve(self._request, values=values)
+        if settings is not None:
+            request = evolve(request, settings=settings)
+        return Reloader(self._host, request.plan, self._host.reconfigure).reload()
+
+    @inlineCallbacks
+    def end(self) -> Steps[None]:
+        """
+        Stop if that is still to be done, however much of the clock it takes.
+
+        :raise LeftBehind: When something would not stop.
+        """
+        with _complaints() as complaints:
+            stopping = self._daemon.stopService()
+            yield self.clock.settle()
+            if not stopping.called:
+                yield self.clock.advance(self._longest())
+            yield self.clock.patiently(stopping, lambda: "the host does not stop")
+        if self._daemon.status is Status.LEFT_BEHIND and not self._stopped_by_test:
+            raise LeftBehind("; ".join(complaints))
+
+    def _longest(self) -> float:
+        """Seconds after which the daemon gives up stopping."""
+        patience = sum(2 * unit.stop_within for unit in self._host.units)
+        return self._host.plan.host.drain_delay + patience + 1
+
+    def _still_starting(self) -> str:
+        begun = [unit.name for unit in self._host.units if unit.service.running]
+        return f"the service {begun[-1]!r} is still starting" if begun else "no start"
+
+    def _listener(self, where: str | None) -> Owned:
+        owned = self._host.listeners
+        if where is None:
+            where = "web"
+            named = [each for each in owned if each.owner == where][:1]
+        elif ":" in where:
+            wanted = claim(where)
+            named = [each for each in owned if each.claim.clashes(wanted)]
+        else:
+            named = [each for each in owned if each.owner == where]
+        if len(named) == 1:
+            return named[0]
+        there = [f"{each.listener.description} of {each.owner}" for each in owned]
+        problem = f"{len(named)} listeners are meant" if named else "nobody listens"
+        raise LookupError(f"{problem} at {where!r}; there are {there}")
+
+    def _address(self, owned: Owned) -> IAddress:
+        """The address to call: not that of every interface, but of one."""
+        address = self._addresses[owned]
+        if isinstance(address, UNIXAddress):
+            return address
+        one = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
+        called: IAddress = evolve(address, host=one)
+        return called
+
+    def _origin(self, owned: Owned, scheme: str) -> str:
+        address: Any = self._address(owned)
+        if isinstance(address, UNIXAddress):
+            return f"{scheme}://localhost"
+        name = f"[{address.host}]" if ":" in address.host else address.host
+        return f"{scheme}://{name}:{address.port}"
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What is logged as an error meanwhile."""
+    found: list[str] = []
+
+    def notice(event: LogEvent) -> None:
+        if event.get("log_level", LogLevel.info) >= LogLevel.error:
+            found.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(notice)
+    try:
+        yield found
+    finally:
+        globalLogPublisher.removeObserver(notice)
+
+
+def _plugin(service: ServicePlugin | ModuleType) -> ServicePlugin:
+    if isinstance(service, ServicePlugin):
+        return service
+    name = service.__name__
+    return ServicePlugin(name.rpartition(".")[2], name, place=str(service.__file__))
+
+
+def _toml(values: Mapping[str, Any]) -> str:
+    """A table's lines."""
+    return "".join(f"{json.dumps(key)} = {_literal(value)}\n" for key, value in values.items())
+
+
+def _literal(value: Any) -> str:
+    """A value in TOML, which has JSON's spelling of all but tables."""
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(key)} = {_literal(each)}" for key, each in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"settings cannot say {value!r}")
+    return json.dumps(value)

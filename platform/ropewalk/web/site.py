@@ -200,7 +200,7 @@ class Request(server.Request):
 
     def _fail(self, reason: Failure) -> None:
         error: Any = reason.value
-        if not isinstance(error, RopewalkError):
+        if getattr(error, "status", 500) == 500 or not isinstance(error, RopewalkError):
             self._report(reason)
         if self.finished or self._disconnected:
             return

@@ -112,7 +112,8 @@ class Lines(LineProtocol):
         if word == "/quit":
             self.leave("* goodbye")
         elif word == "/join":
-            yield self._join(*rest.partition(" ")[::2])
+            room, _, name = rest.partition(" ")
+            yield self._join(room, name)
         elif self._room is None:
             self.say("! you are in no room yet; type: /join lobby YourName")
         elif word == "/who":

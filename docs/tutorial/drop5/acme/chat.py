@@ -1,0 +1,212 @@
+"""
+Chat rooms shared by browsers, nc and curl.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from klein import Klein
+from twisted.internet.protocol import Factory
+from zope.interface import implementer
+
+from ropewalk.awaiting import inlineCallbacks
+from ropewalk.interfaces import ISubscriber
+from ropewalk.net.protocols import LineProtocol
+from ropewalk.net.sockets import Socket
+from ropewalk.schema import Meta, Shape, read_json, write_json
+from ropewalk.web.accept import preferred
+
+PAGE = Path(__file__).with_name("chat.html").read_bytes()
+
+
+class Settings(Shape):
+    """The table [chat] of the settings file."""
+
+    greeting: Annotated[str, Meta(min_length=1, max_length=60)] = "Hello."
+    listen: str = "tcp:7070:interface=127.0.0.1"
+    history: Annotated[int, Meta(ge=0, le=10_000)] = 100
+
+
+class Line(Shape):
+    """What somebody says."""
+
+    author: str
+    text: str
+
+
+class Rooms:
+    """The rules. Each room is a channel of the hub."""
+
+    def __init__(self, hub, history):
+        self._hub = hub
+        self._history = history
+
+    @inlineCallbacks
+    def say(self, room, line):
+        yield self._hub.publish(f"rooms.{room}", line, keep=self._history)
+
+    @inlineCallbacks
+    def enter(self, room, who, visitor):
+        yield self._hub.subscribe(f"rooms.{room}", visitor, who)
+
+    @inlineCallbacks
+    def leave(self, room, visitor):
+        yield self._hub.unsubscribe(f"rooms.{room}", visitor)
+
+    @inlineCallbacks
+    def recent(self, room):
+        messages = yield self._hub.history(f"rooms.{room}")
+        return [message.body for message in messages]
+
+    @inlineCallbacks
+    def present(self, room):
+        present = yield self._hub.present(f"rooms.{room}")
+        return [presence.who for presence in present]
+
+
+class Pages:
+    """What browsers and curl get."""
+
+    routes = Klein()
+
+    def __init__(self, rooms, greeting):
+        self._rooms = rooms
+        self._greeting = greeting
+
+    @routes.route("/")
+    def greet(self, request):
+        return f"{self._greeting} There is a room at /chat/lobby\n"
+
+    @routes.route("/<room>", methods=["GET"])
+    @inlineCallbacks
+    def show(self, request, room):
+        request.setHeader("vary", "accept")
+        if preferred(request, "application/json", "text/html") == "text/html":
+            request.setHeader("content-type", "text/html; charset=utf-8")
+            return PAGE
+        lines = yield self._rooms.recent(room)
+        request.setHeader("content-type", "application/json")
+        return write_json(lines) + b"\n"
+
+    @routes.route("/<room>", methods=["POST"])
+    @inlineCallbacks
+    def say(self, request, room):
+        line = read_json(Line, request.content.read())
+        yield self._rooms.say(room, line)
+        request.setResponseCode(201)
+        return "said\n"
+
+
+@implementer(ISubscriber)
+class Lines(LineProtocol):
+    """What nc gets: one of these for each connection."""
+
+    def __init__(self, rooms, greeting, clock):
+        super().__init__(clock)
+        self._rooms = rooms
+        self._greeting = greeting
+        self._room = None
+        self._name = None
+        self._said = None
+
+    # What LineProtocol calls.
+
+    def opened(self):
+        self.say(f"* {self._greeting} To come in, type: /join lobby YourName")
+
+    @inlineCallbacks
+    def heard(self, line):
+        word, _, rest = line.partition(" ")
+        if word == "/quit":
+            self.leave("* goodbye")
+        elif word == "/join":
+            room, _, name = rest.partition(" ")
+            yield self._join(room, name)
+        elif self._room is None:
+            self.say("! you are in no room yet; type: /join lobby YourName")
+        elif word == "/who":
+            present = yield self._rooms.present(self._room)
+            self.say(f"* here: {', '.join(present)}")
+        else:
+            self._said = Line(self._name, line)
+            yield self._rooms.say(self._room, self._said)
+
+    def closed(self):
+        if self._room is not None:
+            self._rooms.leave(self._room, self)
+
+    # What the hub calls.
+
+    def deliver(self, message):
+        line = message.body
+        if line is not self._said:  # who typed it has seen it
+            self.say(f"{line.author}: {line.text}")
+
+    def joined(self, channel, presence):
+        self.say(f"* {presence.who} is here")
+
+    def left(self, channel, presence):
+        self.say(f"* {presence.who} has left")
+
+    # What we call.
+
+    @inlineCallbacks
+    def _join(self, room, name):
+        if self._room is not None:
+            yield self._rooms.leave(self._room, self)
+        self._room, self._name = room, name
+        yield self._rooms.enter(room, name, self)
+
+
+@implementer(ISubscriber)
+class Live(Socket):
+    """What a page gets that stays open: /chat/live?room=lobby&name=Ada."""
+
+    def __init__(self, rooms):
+        super().__init__()
+        self._rooms = rooms
+        self._room = None
+        self._name = None
+
+    # What Socket calls.
+
+    @inlineCallbacks
+    def opened(self):
+        self._room, self._name = self.query["room"], self.query["name"]
+        yield self._rooms.enter(self._room, self._name, self)
+        recent = yield self._rooms.recent(self._room)
+        present = yield self._rooms.present(self._room)
+        self._tell({"recent": recent, "present": present})
+
+    @inlineCallbacks
+    def heard(self, message):
+        yield self._rooms.say(self._room, Line(self._name, message))
+
+    def closed(self):
+        if self._room is not None:
+            self._rooms.leave(self._room, self)
+
+    # What the hub calls.
+
+    def deliver(self, message):
+        self._tell(message.body)
+
+    def joined(self, channel, presence):
+        self._tell({"note": f"{presence.who} is here"})
+
+    def left(self, channel, presence):
+        self._tell({"note": f"{presence.who} has left"})
+
+    # What we call.
+
+    def _tell(self, value):
+        self.say(write_json(value).decode())
+
+
+def makeService(settings, host):
+    rooms = Rooms(host.hub, settings.history)
+    host.web.mount("/chat", Pages(rooms, settings.greeting).routes)
+    host.web.socket("/chat/live", Live, rooms)
+    lines = partial(Lines, rooms, settings.greeting, host.reactor)
+    return host.listener(settings.listen, Factory.forProtocol(lines))
