@@ -203,7 +203,7 @@ class Page:
         Path(path).write_bytes(base64.b64decode(taken["data"]))
 
 
-class _DevTools(WebSocketClientProtocol):  # type: ignore[misc]
+class _DevTools(WebSocketClientProtocol):
     """The connection to the browser."""
 
     def __init__(self) -> None:

@@ -99,6 +99,7 @@ class Running:
         )
         self.said: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
+        self._over = False
         reader = threading.Thread(target=self._read, daemon=True)
         reader.start()
 
@@ -119,7 +120,7 @@ class Running:
         Wait until nobody is left who could say anything: the process, and all
         that it has started.
         """
-        while (line := self._next("its end")) is not None:
+        while not self._over and (line := self._next("its end")) is not None:
             self.said.append(line)
 
     def end(self) -> int:
@@ -144,9 +145,11 @@ class Running:
 
     def _next(self, wanted: str) -> str | None:
         try:
-            return self._lines.get(timeout=PATIENCE)
+            line = self._lines.get(timeout=PATIENCE)
         except queue.Empty:
             raise AssertionError(f"never said {wanted!r}: {self.said}") from None
+        self._over = line is None
+        return line
 
     def _read(self) -> None:
         for line in self._output:

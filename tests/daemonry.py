@@ -138,7 +138,8 @@ class Daemon(ProcessProtocol):
         """End it, if it still runs."""
         if self.status is None:
             self.signal("SIGKILL")
-        return (yield self.end())
+        status: int = yield self.end()
+        return status
 
     def end(self) -> Deferred[int]:
         """Wait for its end."""
@@ -217,7 +218,8 @@ class Lines(LineReceiver):
         """Connect to ``"127.0.0.1:7070"``."""
         host, _, port = place.rpartition(":")
         endpoint = TCP4ClientEndpoint(reactor, host, int(port), timeout=PATIENCE)
-        return connectProtocol(endpoint, cls())
+        connecting: Deferred[Lines] = connectProtocol(endpoint, cls())
+        return connecting
 
     def type(self, line: str) -> None:
         """Send a line."""
@@ -265,4 +267,5 @@ class Raw(Protocol):
         """Connect to the host and port of a URL."""
         host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
         endpoint = TCP4ClientEndpoint(reactor, host, int(port), timeout=PATIENCE)
-        return connectProtocol(endpoint, cls())
+        connecting: Deferred[Raw] = connectProtocol(endpoint, cls())
+        return connecting

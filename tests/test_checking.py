@@ -115,7 +115,7 @@ class CheckTests(SynchronousTestCase):
             ],
         )
         self.assertIn("  history     = -1  F:2\n", self.told(checked))
-        self.assertIn("  history     = 7    F:4\n", self.told(checked))
+        self.assertIn("  history     = 7   F:4\n", self.told(checked))
         self.assertNotIn("No faults", self.told(checked))
         self.assertEqual(checked.status, Status.BAD_SETTINGS)
 

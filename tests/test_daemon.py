@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import socket
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +222,10 @@ class StartTests(DaemonTestCase):
         daemon = yield self.refused(settings, paths=(TROUBLES, CHAT))
         self.assertEqual(daemon.status, Status.BAD_SETTINGS)
         for line in (
-            "ropewalk.toml:4: [chat] history: "
-            "expected an integer from 0 to 10000, got -1",
+            (
+                "ropewalk.toml:4: [chat] history: "
+                "expected an integer from 0 to 10000, got -1"
+            ),
             "ropewalk.toml:5: [chat] lisen: unknown key; did you mean 'listen'?",
             "ropewalk.toml:6: [grund]: unknown table; did you mean [ground]?",
             "ropewalk.toml:7: [missing]: cannot import there_is_no_such_module",
@@ -541,7 +547,7 @@ class TwistdTests(DaemonTestCase):
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         self.assertTrue(any(each["message"].startswith("ready: ") for each in lines))
         pid = int((home / "twistd.pid").read_text())
-        os.kill(pid, 15)
+        os.kill(pid, signal.SIGTERM)
         yield gone(pid)
         self.assertFalse((home / "twistd.pid").exists())
         self.assertIn('"message": "stopped"', log.read_text())
@@ -591,12 +597,58 @@ class TwistdTests(DaemonTestCase):
         self.assertIn("Uid:\t65534\t65534", status)
         lines = yield Lines.to(f"127.0.0.1:{port}")
         yield lines.hears("hello")
-        os.kill(pid, 15)
+        os.kill(pid, signal.SIGTERM)
         yield gone(pid)
         yield lines.ended
 
+    @inlineCallbacks
+    def test_chroot(self) -> Steps[None]:
+        """
+        ``--chroot``: what is below the new root is found there again, the
+        settings file too; plugins that were found stay.
+        """
+        if not hasattr(os, "geteuid") or os.geteuid() != 0:
+            self.skipTest("only root can change the root")
+        home = self.home(troubled())
+        (home / "dev").mkdir()
+        os.mknod(home / "dev" / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        _, err, code = yield self.twistd(
+            home, f"--chroot={home}", "--pidfile=/twistd.pid"
+        )
+        self.assertEqual((err, code), ("", 0))
+        pid = int((home / "twistd.pid").read_text())
+        log = home / "twistd.log"
+        (place,) = re.findall(r"web answers at (http://[\d.:]+/)", log.read_text())
+        code, _ = yield self.fetch(place + "trouble/asyncio")
+        self.assertEqual(code, 200)
+        (home / "ropewalk.toml").write_text(troubled("level = 4"), encoding="utf-8")
+        os.kill(pid, signal.SIGHUP)
+        yield until(lambda: "level: 0 → 4: in force" in log.read_text())
+        os.kill(pid, signal.SIGTERM)
+        yield gone(pid)
 
-class Closed(WebSocketClientProtocol):  # type: ignore[misc]
+    @inlineCallbacks
+    def test_broken_declaration(self) -> Steps[None]:
+        """
+        A plugin declaration that cannot be read is named, with its traceback;
+        the other services run.
+        """
+        plugins = Path(self.mktemp()).absolute() / "twisted" / "plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "broken_one.py").write_text("import nonsense\n", encoding="utf-8")
+        paths = (TROUBLES, plugins.parent.parent)
+        daemon = self.launch(troubled(), paths=paths)
+        yield daemon.ready()
+        (said,) = (each for each in daemon.messages() if "plugin declaration" in each)
+        self.assertRegex(said, r"broken_one\.py:1 cannot be read; the others can:")
+        self.assertIn("No module named 'nonsense'", said)
+        settings = WEB + "[broken]\n"
+        refused = yield self.refused(settings, paths=paths)
+        self.assertIn("broken_one.py:1 cannot be read", refused.errors)
+        self.assertIn("ropewalk.toml:3: [broken]: unknown table", refused.errors)
+
+
+class Closed(WebSocketClientProtocol):
     """A WebSocket that is only there to be closed."""
 
     def __init__(self) -> None:
@@ -633,20 +685,33 @@ def is_free(port: int) -> bool:
     return True
 
 
-def gone(pid: int) -> Deferred[None]:
-    """Fires when a process that is not our child has ended."""
+def until(true: Callable[[], bool]) -> Deferred[None]:
+    """
+    Wait for something that another process does and tells nobody of.
+    """
     done: Deferred[None] = Deferred()
     done.addTimeout(PATIENCE, reactor)
 
     def look() -> None:
         if done.called:
             return
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+        if true():
             done.callback(None)
         else:
             reactor.callLater(0.02, look)
 
     look()
     return done
+
+
+def gone(pid: int) -> Deferred[None]:
+    """Fires when a process that is not our child has ended."""
+
+    def is_gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    return until(is_gone)

@@ -74,7 +74,14 @@ class FindTests(SynchronousTestCase):
         A path that is only nearly a mount's is nobody's.
         """
         self.add("/chat", "/a/b")
-        for segments in [b""], [b"chats"], [b"Chat"], [b"a"], [b"a", b""], [b"", b"chat"]:
+        for segments in (
+            [b""],
+            [b"chats"],
+            [b"Chat"],
+            [b"a"],
+            [b"a", b""],
+            [b"", b"chat"],
+        ):
             self.assertEqual(self.find(*segments), None)
 
     def test_root(self) -> None:
@@ -562,7 +569,7 @@ class BindingTests(SynchronousTestCase):
 
         class Shouting(Klein):
             def execute_endpoint(self, *args: Any, **kwargs: Any) -> Any:
-                return super().execute_endpoint(*args, **kwargs).upper()
+                return str(super().execute_endpoint(*args, **kwargs)).upper()
 
         app = Shouting()
         app.route("/")(lambda request: "quiet")
@@ -762,4 +769,6 @@ class AsyncioTests(TestCase):
         What it raises after waiting is answered as everywhere.
         """
         answer = yield self.ask("/chat/asyncio/fails")
-        self.assertEqual((answer.status, answer.json["detail"]), (409, "told from afar"))
+        self.assertEqual(
+            (answer.status, answer.json["detail"]), (409, "told from afar")
+        )

@@ -115,7 +115,7 @@ class ProgramTests(SynchronousTestCase):
         """
         Anything else tells nothing of what happened but its name in the log.
         """
-        expected = {
+        expected: dict[str, Any] = {
             "title": "Internal Server Error",
             "status": 500,
             "detail": "Something went wrong here.",

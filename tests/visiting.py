@@ -77,7 +77,8 @@ class Visit:
     def __init__(self, site: Site) -> None:
         factory = ConnectionFactory(site, Work(plugin="web"), namer())
         self.wire = Wire()
-        connection = factory.buildProtocol(self.wire.peerAddr)
+        peer: Any = self.wire.peerAddr
+        connection = factory.buildProtocol(peer)
         assert connection is not None
         self.connection: Connection = connection
         self.connection.makeConnection(self.wire)
@@ -159,7 +160,8 @@ def parse(said: bytes, ended: bool, methods: Sequence[str] = ()) -> list[Answer]
         version, status, reason = line.split(" ", 2)
         assert version in ("HTTP/1.1", "HTTP/1.0"), version
         headers = {
-            name.lower(): value for name, value in (each.split(": ", 1) for each in lines)
+            name.lower(): value
+            for name, value in (each.split(": ", 1) for each in lines)
         }
         if status == "100":
             continue
@@ -224,4 +226,6 @@ class Place:
 
     def noted(self) -> list[tuple[str, str, int]]:
         """What went to the access log: method, address and status."""
-        return [(each.method.decode(), each.uri.decode(), each.code) for each in self.seen]
+        return [
+            (each.method.decode(), each.uri.decode(), each.code) for each in self.seen
+        ]

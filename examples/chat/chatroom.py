@@ -130,7 +130,10 @@ class Rooms:
     @inlineCallbacks
     def recent(self, room: str) -> Steps[Sequence[Message]]:
         """The last messages, oldest first."""
-        return (yield self._hub.history(_channel(room), self.history))
+        messages: Sequence[Message] = yield self._hub.history(
+            _channel(room), self.history
+        )
+        return messages
 
     @inlineCallbacks
     def present(self, room: str) -> Steps[list[str]]:

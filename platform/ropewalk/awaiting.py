@@ -4,9 +4,9 @@ One way to wait, whatever for: Deferreds, asyncio, threads.
 
 A function may be plain, ``@inlineCallbacks`` or ``async def``; what it waits for
 may be a Deferred, an asyncio future, task or coroutine, a
-``concurrent.futures.Future`` or a value that is there already. `run` calls any such
-function, `deferred` turns any such thing into a Deferred, and
-`inlineCallbacks` is Twisted's with a ``yield`` that takes them all.
+``concurrent.futures.Future`` or a value that is there already. :func:`run` calls
+any such function, :func:`deferred` turns any such thing into a Deferred, and
+:func:`inlineCallbacks` is Twisted's with a ``yield`` that takes them all.
 
 An ``async def`` runs as a real ``asyncio.Task`` while an asyncio loop runs in this
 thread (as under the asyncio reactor), otherwise the way Twisted runs it.
@@ -84,8 +84,11 @@ def deferred(thing: Any) -> Deferred[Any]:
         task; a coroutine, which begins at once; anything else with an
         ``__await__``; a ``concurrent.futures.Future``; or a plain value.
     :return: fires with the result, or fails with the error and its traceback.
-        It fails with `NeedsAsyncio` when only a running asyncio loop could
-        wait for this, with `NeedsReactor` when nobody called `home`.
+    :raise NeedsAsyncio: At once, when only a running asyncio loop could wait for
+        this; for a coroutine, at the ``await`` that needs the loop.
+    :raise NeedsReactor: At once, when a thread would not know where to come home
+        to: see :func:`home`.
+    :raise NotAwaitable: At once, when it belongs to another loop.
     """
     return _way(type(thing))(thing)
 
@@ -124,7 +127,7 @@ def run(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Deferred[
 
 def inlineCallbacks(function: Callable[P, Steps[T]]) -> Callable[P, Deferred[T]]:
     """
-    Let a generator function wait by ``yield`` for whatever `deferred` takes.
+    Let a generator function wait by ``yield`` for whatever :func:`deferred` takes.
 
     A drop-in for ``twisted.internet.defer.inlineCallbacks``, and as there, a
     generator that is yielded is run as if it were decorated, too.
@@ -157,7 +160,8 @@ def within(seconds: float, thing: Any, clock: IReactorTime) -> Deferred[Any]:
     comes of it later is dropped.
 
     :param seconds: How long to wait, 0 or more.
-    :param thing: Anything that `deferred` takes.
+    :param thing: Anything that :func:`deferred` takes.
+    :param clock: Where time comes from; a test passes a ``Clock``.
     :return: fires with the result.
     :raise twisted.internet.defer.TimeoutError: When the time is over.
     """
@@ -190,8 +194,8 @@ def within(seconds: float, thing: Any, clock: IReactorTime) -> Deferred[Any]:
 
 def awaitable(thing: object) -> bool:
     """
-    Whether `deferred` would have to wait for this: for callers who can do
-    without a Deferred when a plain value is there at once.
+    Whether something has to be waited for, or fails: for callers who can do
+    without a Deferred, and without :func:`deferred`, when a plain value is there.
     """
     way = _way(type(thing))
     return way is not succeed and (way is not _from_generator or _is_coroutine(thing))
@@ -218,8 +222,8 @@ def install(loop: AbstractEventLoop) -> None:
     ``asyncio.gather`` or a ``TaskGroup`` make. A task factory that the loop has
     already keeps making the tasks.
 
-    (The first coroutine that `deferred` gets while the loop runs sees to this as
-    well. Only what makes tasks before that needs it earlier.)
+    The first coroutine that :func:`deferred` gets while the loop runs sees to this
+    as well; only what makes tasks before that needs it earlier.
     """
     factory = loop.get_task_factory()
     if not isinstance(factory, _TaskFactory):
@@ -385,7 +389,11 @@ def _translated(error: BaseException) -> BaseException:
         return error.error
     if isinstance(error, asyncio.CancelledError):
         return CancelledError().with_traceback(error.__traceback__)
-    if str(error) == "no running event loop" and _get_running_loop() is None:
+    if (
+        type(error) is RuntimeError
+        and str(error) == "no running event loop"
+        and _get_running_loop() is None
+    ):
         needs = NeedsAsyncio("something of asyncio's")
         needs.__cause__ = error
         return needs.with_traceback(error.__traceback__)
@@ -454,7 +462,7 @@ class _Interpreter(Coroutine[Any, Any, Any]):
 
 class _TwistedGenerator(_Interpreter):
     """
-    A generator under `inlineCallbacks`, driven by Twisted.
+    A generator under :func:`inlineCallbacks`, driven by Twisted.
     """
 
     __slots__ = ()
@@ -560,7 +568,8 @@ class _DeferredFuture(asyncio.Future[None]):
 
     def _arrive(self, outcome: T) -> T:
         self._outcome = outcome
-        self.set_result(None)
+        if not self.get_loop().is_closed():  # or who waited is gone with it
+            self.set_result(None)
         return outcome
 
     def cancel(self, msg: Any = None) -> bool:
@@ -716,7 +725,7 @@ else:
             if error is None:
                 return _from_future(task)
             if isinstance(error, StopIteration):
-                return succeed(error.value)
+                return _fired(error.value)
             # The task ends in the loop's next turn, when nobody asks it how.
             task.add_done_callback(_outcome)
             return fail(_failure(error))

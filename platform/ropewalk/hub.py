@@ -109,9 +109,10 @@ class MemoryHub:
     ) -> Deferred[None]:
         """See :meth:`ropewalk.interfaces.IHub.subscribe`."""
         state = self._channels.get(channel)
-        known = state and state.subscriptions.get(id(subscriber))
+        subscriptions = state.subscriptions if state is not None else {}
+        known = subscriptions.get(id(subscriber))
         if state is None or known is None:
-            if len(state.subscriptions if state is not None else ()) >= self.limit:
+            if len(subscriptions) >= self.limit:
                 return fail(ChannelFull(channel, self.limit))
             try:
                 state = self._channel(channel)
@@ -125,13 +126,16 @@ class MemoryHub:
             before, known.who = known.who, who
             self._go(state, before)
             self._come(state, who)
+        self._tell_all()
         return succeed(None)
 
     def unsubscribe(self, channel: str, subscriber: ISubscriber) -> Deferred[None]:
         """See :meth:`ropewalk.interfaces.IHub.unsubscribe`."""
         state = self._channels.get(channel)
-        known = state and state.subscriptions.pop(id(subscriber), None)
-        if state is not None and known is not None:
+        if state is None:
+            return succeed(None)
+        known = state.subscriptions.pop(id(subscriber), None)
+        if known is not None:
             known.stands = False
             if not state.subscriptions:
                 self._idle[channel] = None
@@ -140,6 +144,7 @@ class MemoryHub:
                     # looked at leaves nothing behind.
                     self._forget(channel)
             self._go(state, known.who)
+            self._tell_all()
         return succeed(None)
 
     def publish(self, channel: str, body: Any, keep: int = 100) -> Deferred[Message]:
@@ -158,9 +163,10 @@ class MemoryHub:
         message = Message(channel, state.sequence, self._now(), body)
         state.history.append(message)
         done: Deferred[Message] = Deferred()
-        self._tell(
+        self._note(
             state, lambda each: each.deliver(message), lambda: done.callback(message)
         )
+        self._tell_all()
         return done
 
     def history(
@@ -207,7 +213,7 @@ class MemoryHub:
             return
         presence = Presence(who, self._now())
         state.guests[who] = _Guest(presence)
-        self._tell(state, lambda each: each.joined(state.name, presence))
+        self._note(state, lambda each: each.joined(state.name, presence))
 
     def _go(self, state: _Channel, who: str | None) -> None:
         """
@@ -219,22 +225,28 @@ class MemoryHub:
         guest.count -= 1
         if not guest.count:
             del state.guests[who]
-            self._tell(state, lambda each: each.left(state.name, guest.presence))
+            self._note(state, lambda each: each.left(state.name, guest.presence))
 
-    def _tell(
+    def _note(
         self,
         state: _Channel,
         tell: Callable[[ISubscriber], None],
         told: Callable[[], None] = lambda: None,
     ) -> None:
         """
-        Tell everybody in a channel, after whoever is being told something now.
-
-        A subscriber that publishes from inside ``deliver`` would otherwise
-        have its message overtake the one being delivered.
+        Something is to be told to everybody who is in a channel now.
         """
         to = tuple(state.subscriptions.values())
         self._news.append(_News(state.name, to, tell, told))
+
+    def _tell_all(self) -> None:
+        """
+        Tell what is to be told, after what is being told now.
+
+        A subscriber that publishes from inside ``deliver`` would otherwise have
+        its message overtake the one being delivered. For the same reason nobody
+        is told anything while the state of a channel is being changed.
+        """
         if self._telling:
             return
         self._telling = True

@@ -39,6 +39,7 @@ class Daemon(Service):
     :param ended: Called with a message when the start has come to its end:
         empty when all is well.
     :ivar status: How the process is to end.
+    :ivar failed: Why the start failed, if it did.
     """
 
     _log = Logger()
@@ -51,6 +52,7 @@ class Daemon(Service):
     ) -> None:
         self.host = host
         self.status = Status.STOPPED
+        self.failed: StartFailed | None = None
         self._systemd = systemd
         self._ended = ended
         self._reactor = host.reactor
@@ -150,6 +152,7 @@ class Daemon(Service):
             self._log.critical("{error}", error=str(error))
             self.status = Status.START_FAILED
             self.host.state = "failed"
+            self.failed = error
             yield self._leave_start()
             self._ended(str(error))
             self._reactor.stop()

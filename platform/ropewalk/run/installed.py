@@ -209,7 +209,8 @@ def read_source(text: str) -> Source:
 def _fields(shape: ast.ClassDef) -> Iterator[str]:
     for node in shape.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            yield node.target.id
+            if "ClassVar" not in ast.unparse(node.annotation):
+                yield node.target.id
 
 
 def _assigns(node: ast.Assign | ast.AnnAssign, name: str) -> bool:

@@ -6,16 +6,20 @@ with the service, the connection and the request it belongs to.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import math
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -23,14 +27,18 @@ from twisted.logger import (
     LogLevel,
     formatEvent,
 )
+from twisted.python import threadable
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
+from ropewalk.errors import RopewalkError
+from ropewalk.schema import Secret
+from ropewalk.schema.shape import MASK
 from ropewalk.telemetry import Work, work
 from ropewalk.web.access import Access
 
-__all__ = ["FromStandardLibrary", "LogWriter", "log_access", "open_log"]
+__all__ = ["CannotLog", "FromStandardLibrary", "LogWriter", "log_access", "open_log"]
 
 #: A log file is rotated at this size …
 _ROTATE_AT = 10 * 1024 * 1024
@@ -38,45 +46,152 @@ _ROTATE_AT = 10 * 1024 * 1024
 #: … and so many of the old ones are kept.
 _ROTATED = 10
 
+#: What is open already, under its names.
+_STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+
 _LEVELS = {level.name: number for number, level in enumerate(LogLevel.iterconstants())}
 
-_PORT_NOISE = re.compile(r".* starting on \S+|\(\w+ Port \S+ Closed\)")
+#: In which words Twisted's ports say what the daemon says better.
+_PORT_NOISE = re.compile(r".* starting on ([0-9]+|b?'.*')|\([A-Z]+ Port .* Closed\)")
 
-#: The values of an event that are worth a place in a JSON line.
-_PLAIN = (str, int, float, bool, type(None))
+#: What need not be looked at twice: printable ASCII and the ends of lines.
+_STRANGE = re.compile(r"[^\n -~]")
+
+#: What may stand in JSON, but not in a line on anybody's terminal, and surrogates,
+#: which stand for nothing.
+_STRANGE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+#: What old-fashioned events have beside their values.
+_NO_VALUES = ("format", "isError", "message", "system", "time", "why", "failure")
+
+
+@define
+class CannotLog(RopewalkError):
+    """
+    A log file cannot be written.
+
+    :ivar path: The file.
+    :ivar reason: Why not, in a few words.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"cannot log to {self.path}: {self.reason}"
 
 
 class Output(Protocol):
-    """What log lines are written to."""
+    """
+    What log lines are written to. ``write`` may take only a part and say how much
+    that was.
+    """
 
-    def write(self, text: str, /) -> Any: ...
-
-    def flush(self) -> None: ...
+    def write(self, data: bytes, /) -> int | None: ...
 
 
 def open_log(path: str) -> Any:
     """
-    Open a log file. A regular file is rotated when it grows; what is not one
-    (a pipe, ``/dev/stdout``, ``/dev/null``) is written to and left alone.
+    Open a log file. A regular file is rotated when it grows; what is not one (a
+    pipe, ``/dev/stdout``, ``/dev/null``, a symbolic link) is written to and left
+    alone.
 
-    :return: a text file, or a :class:`twisted.python.logfile.LogFile`.
+    :return: something with ``write`` and ``reopen``, for :class:`LogWriter`.
+    :raise CannotLog: When it cannot be written, or when it is a pipe that nobody
+        reads.
     """
     try:
-        kind = os.stat(path).st_mode
+        return (_Rotated if _is_regular(path) else _Unrotated)(path)
+    except (OSError, ValueError) as error:
+        raise CannotLog(path, _reason(error)) from error
+
+
+def _is_regular(path: str) -> bool:
+    try:
+        # Of the link, not of what it leads to: rotating would rename the link.
+        return stat.S_ISREG(os.lstat(path).st_mode)
     except FileNotFoundError:
-        kind = stat.S_IFREG
-    if stat.S_ISREG(kind):
-        return LogFile.fromFullPath(
-            path, rotateLength=_ROTATE_AT, maxRotatedFiles=_ROTATED
+        return True
+
+
+class _Rotated(LogFile):
+    """
+    A log file that goes on as it was when it cannot be rotated or reopened.
+    """
+
+    def __init__(self, path: str) -> None:
+        path = os.path.abspath(path)
+        super().__init__(
+            os.path.basename(path),
+            os.path.dirname(path),
+            rotateLength=_ROTATE_AT,
+            maxRotatedFiles=_ROTATED,
         )
-    return open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+
+    def write(self, data: bytes) -> int:
+        if self.shouldRotate():
+            self.rotate()
+        written: int = self._file.write(data)
+        self.size += written
+        return written
+
+    def rotate(self) -> None:
+        try:
+            super().rotate()
+        except OSError:
+            if self._file.closed:
+                self._openFile()
+
+    def reopen(self) -> None:
+        old = self._file
+        try:
+            self._openFile()
+        except OSError:
+            self._file = old
+            raise
+        old.close()
+
+
+threadable.synchronize(_Rotated)
+
+
+class _Unrotated:
+    """
+    Something that is written to as it is.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        self._file = self._open()
+
+    def _open(self) -> Any:
+        if self._path in _STANDARD:
+            # These may be sockets, which have a name and cannot be opened.
+            return open(os.dup(_STANDARD[self._path]), "wb", buffering=0)
+        # A pipe that nobody reads would be waited for, and all of us with it.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+        opened = os.open(self._path, flags, 0o666)
+        os.set_blocking(opened, True)
+        return open(opened, "wb", buffering=0)
+
+    def write(self, data: bytes) -> int | None:
+        written: int | None = self._file.write(data)
+        return written
+
+    def reopen(self) -> None:
+        if self._path not in _STANDARD:
+            old, self._file = self._file, self._open()
+            old.close()
+
+    def isatty(self) -> bool:
+        return bool(self._file.isatty())
 
 
 @implementer(ILogObserver)
 @define
 class LogWriter:
     """
-    Writes events as lines.
+    Writes events as lines, and never raises: what cannot be written is lost.
 
     :param output: Where to.
     :ivar style: ``"text"`` or ``"json"``.
@@ -86,30 +201,34 @@ class LogWriter:
     _output: Output
     style: Literal["text", "json"] = "text"
     level: str = "info"
+    _torn: bool = field(default=False, init=False)
+    _log = Logger()
 
     @classmethod
     def of(cls, output: Any, style: str, level: str) -> LogWriter:
         """
         Make one.
 
+        :param output: What :func:`open_log` returns, a text file such as
+            ``sys.__stdout__``, or a binary one; ``None``, as that is when it was
+            closed before we began, for nothing.
         :param style: ``"auto"`` looks whether the output is a terminal.
         """
         if style == "auto":
             on_terminal = bool(getattr(output, "isatty", lambda: False)())
             style = "text" if on_terminal else "json"
-        return cls(output, "text" if style == "text" else "json", level)
+        return cls(_raw(output), "text" if style == "text" else "json", level)
 
     def __call__(self, event: LogEvent) -> None:
-        """Write an event."""
-        level = event.get("log_level", LogLevel.info).name
-        if _LEVELS[level] < _LEVELS[self.level] or _is_noise(event):
-            return
-        now = work.get()
-        if self.style == "json":
-            line = _json_line(event, level, now)
-        else:
-            line = _text_line(event, level, now)
-        self._write(line + "\n")
+        """Write an event. Whatever is in it, a line comes of it."""
+        try:
+            line = self._line(event)
+        except Exception:
+            # Values of strangers, in an event of a stranger's making.
+            about = Failure().getTraceback()
+            line = self._line(_plain_event("an event could not be logged:\n" + about))
+        if line is not None:
+            self._write(line + "\n")
 
     def access(self, batch: Sequence[Access]) -> None:
         """Write the requests that were answered."""
@@ -119,19 +238,46 @@ class LogWriter:
         self._write("".join(spell(each) + "\n" for each in batch))
 
     def reopen(self) -> None:
-        """Open the log file again: somebody has moved it away (logrotate)."""
+        """
+        Open the log file again: somebody has moved it away (logrotate). If that
+        fails, the log says so and goes on where it was.
+        """
         reopen = getattr(self._output, "reopen", None)
-        if reopen is not None:
+        if reopen is None:
+            return
+        try:
             reopen()
+        except OSError as error:
+            self._log.error(
+                "the log file could not be opened again: {reason}",
+                reason=_reason(error),
+            )
+
+    def _line(self, event: LogEvent) -> str | None:
+        level = (event.get("log_level") or LogLevel.info).name
+        if _LEVELS[level] < _LEVELS[self.level] or _is_noise(event):
+            return None
+        if any(isinstance(value, Secret) for value in event.values()):
+            event = {key: _discreet(value) for key, value in event.items()}
+        spell = _json_line if self.style == "json" else _text_line
+        return spell(event, level, work.get())
 
     def _write(self, text: str) -> None:
         # A full disk or a closed pipe must not end the daemon, and there is
         # nowhere to log it.
+        data = text.encode("utf-8", "backslashreplace")
+        if self._torn:
+            data = b"\n" + data
+        left = len(data)
         try:
-            self._output.write(text)
-            self._output.flush()
-        except OSError:
+            while left:
+                written = self._output.write(data[len(data) - left :])
+                left = 0 if written is None else left - written
+        except (OSError, ValueError):
             pass
+        # What is written next, when it can be again, begins a line of its own.
+        if left < len(data):
+            self._torn = left > 0
 
 
 class FromStandardLibrary(logging.Handler):
@@ -139,16 +285,32 @@ class FromStandardLibrary(logging.Handler):
     Puts what libraries say by :mod:`logging` into our log.
     """
 
+    _here = threading.local()
+
     def emit(self, record: logging.LogRecord) -> None:
-        level = {"WARNING": "warn", "ERROR": "error", "CRITICAL": "critical"}.get(
-            record.levelname, "debug" if record.levelno < logging.INFO else "info"
-        )
-        extra: dict[str, Any] = {}
+        """Log a record, unless it comes of our doing so."""
+        if getattr(self._here, "busy", False):
+            return
+        self._here.busy = True
+        try:
+            self._emit(record)
+        finally:
+            self._here.busy = False
+
+    def _emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except Exception as error:
+            # logging would print this to where nobody looks.
+            text = f"{record.msg!r} with {record.args!r}: {error}"
+        if record.stack_info:
+            text += f"\n{record.stack_info}"
+        values: dict[str, Any] = {}
         if record.exc_info and record.exc_info[1] is not None:
-            extra["log_failure"] = Failure(record.exc_info[1])
-        Logger(namespace=record.name).emit(
-            LogLevel.lookupByName(level), "{text}", text=record.getMessage(), **extra
-        )
+            kind, error, trace = record.exc_info
+            values["log_failure"] = Failure(error, kind, trace)
+        log = Logger(namespace=record.name)
+        log.emit(_level(record.levelno), "{text}", text=text, **values)
 
 
 def log_access(batch: Sequence[Access]) -> None:
@@ -161,6 +323,39 @@ def log_access(batch: Sequence[Access]) -> None:
         log.info("{line}", line=_access_words(each))
 
 
+def _raw(output: Any) -> Any:
+    """
+    What is behind a text file: nothing keeps there what could not be written, and
+    any text can be.
+    """
+    if output is None:
+        return open(os.devnull, "ab", buffering=0)
+    buffer = getattr(output, "buffer", None)
+    if buffer is None:
+        return output
+    output.flush()
+    return getattr(buffer, "raw", buffer)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENXIO:
+        return "nobody reads this pipe or socket"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _level(number: int) -> Any:
+    """A level of the standard library's, as Twisted knows it."""
+    for least, level in (
+        (logging.CRITICAL, LogLevel.critical),
+        (logging.ERROR, LogLevel.error),
+        (logging.WARNING, LogLevel.warn),
+        (logging.INFO, LogLevel.info),
+    ):
+        if number >= least:
+            return level
+    return LogLevel.debug
+
+
 def _is_noise(event: LogEvent) -> bool:
     """
     Whether it is one of the lines in which Twisted's ports say what the daemon
@@ -168,6 +363,19 @@ def _is_noise(event: LogEvent) -> bool:
     """
     text = event.get("log_text") if event.get("log_namespace") == "log_legacy" else None
     return isinstance(text, str) and _PORT_NOISE.fullmatch(text) is not None
+
+
+def _plain_event(text: str) -> LogEvent:
+    return {
+        "log_level": LogLevel.error,
+        "log_namespace": __name__,
+        "log_format": "{text}",
+        "text": text,
+    }
+
+
+def _discreet(value: Any) -> Any:
+    return (MASK if value else "") if isinstance(value, Secret) else value
 
 
 def _names(now: Work) -> dict[str, str]:
@@ -179,35 +387,62 @@ def _names(now: Work) -> dict[str, str]:
     return {key: name for key, name in names.items() if name is not None}
 
 
+# As JSON.
+
+
 def _json_line(event: LogEvent, level: str, now: Work) -> str:
     line: dict[str, Any] = {
         "time": _utc(event.get("log_time")),
         "level": level,
         **_names(now),
-        "from": event.get("log_namespace", "log_legacy"),
+        "from": str(event.get("log_namespace", "log_legacy")),
         "message": formatEvent(event),
     }
     failure = event.get("log_failure")
     if failure is not None:
-        line["traceback"] = failure.getTraceback()
-    values = _values(event)
+        line["traceback"] = _traceback(failure)
+    values = dict(_values(event))
     if values:
         line["values"] = values
-    return json.dumps(line, ensure_ascii=False, default=str)
+    return _dump(line)
 
 
-def _values(event: LogEvent) -> Mapping[str, Any]:
-    return {
-        key: value
-        for key, value in event.items()
-        if isinstance(value, _PLAIN)
-        and not key.startswith("log_")
-        and key not in ("format", "isError", "message", "system", "time", "why")
-    }
+def _values(event: LogEvent) -> Iterator[tuple[str, Any]]:
+    """The values of an event that are worth a place of their own."""
+    for key, value in event.items():
+        if key.startswith("log_") or key in _NO_VALUES:
+            continue
+        if value is None or isinstance(value, str | bool):
+            yield key, value
+        elif isinstance(value, bytes):
+            yield key, value.decode("utf-8", "backslashreplace")
+        elif isinstance(value, int):
+            # JSON's numbers are what others can read: not any number of digits.
+            yield key, value if value.bit_length() <= 64 else hex(value)
+        elif isinstance(value, float):
+            yield key, value if math.isfinite(value) else repr(value)
+
+
+def _dump(line: dict[str, Any]) -> str:
+    text = json.dumps(line, ensure_ascii=False)
+    return text if text.isascii() else _STRANGE_IN_JSON.sub(_escape_in_json, text)
+
+
+def _escape_in_json(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return "\ufffd" if 0xD800 <= code <= 0xDFFF else f"\\u{code:04x}"
+
+
+def _utc(seconds: float | None) -> str:
+    moment = datetime.fromtimestamp(seconds or 0.0, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# As text.
 
 
 def _text_line(event: LogEvent, level: str, now: Work) -> str:
-    words = [_local(event.get("log_time"))]
+    words = [_local(int(event.get("log_time") or 0))]
     if level in ("warn", "error", "critical"):
         words.append(level.upper())
     if now != Work():
@@ -216,55 +451,67 @@ def _text_line(event: LogEvent, level: str, now: Work) -> str:
     failure = event.get("log_failure")
     text = " ".join(words)
     if failure is not None:
-        text += "\n" + failure.getTraceback().rstrip()
+        text += "\n" + _traceback(failure)
     # What belongs to one event is indented below its first line.
-    return text.replace("\n", "\n    ")
+    return _tame(text).replace("\n", "\n    ")
+
+
+def _tame(text: str) -> str:
+    """
+    A text that can be shown: what strangers sent must not write lines of its own,
+    nor command anybody's terminal.
+    """
+    return text if _STRANGE.search(text) is None else _STRANGE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    char = found[0]
+    if char == "\t" or char.isprintable():
+        return char
+    return char.encode("unicode_escape").decode("ascii")
+
+
+@lru_cache(maxsize=16)
+def _local(seconds: int) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.astimezone().isoformat(" ", timespec="seconds")
+
+
+def _traceback(failure: Any) -> str:
+    text: str = failure.getTraceback()
+    return text.rstrip()
+
+
+# The access log.
 
 
 def _access_json(each: Access) -> str:
-    return json.dumps(
-        {
-            "time": _utc(each.at),
-            "level": "info",
-            **_names(each.work),
-            "from": "ropewalk.access",
-            "message": f"{each.method} {each.uri} {each.status}",
-            "peer": each.peer,
-            "method": each.method,
-            "uri": each.uri,
-            "status": each.status,
-            "size": each.size,
-            "milliseconds": round(each.took * 1000, 2),
-        },
-        ensure_ascii=False,
-    )
+    line = {
+        "time": _utc(each.at),
+        "level": "info",
+        **_names(each.work),
+        "from": "ropewalk.access",
+        "message": f"{each.method} {each.uri} {each.status}",
+        "peer": each.peer,
+        "method": each.method,
+        "uri": each.uri,
+        "status": each.status,
+        "size": each.size,
+        "milliseconds": round(each.took * 1000, 2),
+    }
+    if each.aborted:
+        line["aborted"] = True
+    return _dump(line)
 
 
 def _access_text(each: Access) -> str:
     names = " ".join(_names(each.work).values())
-    return f"{_local(each.at)} [{names}] {_access_words(each)}"
+    return f"{_local(int(each.at))} [{names}] {_access_words(each)}"
 
 
 def _access_words(each: Access) -> str:
-    return (
-        f"{each.peer} {each.method} {_printable(each.uri)} {each.status} "
-        f"{each.size} B {each.took * 1000:.1f} ms"
+    words = (
+        f"{each.peer or '-'} {each.method} {each.uri} {each.status} {each.size} B "
+        f"{each.took * 1000:.1f} ms{' aborted' * each.aborted}"
     )
-
-
-def _printable(text: str) -> str:
-    """What a peer sent must not be able to write log lines of its own."""
-    return "".join(
-        char if char.isprintable() else f"\\x{ord(char):02x}" for char in text
-    )
-
-
-def _utc(seconds: float | None) -> str:
-    moment = datetime.fromtimestamp(seconds or 0.0, timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _local(seconds: float | None) -> str:
-    moment = datetime.fromtimestamp(seconds or 0.0)
-    return moment.isoformat(" ", timespec="seconds")
-
+    return _tame(words).replace("\n", "\\n")

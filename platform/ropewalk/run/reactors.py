@@ -48,8 +48,9 @@ def running() -> Any:
     """
     from twisted.internet import reactor
 
-    awaiting.home(reactor)
-    return reactor
+    found: Any = reactor
+    awaiting.home(found)
+    return found
 
 
 def describe(reactor: Any) -> str:

@@ -122,7 +122,9 @@ class Reloader:
             else:
                 with working(plugin=table):
                     later = yield self._reconfigure(services[table], old, new, done)
-            told = [Reloaded(table, each, not _among(each.key, later)) for each in changes]
+            told = [
+                Reloaded(table, each, not _among(each.key, later)) for each in changes
+            ]
             in_force[table] = _mixed(old, new, told)
             report += told
         self._apply(self._host.plan.with_values(in_force))

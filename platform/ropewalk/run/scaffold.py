@@ -16,7 +16,7 @@ from string import Template
 from attrs import define, frozen
 
 from ropewalk.errors import RopewalkError
-from ropewalk.plugin import Found
+from ropewalk.plugin import RESERVED, Found
 from ropewalk.run.columns import near
 from ropewalk.run.installed import find_module
 
@@ -24,9 +24,8 @@ __all__ = ["CannotWrite", "Project", "write_project"]
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
-#: Names that mean something else: tables of the settings that are not a service's,
-#: and modules that every project has or needs.
-_RESERVED = frozenset("host web ropewalk twisted tests conftest setup".split())
+#: Modules that every project has or needs.
+_TAKEN = frozenset("ropewalk twisted tests conftest setup".split())
 
 _LONGEST = 40
 
@@ -116,6 +115,7 @@ def write_project(
     yield "Next:"
     if root.resolve() != Path.cwd():
         yield f"  cd {root}"
+    yield "  python -m twisted.trial tests"
     yield "  ropewalk run"
 
 
@@ -137,7 +137,7 @@ def _checked(name: str, found: Found) -> str:
         raise CannotWrite(f"a project's name has at most {_LONGEST} characters")
     if keyword.iskeyword(module):
         raise CannotWrite(f"{name!r} is a word of Python's own: choose another name")
-    if module in _RESERVED:
+    if module in RESERVED | _TAKEN:
         raise CannotWrite(f"{name!r} has a meaning already: choose another name")
     if module in sys.stdlib_module_names:
         raise CannotWrite(

@@ -64,7 +64,10 @@ class Systemd:
 
     def _watchdog(self) -> float | None:
         """Seconds between two signs of life: half of what systemd allows."""
-        usec, pid = self._environ.get("WATCHDOG_USEC"), self._environ.get("WATCHDOG_PID")
+        usec, pid = (
+            self._environ.get("WATCHDOG_USEC"),
+            self._environ.get("WATCHDOG_PID"),
+        )
         if not usec or not usec.isdigit() or (pid and pid != str(self._pid)):
             return None
         return int(usec) / 1_000_000 / 2

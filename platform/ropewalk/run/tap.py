@@ -9,6 +9,7 @@ the host, the signals, and the status it ends with.
 from __future__ import annotations
 
 import atexit
+import encodings.idna  # noqa: F401 - Werkzeug's, which is not to be had in a chroot
 import logging
 import os
 import signal
@@ -29,7 +30,7 @@ from ropewalk.run import reactors
 _reactor = reactors.choose()
 
 from ropewalk.hub import MemoryHub  # noqa: E402
-from ropewalk.plugin import discover  # noqa: E402
+from ropewalk.plugin import Found, discover  # noqa: E402
 from ropewalk.run.configuration import Plan, make_plan  # noqa: E402
 from ropewalk.run.daemon import Daemon  # noqa: E402
 from ropewalk.run.host import Host  # noqa: E402
@@ -78,25 +79,17 @@ def makeService(options: Any) -> Service:
     with the words of ``ropewalk check`` and its status.
     """
     twistd: dict[str, Any] = options.parent or {}
-    # twistd changes its directory; the file is read again on SIGHUP.
+    # twistd changes its directory, and perhaps its root; the file is read again
+    # on SIGHUP.
     given = options["settings"]
-    path = os.path.abspath(given)
-
-    def read(name: str = path) -> Plan:
-        document = load(name, os.environ)
-        found = discover()
-        for broken in found.broken:
-            _log.error(
-                "a plugin declaration is broken: {place}\n{traceback}",
-                place=broken.place,
-                traceback=broken.traceback,
-            )
-        return make_plan(document, found)
-
+    path = _seen_from(twistd.get("chroot"), os.path.abspath(given))
+    installed = Installed()
     try:
-        plan = read(given)
+        plan = make_plan(load(given, os.environ), installed.look())
     except BadSettings as error:
-        _refuse(str(error), Status.BAD_SETTINGS)
+        _refuse(f"{installed.broken()}{error}", Status.BAD_SETTINGS)
+    if installed.broken():
+        _log.error("{broken}", broken=installed.broken().rstrip())
     writer = _log_writer(twistd, plan)
     write = log_access if writer is None else writer.access
     host = Host(
@@ -109,6 +102,9 @@ def makeService(options: Any) -> Service:
     systemd = Systemd(os.environ, os.getpid(), _reactor)
     parent = Parent(twistd)
     daemon = Daemon(host, systemd, parent.tell)
+
+    def read() -> Plan:
+        return make_plan(load(path, os.environ), installed.look())
 
     def apply(new: Plan) -> None:
         host.reconfigure(new)
@@ -211,6 +207,42 @@ def _log_writer(twistd: Mapping[str, Any], plan: Plan) -> LogWriter | None:
     else:
         output = open_log(path or "twistd.log")
     return LogWriter.of(output, plan.host.log, plan.host.log_level)
+
+
+class Installed:
+    """
+    The plugins there are. One that was found stays: after ``--chroot`` its file
+    can no longer be seen.
+    """
+
+    def __init__(self) -> None:
+        self._found = Found(())
+
+    def look(self) -> Found:
+        """Find what is installed, and what was."""
+        now = discover()
+        known = {(plugin.name, plugin.module) for plugin in now.plugins}
+        gone = [
+            plugin
+            for plugin in self._found.plugins
+            if (plugin.name, plugin.module) not in known
+        ]
+        self._found = Found((*now.plugins, *gone), now.broken)
+        return self._found
+
+    def broken(self) -> str:
+        """The declarations that cannot be read, with their tracebacks."""
+        return "".join(
+            f"the plugin declaration at {each.place} cannot be read; the others "
+            f"can:\n{each.traceback}\n"
+            for each in self._found.broken
+        )
+
+
+def _seen_from(root: str | None, path: str) -> str:
+    """A path as it is after ``--chroot``, if it is below the new root."""
+    inside = os.path.relpath(path, root or "/")
+    return path if inside.startswith(os.pardir) else f"/{inside}"
 
 
 class Parent:

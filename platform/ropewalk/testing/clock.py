@@ -34,6 +34,10 @@ T = TypeVar("T")
 #: When a clock starts, in seconds since the epoch: 2026-01-01, 00:00 UTC.
 _EPOCH = 1_767_225_600.0
 
+#: What is later by less than this is now: some have a reactor's next turn by asking
+#: for a hundredth of a microsecond.
+_INSTANT = 0.001
+
 #: So many turns of the real reactor without anything happening are rest. What
 #: waits for the loop only (``asyncio.sleep(0)``, a task group) takes a few.
 _QUIET = 20
@@ -138,6 +142,8 @@ class Clock:
     ) -> IDelayedCall:
         """See :class:`twisted.internet.interfaces.IReactorTime`."""
         assert delay >= 0, f"{delay!r} is in the past"
+        if delay < _INSTANT:
+            delay = 0.0
         call = DelayedCall(
             _exact(self._seconds + delay),
             callable,
@@ -169,35 +175,35 @@ class Clock:
         self._ready.append((function, args))
         self._wake()
 
-    @inlineCallbacks
-    def patiently(self, awaited: Deferred[T], tell: Callable[[], str]) -> Steps[T]:
+    def patiently(self, awaited: Deferred[T], tell: Callable[[], str]) -> Deferred[T]:
         """
         Wait for something that should come without time passing; a thread may
         have to do its work first.
 
-        :param tell: Says what was waited for, in a sentence without its end.
+        :param tell: Says what did not come.
+        :return: fires with what came.
         :raise Silence: When it does not come.
         """
-        late: list[Silence] = []
+        if awaited.called:
+            return awaited
+        waiting: Deferred[T] = Deferred(lambda _: awaited.cancel())
 
         @inlineCallbacks
         def give_up() -> Steps[None]:
             yield self.settle()
-            if not awaited.called:
-                late.append(Silence(f"{tell()}; {self}"))
+            if not waiting.called:
+                waiting.errback(Silence(f"{tell()}; {self}"))
                 awaited.cancel()
 
-        timer = self._reactor.callLater(self.patience, give_up)
-        try:
-            result: T = yield awaited
-        except BaseException:
-            if late:
-                raise late[0] from None
-            raise
-        finally:
+        def arrive(outcome: Any) -> None:
             if timer.active():
                 timer.cancel()
-        return result
+            if not waiting.called:
+                waiting.callback(outcome)
+
+        timer = self._reactor.callLater(self.patience, give_up)
+        awaited.addBoth(arrive)
+        return waiting
 
     @property
     def moving(self) -> float | None:
@@ -212,6 +218,10 @@ class Clock:
             except RuntimeError:
                 return
             self._governed = _Governed(self, loop, self._reactor)
+
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """The asyncio tasks that were begun since :meth:`govern` and go on."""
+        return set() if self._governed is None else self._governed.tasks()
 
     def release(self) -> None:
         """Give back what :meth:`govern` took."""
@@ -279,9 +289,13 @@ class _Governed:
         self._call_later = loop.call_later
         self._call_at = loop.call_at
         self._handler = loop.get_exception_handler()
+        self._before = asyncio.all_tasks(loop)
         loop.call_later = self.call_later
         loop.call_at = self.call_at
         loop.set_exception_handler(self._failed)
+
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        return asyncio.all_tasks(self._loop) - self._before
 
     def release(self) -> None:
         del self._loop.call_later, self._loop.call_at
@@ -291,6 +305,10 @@ class _Governed:
         self, delay: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
         if getattr(callback, "__self__", None) in self._exempt:
+            if callback == self._loop.stop:
+                # Trial's janitor, twice after each test: `reactor.iterate(0)`
+                # takes ten milliseconds so that timers may end.
+                delay = 0
             return self._call_later(delay, callback, *args, context=context)
         return _Timer(self._clock, delay, callback, args, self._loop, context)
 
@@ -346,5 +364,5 @@ def _exact(seconds: float) -> float:
 def _name(function: Any) -> str:
     owner = getattr(function, "__self__", None)
     if isinstance(owner, _Timer):
-        function = owner._callback  # type: ignore[attr-defined]
+        return "a timer of asyncio's"
     return getattr(function, "__qualname__", None) or repr(function)

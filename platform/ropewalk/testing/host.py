@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +17,7 @@ from typing import Any
 from attrs import evolve, frozen
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import FailTest
 
@@ -35,11 +35,16 @@ from ropewalk.run.reload import Reloaded, Reloader
 from ropewalk.run.statuses import Status
 from ropewalk.run.systemd import Systemd
 from ropewalk.settings import parse
-from ropewalk.testing.clients import HTTPClient, LineClient, SocketClient
+from ropewalk.testing.clients import (
+    HTTPClient,
+    LineClient,
+    SocketClient,
+    trusting,
+)
 from ropewalk.testing.reactor import MemoryEndpoint, MemoryReactor
 from ropewalk.web.access import AccessLog
 
-__all__ = ["LeftBehind", "MemoryHost", "Request", "Service"]
+__all__ = ["LeftBehind", "MemoryHost", "Service", "Wanted"]
 
 #: A service to run: the name of an installed one, or one that need not be
 #: installed: a :class:`~ropewalk.plugin.ServicePlugin`, or a module that has
@@ -54,7 +59,7 @@ class LeftBehind(FailTest):
 
 
 @frozen
-class Request:
+class Wanted:
     """
     What a test asks to have run.
 
@@ -79,9 +84,8 @@ class Request:
         if isinstance(text, Path):
             name, directory = os.fspath(text), os.fspath(text.parent)
             text = text.read_text("utf-8")
-        named = [each if isinstance(each, str) else _plugin(each) for each in self.services]
-        names = [each if isinstance(each, str) else each.name for each in named]
         tables = parse(text, name, self.environ, directory).tables
+        names = [_name(each) for each in self.services]
         if self.values and (len(names) != 1 or names[0] in tables):
             raise TypeError(
                 f"whose settings are {', '.join(self.values)}? Give them as TOML, "
@@ -91,11 +95,19 @@ class Request:
             if service not in tables:
                 text += f"\n[{service}]\n{_toml(self.values)}"
         document = parse(text, name, self.environ, directory)
-        given = {each.name: each for each in named if isinstance(each, ServicePlugin)}
-        plugins = list(given.values())
-        if not RESERVED.union(given).issuperset(document.tables):
-            plugins += [each for each in discover().plugins if each.name not in given]
-        return make_plan(document, Found(tuple(plugins)))
+        return make_plan(document, self._found(document.tables))
+
+    def _found(self, tables: Sequence[str]) -> Found:
+        """What the test brings, and what is installed if that is not enough."""
+        brought = {
+            _name(each): _plugin(each)
+            for each in self.services
+            if not isinstance(each, str)
+        }
+        if RESERVED.union(brought).issuperset(tables):
+            return Found(tuple(brought.values()))
+        others = (each for each in discover().plugins if each.name not in brought)
+        return Found((*brought.values(), *others))
 
 
 class MemoryHost:
@@ -104,23 +116,23 @@ class MemoryHost:
     <ropewalk.testing.TestCase.start>` makes it, starts it, and stops it when the
     test is over.
 
-    :param request: What to run.
+    :param wanted: What to run.
     :param clock: Where time comes from, and where the host listens.
     :ivar clock: The same.
     """
 
-    def __init__(self, request: Request, clock: MemoryReactor) -> None:
+    def __init__(self, wanted: Wanted, clock: MemoryReactor) -> None:
         self.clock = clock
-        self._request = request
+        self._wanted = wanted
         self._host = Host(
-            request.plan(),
+            wanted.plan(),
             clock,
             MemoryHub(clock.now),
             AccessLog(log_access, clock, clock.now),
         )
         self._started: Deferred[str] = Deferred()
         self._stopped_by_test = False
-        self._addresses: dict[Owned, Any] = {}
+        self._doors: dict[Owned, _Door] = {}
         self._host.make()
         self._daemon = Daemon(self._host, Systemd({}, 0, clock), self._started.callback)
         clock.addSystemEventTrigger("before", "shutdown", self._daemon.stopService)
@@ -133,17 +145,16 @@ class MemoryHost:
         """
         Somebody who speaks HTTP, keeps cookies and follows no redirects.
 
-        :param where: Which listener, by its endpoint string or by the name of
-            the service that has only this one; the first one of the web site
-            if it is not said. An address is found under its port alone:
-            ``"tcp:7070"``.
+        :param where: Which listener: ``"tcp:7070"``, whatever else its endpoint
+            string says; or the name of the service whose only one it is. Unless
+            it is said, the first one of the web site.
         :param peer: The address to come from.
         :param cut: Bytes of the longest piece in which anything arrives, in
             both directions; 0 for as much as there is.
         """
-        owned = self._listener(where)
-        endpoint = MemoryEndpoint(self.clock, self._address(owned), peer, cut)
-        return HTTPClient(self.clock, endpoint, self._origin(owned, "http"))
+        door = self._door(where)
+        endpoint = door.endpoint(self.clock, peer, cut)
+        return HTTPClient(self.clock, endpoint, door.origin("http"))
 
     def socket(
         self,
@@ -164,14 +175,12 @@ class MemoryHost:
 
         The others are as for :meth:`http`.
         """
-        owned = self._listener(where)
-        endpoint = MemoryEndpoint(self.clock, self._address(owned), peer, cut)
-        url = self._origin(owned, "ws") + path
-        return SocketClient(self.clock, endpoint, url, dict(headers or {}), protocols)
+        door = self._door(where)
+        endpoint = door.endpoint(self.clock, peer, cut)
+        url = door.origin("ws") + path
+        return SocketClient(self.clock, endpoint, url, headers or {}, protocols)
 
-    def lines(
-        self, where: str, *, peer: str = "127.0.0.1", cut: int = 0
-    ) -> LineClient:
+    def lines(self, where: str, *, peer: str = "127.0.0.1", cut: int = 0) -> LineClient:
         """
         Somebody who types lines, connecting from now on. The parameters are as
         for :meth:`http`.
@@ -182,11 +191,11 @@ class MemoryHost:
         self, where: str, *, peer: str = "127.0.0.1", cut: int = 0
     ) -> IStreamClientEndpoint:
         """
-        Where to connect a protocol of your own to. The parameters are as for
-        :meth:`http`.
+        Where to connect a protocol of your own to. Where TLS is spoken it is
+        spoken here, too, and any certificate is believed. The parameters are as
+        for :meth:`http`.
         """
-        owned = self._listener(where)
-        return MemoryEndpoint(self.clock, self._address(owned), peer, cut)
+        return self._door(where).endpoint(self.clock, peer, cut)
 
     @property
     def hub(self) -> IHub:
@@ -208,7 +217,7 @@ class MemoryHost:
         if problem:
             raise self._daemon.failed or StartFailed("host", problem)
         for owned in self._host.listeners:
-            self._addresses[owned] = owned.listener.address
+            self._doors[owned] = _Door.of(owned)
 
     @inlineCallbacks
     def stop(self) -> Steps[Status]:
@@ -237,10 +246,10 @@ class MemoryHost:
             started with.
         :return: fires with what became of each change.
         """
-        request = evolve(self._request, values=values)
+        wanted = evolve(self._wanted, values=values)
         if settings is not None:
-            request = evolve(request, settings=settings)
-        return Reloader(self._host, request.plan, self._host.reconfigure).reload()
+            wanted = evolve(wanted, settings=settings)
+        return Reloader(self._host, wanted.plan, self._host.reconfigure).reload()
 
     @inlineCallbacks
     def end(self) -> Steps[None]:
@@ -267,37 +276,56 @@ class MemoryHost:
         begun = [unit.name for unit in self._host.units if unit.service.running]
         return f"the service {begun[-1]!r} is still starting" if begun else "no start"
 
-    def _listener(self, where: str | None) -> Owned:
-        owned = self._host.listeners
+    def _door(self, where: str | None) -> _Door:
+        there = list(self._doors)
         if where is None:
-            where = "web"
-            named = [each for each in owned if each.owner == where][:1]
+            named = [each for each in there if each.owner == "web"][:1]
         elif ":" in where:
-            wanted = claim(where)
-            named = [each for each in owned if each.claim.clashes(wanted)]
+            named = [each for each in there if each.claim.clashes(claim(where))]
         else:
-            named = [each for each in owned if each.owner == where]
+            named = [each for each in there if each.owner == where]
         if len(named) == 1:
-            return named[0]
-        there = [f"{each.listener.description} of {each.owner}" for each in owned]
-        problem = f"{len(named)} listeners are meant" if named else "nobody listens"
-        raise LookupError(f"{problem} at {where!r}; there are {there}")
+            return self._doors[named[0]]
+        problem = "several listeners are meant" if named else "nobody listens"
+        told = [f"{each.listener.description} of {each.owner}" for each in there]
+        raise LookupError(f"{problem} at {where or 'the web site'}; there are {told}")
 
-    def _address(self, owned: Owned) -> IAddress:
-        """The address to call: not that of every interface, but of one."""
-        address = self._addresses[owned]
-        if isinstance(address, UNIXAddress):
-            return address
-        one = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
-        called: IAddress = evolve(address, host=one)
-        return called
 
-    def _origin(self, owned: Owned, scheme: str) -> str:
-        address: Any = self._address(owned)
-        if isinstance(address, UNIXAddress):
+@frozen
+class _Door:
+    """
+    A listener, from outside.
+    """
+
+    address: Any
+    secure: bool
+
+    @classmethod
+    def of(cls, owned: Owned) -> _Door:
+        address: Any = owned.listener.address
+        if not isinstance(address, UNIXAddress):
+            # Who listens everywhere is called at one place.
+            one = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
+            address = evolve(address, host=one)
+        return cls(address, owned.listener.description.startswith(("ssl:", "tls:")))
+
+    def endpoint(
+        self, reactor: MemoryReactor, peer: str, cut: int
+    ) -> IStreamClientEndpoint:
+        endpoint = MemoryEndpoint(reactor, self.address, peer, cut)
+        return trusting(endpoint) if self.secure else endpoint
+
+    def origin(self, scheme: str) -> str:
+        """
+        :param scheme: ``"http"`` or ``"ws"``.
+        """
+        scheme += "s" if self.secure else ""
+        if isinstance(self.address, UNIXAddress):
             return f"{scheme}://localhost"
-        name = f"[{address.host}]" if ":" in address.host else address.host
-        return f"{scheme}://{name}:{address.port}"
+        host = (
+            f"[{self.address.host}]" if ":" in self.address.host else self.address.host
+        )
+        return f"{scheme}://{host}:{self.address.port}"
 
 
 @contextmanager
@@ -309,23 +337,31 @@ def _complaints() -> Iterator[list[str]]:
         if event.get("log_level", LogLevel.info) >= LogLevel.error:
             found.append(formatEvent(event))
 
-    globalLogPublisher.addObserver(notice)
+    observer: Any = notice
+    globalLogPublisher.addObserver(observer)
     try:
         yield found
     finally:
-        globalLogPublisher.removeObserver(notice)
+        globalLogPublisher.removeObserver(observer)
 
 
-def _plugin(service: ServicePlugin | ModuleType) -> ServicePlugin:
-    if isinstance(service, ServicePlugin):
-        return service
-    name = service.__name__
-    return ServicePlugin(name.rpartition(".")[2], name, place=str(service.__file__))
+def _name(service: Service) -> str:
+    return service if isinstance(service, str) else _plugin(service).name
+
+
+def _plugin(service: Service) -> ServicePlugin:
+    if isinstance(service, ModuleType):
+        name = service.__name__
+        return ServicePlugin(name.rpartition(".")[2], name, place=str(service.__file__))
+    assert isinstance(service, ServicePlugin), service
+    return service
 
 
 def _toml(values: Mapping[str, Any]) -> str:
     """A table's lines."""
-    return "".join(f"{json.dumps(key)} = {_literal(value)}\n" for key, value in values.items())
+    return "".join(
+        f"{json.dumps(key)} = {_literal(value)}\n" for key, value in values.items()
+    )
 
 
 def _literal(value: Any) -> str:

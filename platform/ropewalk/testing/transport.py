@@ -251,9 +251,7 @@ class MemoryTransport:
         self.lost(failure)
 
 
-def join(
-    one: MemoryTransport, first: Any, two: MemoryTransport, second: Any
-) -> None:
+def join(one: MemoryTransport, first: Any, two: MemoryTransport, second: Any) -> None:
     """
     Make a connection of two ends.
 

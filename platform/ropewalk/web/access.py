@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_access -*-
 """
-The access log: a line for every request that was answered, made in batches, so
-that it costs little where there are many.
+The access log: a line for every request, made in batches, so that it costs little
+where there are many.
 """
 
 from __future__ import annotations
@@ -12,20 +12,29 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
+from ropewalk.schema.shape import MASK
 from ropewalk.telemetry import Work
 
 __all__ = ["Access", "AccessLog"]
+
+#: How the names of parameters end whose values nobody should read.
+_SECRET = ("pass", "passwd", "password", "secret", "token")
 
 
 @frozen
 class Access:
     """
-    A request that was answered.
+    A request that was answered, or whose client left before it was.
 
-    :ivar at: When, in seconds since the epoch.
-    :ivar peer: The address it came from.
+    :ivar at: When that was, in seconds since the epoch.
+    :ivar work: Whose work it was.
+    :ivar peer: The address it came from; empty for a UNIX socket.
+    :ivar uri: What was asked for, without the secrets in the query.
+    :ivar status: The answer's; 101 for a WebSocket that opened, 499 when the
+        client left before there was one.
     :ivar size: Bytes of the answer's body.
     :ivar took: Seconds from its headers to the end of the answer.
+    :ivar aborted: Whether the connection ended before the answer did.
     """
 
     at: float
@@ -36,14 +45,16 @@ class Access:
     status: int
     size: int
     took: float
+    aborted: bool = False
 
 
 class AccessLog:
     """
-    Collects what was answered in one turn of the reactor, and hands it on in
-    the next.
+    Collects the requests that end in one turn of the reactor, and hands them on
+    in the next.
 
     :param write: Takes a batch.
+    :param clock: Where time comes from.
     :param now: Seconds since the epoch.
     """
 
@@ -59,19 +70,20 @@ class AccessLog:
         self._batch: list[Access] = []
 
     def __call__(self, request: Any) -> None:
-        """Note a request that was answered."""
+        """Note a :class:`~ropewalk.web.site.Request` that has ended."""
         if not self._batch:
             self._clock.callLater(0, self.flush)
         self._batch.append(
             Access(
                 self._now(),
                 request.work,
-                getattr(request.getClientAddress(), "host", "") or "",
-                request.method.decode("ascii", "replace"),
-                request.uri.decode("ascii", "replace"),
+                getattr(request.client, "host", None) or "",
+                request.method.decode("ascii", "backslashreplace"),
+                _discreet(request.uri.decode("ascii", "backslashreplace")),
                 request.code,
                 request.sentLength,
                 self._clock.seconds() - request.began,
+                request.aborted,
             )
         )
 
@@ -80,3 +92,19 @@ class AccessLog:
         batch, self._batch = self._batch, []
         if batch:
             self._write(batch)
+
+
+def _discreet(uri: str) -> str:
+    """
+    What was asked for, without what only the two of us should know. (A regular
+    expression could be made to take seconds for this.)
+    """
+    path, mark, query = uri.partition("?")
+    if not mark:
+        return uri
+    pieces = query.split("&")
+    for place, piece in enumerate(pieces):
+        name, equals, value = piece.partition("=")
+        if value and name.lower().endswith(_SECRET):
+            pieces[place] = f"{name}={MASK}"
+    return f"{path}?{'&'.join(pieces)}"

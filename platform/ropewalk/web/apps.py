@@ -127,5 +127,6 @@ def _near(url: str, request: Any) -> str:
     that the client knows us by. What was asked for goes along.
     """
     path = "/" + urlsplit(url).path.lstrip("/")
-    _, mark, query = request.uri.decode("latin-1").partition("?")
+    asked: str = request.uri.decode("latin-1")
+    _, mark, query = asked.partition("?")
     return path + mark + query

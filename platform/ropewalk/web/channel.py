@@ -59,6 +59,10 @@ class Channel(http.HTTPChannel):
         if not self.requests:
             super().loseConnection()
 
+    def abortConnection(self) -> None:
+        """Reset the connection: what has not been read will not be."""
+        self.transport.abortConnection()
+
     # What Twisted calls.
 
     def connectionMade(self) -> None:

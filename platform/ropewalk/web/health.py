@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from klein import Klein
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, TimeoutError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 
 from ropewalk import awaiting
+from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import Steps
-from ropewalk.telemetry import Check
+from ropewalk.telemetry import Check, working
 
 __all__ = ["HealthPages"]
 
@@ -43,6 +43,7 @@ class HealthPages:
         self._state = state
         self._checks = checks
         self._clock = clock
+        self._broken: set[tuple[str, str]] = set()
 
     @routes.route("/live", methods=["GET"])
     def live(self, request: IRequest) -> bytes:
@@ -53,10 +54,10 @@ class HealthPages:
     @awaiting.inlineCallbacks
     def ready(self, request: IRequest) -> Steps[bytes]:
         """Whether every service can do its work; if not, why not."""
-        state = self._state()
         checks: list[dict[str, Any]] = yield gatherResults(
             [self._ask(check) for check in self._checks], consumeErrors=True
         )
+        state = self._state()
         is_ready = state == "ready" and all(check["ok"] for check in checks)
         if not is_ready:
             request.setResponseCode(503)
@@ -64,32 +65,43 @@ class HealthPages:
             request, {"ready": is_ready, "state": state, "checks": checks}
         )
 
-    def _ask(self, check: Check) -> Deferred[dict[str, Any]]:
-        asking: Deferred[Any] = awaiting.within(
-            self.patience, awaiting.run(check.ask), self._clock
-        )
-
-        def failed(failure: Failure) -> str:
-            self._log.failure(
-                "health check {plugin}/{check} failed",
-                failure,
-                plugin=check.plugin,
-                check=check.name,
-            )
-            return f"the check itself failed: {failure.getErrorMessage()}"
-
-        def told(why: str | None) -> dict[str, Any]:
-            answer: dict[str, Any] = {
-                "service": check.plugin,
-                "check": check.name,
-                "ok": why is None,
-            }
-            return answer if why is None else {**answer, "why": str(why)}
-
-        asking.addErrback(failed)
-        return asking.addCallback(told)
+    @awaiting.inlineCallbacks
+    def _ask(self, check: Check) -> Steps[dict[str, Any]]:
+        why: str | None
+        name = (check.plugin, check.name)
+        try:
+            with working(plugin=check.plugin):
+                asked = awaiting.run(check.ask)
+                why = yield awaiting.within(self.patience, asked, self._clock)
+            if why is not None:
+                why = str(why)
+            self._broken.discard(name)
+        except CancelledError:
+            why = "cancelled"  # most often since whoever asked has left
+        except TimeoutError:
+            why = f"no answer within {self.patience:g} seconds"
+        except Exception as error:
+            # Somebody asks every few seconds; the log need not say it each time.
+            if name not in self._broken:
+                self._broken.add(name)
+                with working(plugin=check.plugin):
+                    self._log.failure("health check {check} failed", check=check.name)
+            why = f"the check itself failed: {_told(error)}"
+        answer: dict[str, Any] = {
+            "service": check.plugin,
+            "check": check.name,
+            "ok": why is None,
+        }
+        return answer if why is None else {**answer, "why": why}
 
     def _json(self, request: Any, value: object) -> bytes:
         request.setHeader(b"content-type", b"application/json")
         request.setHeader(b"cache-control", b"no-store")
-        return json.dumps(value, indent=2).encode("utf-8") + b"\n"
+        return json.dumps(value, indent=2).encode("ascii") + b"\n"
+
+
+def _told(error: Exception) -> str:
+    """What a stranger may know of an error: it may have a password in it."""
+    if isinstance(error, RopewalkError):
+        return str(error)
+    return f"{type(error).__name__}; our log has more"

@@ -68,8 +68,10 @@ class Entry:
 
 class Home(Resource):
     """
-    Lists what runs here, as a page or as JSON.
+    Lists what runs here: for a browser as a page, by kind; for anybody else as
+    JSON, an object an entry.
 
+    :param title: The heading.
     :param entries: Called for each look at it.
     """
 
@@ -92,7 +94,7 @@ class Home(Resource):
 
     def _page(self, entries: Sequence[Entry]) -> str:
         kinds = dict.fromkeys(entry.kind for entry in entries)
-        sections = []
+        sections = [] if kinds else ["<p>Nothing yet.</p>"]
         for kind in kinds:
             items = "\n".join(
                 f"<li>{_where(entry)}<span>{escape(entry.what)}</span></li>"

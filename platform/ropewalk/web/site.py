@@ -6,6 +6,7 @@ requests and can be drained.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
@@ -29,6 +30,9 @@ from ropewalk.web.problems import Refused, respond
 from ropewalk.web.streams import cut_stream, end_upload
 
 __all__ = ["BodyTooLong", "Request", "Site"]
+
+#: The beginning of a request's target that is a whole URL, as for a proxy.
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 #: What an answer says of us and of when, and not of what it is.
 _OURS = (b"server", b"date", b"connection")
@@ -74,7 +78,7 @@ class Request(server.Request):
         self.name = self.site.next_name()
         self.work = evolve(getattr(channel, "work", work.get()), request=self.name)
         self.began = self.site.seconds()
-        if not isinstance(channel, http.HTTPChannel):
+        if not isinstance(channel, Channel):  # a stream of HTTP/2
             self.method, self.uri = channel.command, channel.path
             self.clientproto = b"HTTP/2"
 
@@ -119,8 +123,14 @@ class Request(server.Request):
             super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        if not self._refused:
-            super().requestReceived(command, path, version)
+        if self._refused:
+            return
+        absolute = _ABSOLUTE.match(path)
+        if absolute is not None:  # RFC 9112, section 3.2.2
+            self.requestHeaders.setRawHeaders(b"host", [absolute[1]])
+            path = path[absolute.end() :]
+            path = path if path.startswith(b"/") else b"/" + path
+        super().requestReceived(command, path, version)
 
     def process(self) -> None:
         token = work.set(self.work)
@@ -140,16 +150,21 @@ class Request(server.Request):
         Answer with what a resource renders. HEAD is answered as GET is, without
         the body, also by a resource that knows only GET.
         """
+        # Klein renders what a handler returned when it does, in any context.
+        token = work.set(self.work)
         try:
             body = self._rendered(resrc)
         except UnsupportedMethod as error:
             body = self._unsupported(error.allowedMethods)
+        finally:
+            work.reset(token)
         if body is server.NOT_DONE_YET:
             return
         if not isinstance(body, bytes):
             kind = type(body).__name__
             raise TypeError(f"{resrc!r} rendered {kind}, not bytes or NOT_DONE_YET")
-        if self.code not in http.NO_BODY_CODES:
+        # A resource that has no body for HEAD may have said how long it would be.
+        if self.code not in http.NO_BODY_CODES and (body or self.method != b"HEAD"):
             self.setHeader(b"content-length", b"%d" % len(body))
         self.write(body)
         self.finish()
@@ -190,6 +205,9 @@ class Request(server.Request):
         """
         Answer with what went wrong, if that can still be said; otherwise end
         the connection, so that nobody takes half an answer for a whole one.
+
+        It is logged, unless it is a :class:`~ropewalk.errors.RopewalkError`
+        that says that nothing is wrong with us: its status is not 500.
         """
         token = work.set(self.work)
         try:
@@ -200,7 +218,7 @@ class Request(server.Request):
 
     def _fail(self, reason: Failure) -> None:
         error: Any = reason.value
-        if getattr(error, "status", 500) == 500 or not isinstance(error, RopewalkError):
+        if not isinstance(error, RopewalkError) or error.status == 500:
             self._report(reason)
         if self.finished or self._disconnected:
             return
@@ -265,14 +283,14 @@ class Request(server.Request):
         if self.producer is not None:
             self.unregisterProducer()
         channel: Any = self.channel
-        if not isinstance(channel, http.HTTPChannel):
+        if not isinstance(channel, Channel):
             cut_stream(channel)
         elif self.chunked or self.responseHeaders.hasHeader(b"content-length"):
             channel.loseConnection()
         else:
             # The end of the connection is the end of the answer: only a reset
             # says that it came too early.
-            channel.transport.abortConnection()
+            channel.abortConnection()
         self._cut = True
 
 

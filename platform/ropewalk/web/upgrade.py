@@ -6,43 +6,38 @@ told who may not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 
-from ropewalk.errors import RopewalkError
-from ropewalk.web.problems import respond
+from ropewalk.web.problems import Refused, respond
 
 __all__ = ["UpgradeResource"]
 
+#: Scheme, host and port of an origin (RFC 6454, section 6.2). Only what has such
+#: a one can be our own.
+_ORIGIN = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/:@?#\[\]]+)(:[0-9]+)?"
+)
 
-class NeedsUpgrade(RopewalkError):
-    """
-    A plain request came to where only WebSockets are (RFC 9110, section
-    15.5.22).
-    """
+_PORTS = {"http": ":80", "https": ":443"}
 
-    status = 426
-
-
-class StrangeOrigin(RopewalkError):
-    """
-    A page of another site wants a WebSocket with our visitor's cookies (RFC
-    6455, section 10.2).
-    """
-
-    status = 403
+#: 16 bytes in base 64 (RFC 6455, section 4.2.1).
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
 class UpgradeResource(Resource):
     """
-    Lets WebSockets through.
+    Lets WebSockets through (RFC 6455, section 4.2). A page may open one if it is
+    of the site's own origin, so that no other site can use our visitor's cookies
+    (section 10.2); what is no browser says nothing of an origin.
 
     :param inner: The resource that takes the connection over.
     :param origins: Which origins may come besides the site's own; ``"*"`` for
-        all.
+        all, ``"null"`` for pages that have none.
     """
 
     isLeaf = True
@@ -50,26 +45,103 @@ class UpgradeResource(Resource):
     def __init__(self, inner: Any, origins: Sequence[str]) -> None:
         super().__init__()
         self._inner = inner
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
+        self._everybody = "*" in origins
+        self._origins = frozenset(_normal(origin) for origin in origins)
 
     def render(self, request: Any) -> Any:
         """Let the request through, or say why not."""
-        headers = request.requestHeaders
-        upgrade = headers.getRawHeaders("upgrade") or [""]
-        if "websocket" not in upgrade[-1].lower():
+        refused = self._refuse(request)
+        if refused is not None:
+            return respond(request, refused, request.name)
+        return _hand_over(request, self._inner)
+
+    def _refuse(self, request: Any) -> Refused | None:
+        if not request.clientproto.startswith(b"HTTP/1"):
+            # There is no such header in HTTP/2 (RFC 9113, section 8.6).
+            return Refused(501, "WebSockets go over HTTP/1.1 here, not over HTTP/2")
+        if request.method not in (b"GET", b"HEAD"):
+            request.setHeader(b"allow", b"GET")
+            return Refused(405, "a WebSocket begins with GET")
+        problem = _no_upgrade(request)
+        if problem is not None:
             request.setHeader(b"upgrade", b"websocket")
             request.setHeader(b"connection", b"upgrade")
-            return respond(
-                request, NeedsUpgrade("this address speaks WebSocket, not plain HTTP")
-            )
-        for origin in headers.getRawHeaders("origin") or []:
-            if not self._welcome(origin.lower(), request):
+            return Refused(426, problem)
+        versions = _values(request, b"sec-websocket-version")
+        if versions != ["13"]:
+            request.setHeader(b"sec-websocket-version", b"13")
+            return Refused(426, f"expected version 13 of WebSocket, got {versions}")
+        for origin in _values(request, b"origin"):
+            if not self._is_welcome(origin, request):
                 detail = f"the page's origin {origin!r} may not open WebSockets here"
-                return respond(request, StrangeOrigin(detail))
-        return self._inner.render(request)
+                return Refused(403, detail)
+        keys = _values(request, b"sec-websocket-key")
+        if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
+            return Refused(400, "Sec-WebSocket-Key: expected 16 bytes in base 64")
+        if request.site.draining:
+            return Refused(503, "the server is going down; come back in a moment")
+        return None
 
-    def _welcome(self, origin: str, request: Any) -> bool:
-        if "*" in self._origins or origin.rstrip("/") in self._origins:
+    def _is_welcome(self, origin: str, request: Any) -> bool:
+        if self._everybody or _normal(origin) in self._origins:
             return True
-        host = request.requestHeaders.getRawHeaders("host") or [""]
-        return bool(host[0]) and urlsplit(origin).netloc == host[0].lower()
+        found = _ORIGIN.fullmatch(origin.lower())
+        hosts = _values(request, b"host")
+        if found is None or found[1] not in _PORTS or len(hosts) != 1:
+            return False
+        usual = _PORTS[found[1]]
+        port = found[3] or usual
+        host = hosts[0].lower()
+        # A proxy may speak TLS for us: without a port, either usual one is meant.
+        return host == found[2] + port or (host == found[2] and port == usual)
+
+
+def _no_upgrade(request: Any) -> str | None:
+    """What keeps a request from being one for a WebSocket, if something does."""
+    wanted = "websocket" in _tokens(request, b"upgrade")
+    if wanted and "upgrade" not in _tokens(request, b"connection"):
+        return "the header 'Connection: upgrade' is missing; did a proxy drop it?"
+    if wanted and request.clientproto != b"HTTP/1.1":
+        return "a WebSocket needs HTTP/1.1"
+    if not wanted or request.method != b"GET":
+        return "this address speaks WebSocket, not plain HTTP"
+    return None
+
+
+def _hand_over(request: Any, inner: Any) -> Any:
+    """
+    Let another protocol have the connection, and note in the access log whether
+    it took it.
+    """
+    transport = request.channel.transport
+    if not all(_ORIGIN.fullmatch(each.lower()) for each in _values(request, b"origin")):
+        # Autobahn judges origins, too, and unlike us it lets "null" never pass.
+        request.requestHeaders.removeHeader(b"origin")
+    result = inner.render(request)
+    if result is NOT_DONE_YET:
+        protocol = getattr(transport, "wrappedProtocol", None)
+        closed = getattr(protocol, "STATE_CLOSED", None)
+        refused = closed is not None and getattr(protocol, "state", None) == closed
+        request.code = 400 if refused else 101
+        request.site.log(request)
+    return result
+
+
+def _values(request: Any, name: bytes) -> list[str]:
+    values = request.requestHeaders.getRawHeaders(name) or []
+    return [value.decode("latin-1").strip() for value in values]
+
+
+def _tokens(request: Any, name: bytes) -> list[str]:
+    return [
+        token.strip().lower()
+        for value in _values(request, name)
+        for token in value.split(",")
+    ]
+
+
+def _normal(origin: str) -> str:
+    """An origin as browsers write it: in lower case, without the usual port."""
+    origin = origin.strip().rstrip("/").lower()
+    scheme = origin.partition(":")[0]
+    return origin.removesuffix(_PORTS.get(scheme, "/"))

@@ -14,7 +14,7 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import ISubscriber
 from ropewalk.net.protocols import LineProtocol
 from ropewalk.net.sockets import Socket
-from ropewalk.schema import Meta, Shape, read_json, write_json
+from ropewalk.schema import Meta, Shape, read, read_json, write_json
 from ropewalk.web.accept import preferred
 
 PAGE = Path(__file__).with_name("chat.html").read_bytes()
@@ -28,8 +28,15 @@ class Settings(Shape):
     history: Annotated[int, Meta(ge=0, le=10_000)] = 100
 
 
+class Entry(Shape):
+    """Who goes where."""
+
+    room: str
+    name: str
+
+
 class Line(Shape):
-    """What somebody says."""
+    """Who says what."""
 
     author: str
     text: str
@@ -43,26 +50,30 @@ class Rooms:
         self._history = history
 
     @inlineCallbacks
-    def say(self, room, line):
-        yield self._hub.publish(f"rooms.{room}", line, keep=self._history)
-
-    @inlineCallbacks
-    def enter(self, room, who, visitor):
-        yield self._hub.subscribe(f"rooms.{room}", visitor, who)
+    def enter(self, entry, visitor):
+        yield self._hub.subscribe(channel(entry.room), visitor, entry.name)
 
     @inlineCallbacks
     def leave(self, room, visitor):
-        yield self._hub.unsubscribe(f"rooms.{room}", visitor)
+        yield self._hub.unsubscribe(channel(room), visitor)
+
+    @inlineCallbacks
+    def say(self, room, line):
+        yield self._hub.publish(channel(room), line, keep=self._history)
 
     @inlineCallbacks
     def recent(self, room):
-        messages = yield self._hub.history(f"rooms.{room}")
+        messages = yield self._hub.history(channel(room))
         return [message.body for message in messages]
 
     @inlineCallbacks
     def present(self, room):
-        present = yield self._hub.present(f"rooms.{room}")
+        present = yield self._hub.present(channel(room))
         return [presence.who for presence in present]
+
+
+def channel(room):
+    return f"rooms.{room}"
 
 
 class Pages:
@@ -81,11 +92,11 @@ class Pages:
     @routes.route("/<room>", methods=["GET"])
     @inlineCallbacks
     def show(self, request, room):
+        lines = yield self._rooms.recent(room)
         request.setHeader("vary", "accept")
         if preferred(request, "application/json", "text/html") == "text/html":
             request.setHeader("content-type", "text/html; charset=utf-8")
             return PAGE
-        lines = yield self._rooms.recent(room)
         request.setHeader("content-type", "application/json")
         return write_json(lines) + b"\n"
 
@@ -106,8 +117,7 @@ class Lines(LineProtocol):
         super().__init__(clock)
         self._rooms = rooms
         self._greeting = greeting
-        self._room = None
-        self._name = None
+        self._entry = None
         self._said = None
 
     # What LineProtocol calls.
@@ -122,19 +132,18 @@ class Lines(LineProtocol):
             self.leave("* goodbye")
         elif word == "/join":
             room, _, name = rest.partition(" ")
-            yield self._join(room, name)
-        elif self._room is None:
+            yield self._join(read(Entry, {"room": room, "name": name}))
+        elif self._entry is None:
             self.say("! you are in no room yet; type: /join lobby YourName")
         elif word == "/who":
-            present = yield self._rooms.present(self._room)
+            present = yield self._rooms.present(self._entry.room)
             self.say(f"* here: {', '.join(present)}")
         else:
-            self._said = Line(self._name, line)
-            yield self._rooms.say(self._room, self._said)
+            yield self._speak(line)
 
     def closed(self):
-        if self._room is not None:
-            self._rooms.leave(self._room, self)
+        if self._entry is not None:
+            self._rooms.leave(self._entry.room, self)
 
     # What the hub calls.
 
@@ -152,40 +161,47 @@ class Lines(LineProtocol):
     # What we call.
 
     @inlineCallbacks
-    def _join(self, room, name):
-        if self._room is not None:
-            yield self._rooms.leave(self._room, self)
-        self._room, self._name = room, name
-        yield self._rooms.enter(room, name, self)
+    def _join(self, entry):
+        if self._entry is not None:
+            yield self._rooms.leave(self._entry.room, self)
+            self._entry = None
+        yield self._rooms.enter(entry, self)
+        self._entry = entry
+
+    @inlineCallbacks
+    def _speak(self, text):
+        self._said = read(Line, {"author": self._entry.name, "text": text})
+        yield self._rooms.say(self._entry.room, self._said)
 
 
 @implementer(ISubscriber)
 class Live(Socket):
-    """What a page gets that stays open: /chat/live?room=lobby&name=Ada."""
+    """What an open page gets: a WebSocket, /chat/live?room=lobby&name=Ada."""
 
     def __init__(self, rooms):
         super().__init__()
         self._rooms = rooms
-        self._room = None
-        self._name = None
+        self._entry = None
 
     # What Socket calls.
 
     @inlineCallbacks
     def opened(self):
-        self._room, self._name = self.query["room"], self.query["name"]
-        yield self._rooms.enter(self._room, self._name, self)
-        recent = yield self._rooms.recent(self._room)
-        present = yield self._rooms.present(self._room)
+        entry = read(Entry, self.query)
+        yield self._rooms.enter(entry, self)
+        self._entry = entry
+        recent = yield self._rooms.recent(entry.room)
+        present = yield self._rooms.present(entry.room)
         self._tell({"recent": recent, "present": present})
 
     @inlineCallbacks
     def heard(self, message):
-        yield self._rooms.say(self._room, Line(self._name, message))
+        line = read(Line, {"author": self._entry.name, "text": message})
+        yield self._rooms.say(self._entry.room, line)
 
     def closed(self):
-        if self._room is not None:
-            self._rooms.leave(self._room, self)
+        if self._entry is not None:
+            self._rooms.leave(self._entry.room, self)
 
     # What the hub calls.
 

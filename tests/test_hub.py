@@ -1,0 +1,683 @@
+# -*- test-case-name: tests.test_hub -*-
+"""
+Channels: what is published into one reaches everyone subscribed to it.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count, pairwise
+from typing import Any
+
+from attrs import Factory, define
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from ropewalk.errors import ChannelFull, HubFull
+from ropewalk.hub import MemoryHub
+from ropewalk.interfaces import IHub, ISubscriber, Message, Presence
+
+Event = tuple[str, Any]
+
+
+@implementer(ISubscriber)
+@define
+class Ears:
+    """
+    Keeps what it hears.
+
+    :ivar then: What to do next, each at one occasion.
+    """
+
+    heard: list[Event] = Factory(list)
+    then: deque[Callable[[], object]] = Factory(deque)
+
+    def deliver(self, message: Message) -> None:
+        self._hear("said", message.body)
+
+    def joined(self, channel: str, presence: Presence) -> None:
+        self._hear("joined", presence.who)
+
+    def left(self, channel: str, presence: Presence) -> None:
+        self._hear("left", presence.who)
+
+    def _hear(self, what: str, fact: Any) -> None:
+        self.heard.append((what, fact))
+        if self.then:
+            self.then.popleft()()
+
+
+class MemoryHubTests(SynchronousTestCase):
+    """
+    The channels of one process.
+    """
+
+    def setUp(self) -> None:
+        seconds = count(1)
+        self.hub = MemoryHub(lambda: float(next(seconds)), limit=3, channels=3)
+
+    def ears(self, channel: str = "lobby", who: str | None = None) -> Ears:
+        """Somebody new in a channel."""
+        ears = Ears()
+        self.successResultOf(self.hub.subscribe(channel, ears, who))
+        return ears
+
+    def say(
+        self, *bodies: Any, channel: str = "lobby", keep: int = 100
+    ) -> list[Message]:
+        """Publish, and wait for everybody to have it."""
+        return [
+            self.successResultOf(self.hub.publish(channel, body, keep))
+            for body in bodies
+        ]
+
+    def history(self, channel: str = "lobby", limit: int | None = None) -> list[Any]:
+        messages = self.successResultOf(self.hub.history(channel, limit))
+        return [message.body for message in messages]
+
+    def present(self, channel: str = "lobby") -> list[str]:
+        return [each.who for each in self.successResultOf(self.hub.present(channel))]
+
+    def test_interface(self) -> None:
+        """
+        It is a hub, and the tests' ears are subscribers.
+        """
+        self.assertTrue(verifyObject(IHub, self.hub))
+        self.assertTrue(verifyObject(ISubscriber, Ears()))
+
+    def test_delivery(self) -> None:
+        """
+        What is published reaches those who are subscribed to the channel at that
+        time, each once, though they may be equal.
+        """
+        ada, grace, other = self.ears(), self.ears(), self.ears("kitchen")
+        self.assertEqual(ada, grace)
+        self.say("one")
+        late = self.ears()
+        self.hub.unsubscribe("lobby", ada)
+        self.say("two")
+        self.assertEqual(ada.heard, [("said", "one")])
+        self.assertEqual(grace.heard, [("said", "one"), ("said", "two")])
+        self.assertEqual(late.heard, [("said", "two")])
+        self.assertEqual(other.heard, [])
+
+    def test_message(self) -> None:
+        """
+        A message has its place in its channel, from 1 without gaps, and its time.
+        """
+        said = self.say("one", "two")
+        self.assertEqual(
+            said, [Message("lobby", 1, 1.0, "one"), Message("lobby", 2, 2.0, "two")]
+        )
+        self.assertEqual(
+            self.say("one", channel="kitchen"), [Message("kitchen", 1, 3.0, "one")]
+        )
+
+    def test_history(self) -> None:
+        """
+        A channel keeps as many messages as its last publisher wants, and gives as
+        many of them as one asks for; the sequence does not mind.
+        """
+        self.assertEqual(self.history(), [])
+        self.say(1, 2, 3, 4, keep=3)
+        self.assertEqual(self.history(), [2, 3, 4])
+        self.assertEqual(self.history(limit=2), [3, 4])
+        self.assertEqual(self.history(limit=0), [])
+        self.assertEqual(self.history(limit=9), [2, 3, 4])
+        self.say(5, keep=5)
+        self.assertEqual(self.history(), [2, 3, 4, 5])
+        self.say(6, keep=1)
+        self.assertEqual(self.history(), [6])
+        self.say(7, keep=0)
+        self.assertEqual(self.history(), [])
+        [last] = self.say(8)
+        self.assertEqual((last.sequence, self.history()), (8, [8]))
+
+    def test_history_is_a_copy(self) -> None:
+        """
+        Who was given the history keeps it as it was.
+        """
+        self.say(1)
+        before = self.successResultOf(self.hub.history("lobby"))
+        self.say(2)
+        self.assertEqual([message.body for message in before], [1])
+
+    def test_impossible_history(self) -> None:
+        """
+        Less than nothing cannot be kept, and nothing is published then.
+        """
+        self.assertRaises(ValueError, self.hub.publish, "lobby", "x", keep=-1)
+        [first] = self.say(1)
+        self.assertEqual(first.sequence, 1)
+
+    def test_presence(self) -> None:
+        """
+        Everybody hears who comes and goes, the one who comes too.
+        """
+        ada = self.ears(who="Ada")
+        listener = self.ears()
+        grace = self.ears(who="Grace")
+        self.assertEqual(
+            self.successResultOf(self.hub.present("lobby")),
+            [Presence("Ada", 1.0), Presence("Grace", 2.0)],
+        )
+        self.hub.unsubscribe("lobby", ada)
+        self.hub.unsubscribe("lobby", ada)
+        self.assertEqual(self.present(), ["Grace"])
+        self.assertEqual(ada.heard, [("joined", "Ada"), ("joined", "Grace")])
+        self.assertEqual(listener.heard, [("joined", "Grace"), ("left", "Ada")])
+        self.assertEqual(grace.heard, [("joined", "Grace"), ("left", "Ada")])
+
+    def test_two_of_one_name(self) -> None:
+        """
+        Ada with a browser and a telephone comes with the first and goes with the
+        last, and has been there since the first.
+        """
+        listener = self.ears()
+        browser, telephone = self.ears(who="Ada"), self.ears(who="Ada")
+        self.hub.unsubscribe("lobby", browser)
+        self.assertEqual(
+            self.successResultOf(self.hub.present("lobby")), [Presence("Ada", 1.0)]
+        )
+        self.assertEqual(listener.heard, [("joined", "Ada")])
+        self.hub.unsubscribe("lobby", telephone)
+        self.assertEqual(self.present(), [])
+        self.assertEqual(listener.heard, [("joined", "Ada"), ("left", "Ada")])
+
+    def test_subscribing_twice(self) -> None:
+        """
+        It is subscribing once, and the later name counts.
+        """
+        ada = self.ears(who="Ada")
+        for who in ("Ada", "Countess", None):
+            self.successResultOf(self.hub.subscribe("lobby", ada, who))
+        self.say("hello")
+        names = ["joined Ada", "left Ada", "joined Countess", "left Countess"]
+        self.assertEqual(
+            [" ".join(event) for event in ada.heard], [*names, "said hello"]
+        )
+        self.assertEqual(self.present(), [])
+
+    def test_a_new_name_loses_nothing(self) -> None:
+        """
+        Who changes his name while there is something still to hear hears it.
+        """
+        speaker, ada = self.ears(), self.ears()
+        speaker.then.append(lambda: self.say_later("two"))
+        ada.then.append(lambda: self.hub.subscribe("lobby", ada, "Ada"))
+        self.say("one")
+        self.assertEqual(
+            ada.heard, [("said", "one"), ("said", "two"), ("joined", "Ada")]
+        )
+
+    def test_answering_a_new_name(self) -> None:
+        """
+        A change of name is one thing: who answers the going of the old name, even
+        by sending its bearer away, comes after the coming of the new.
+        """
+        host, ada = self.ears(), self.ears(who="Ada")
+        host.then.append(lambda: self.hub.unsubscribe("lobby", ada))
+        self.successResultOf(self.hub.subscribe("lobby", ada, "Countess"))
+        self.assertEqual(
+            host.heard[1:],
+            [("left", "Ada"), ("joined", "Countess"), ("left", "Countess")],
+        )
+        self.assertEqual(self.present(), [])
+
+    def say_later(self, body: Any) -> Deferred[Message]:
+        return self.hub.publish("lobby", body)
+
+    def test_one_order(self) -> None:
+        """
+        What a subscriber says while it hears something is heard by all after
+        that, also by those who come or go meanwhile.
+        """
+        first, last = self.ears(), self.ears()
+        late = Ears()
+        first.then.append(lambda: self.say_later("answer"))
+        first.then.append(lambda: self.hub.subscribe("lobby", late, "Late"))
+        self.say("question")
+        self.assertEqual(
+            first.heard, [("said", "question"), ("said", "answer"), ("joined", "Late")]
+        )
+        self.assertEqual(last.heard, first.heard)
+        self.assertEqual(late.heard, [("joined", "Late")])
+
+    def test_going_while_others_are_told(self) -> None:
+        """
+        Who has gone hears nothing more, though it was on its way.
+        """
+        first, last = self.ears(), self.ears(who="Last")
+        first.heard.clear()
+        last.heard.clear()
+        first.then.append(lambda: self.hub.unsubscribe("lobby", last))
+        self.say("question")
+        self.assertEqual(first.heard, [("said", "question"), ("left", "Last")])
+        self.assertEqual(last.heard, [])
+
+    def test_back_again(self) -> None:
+        """
+        Who goes and comes back hears what is said after that, and not what was on
+        its way before.
+        """
+        first, last = self.ears(), self.ears()
+        first.then.append(lambda: self.say_later("missed"))
+        last.then.append(lambda: self.hub.unsubscribe("lobby", last))
+        last.then.append(lambda: None)
+        self.say("one")
+        self.hub.subscribe("lobby", last)
+        self.say("two")
+        self.assertEqual(last.heard, [("said", "one"), ("said", "two")])
+
+    def test_published(self) -> None:
+        """
+        The Deferred fires when all have heard it, and those who are told by it may
+        go on publishing.
+        """
+        speaker, last = self.ears(), self.ears()
+        heard: list[int] = []
+        speaker.then.append(
+            lambda: self.say_later("two").addCallback(
+                lambda _: heard.append(len(last.heard))
+            )
+        )
+        done = self.hub.publish("lobby", "one")
+        done.addCallback(lambda message: self.hub.publish("lobby", message.sequence))
+        self.successResultOf(done)
+        self.assertEqual(heard, [2])
+        self.assertEqual([body for _, body in last.heard], ["one", "two", 1])
+
+    def test_who_does_not_wait(self) -> None:
+        """
+        Who gives up waiting for the delivery has published all the same.
+        """
+        ada = self.ears()
+
+        def impatient() -> None:
+            done = self.say_later("two")
+            done.cancel()
+            self.failureResultOf(done, CancelledError)
+
+        ada.then.append(impatient)
+        self.say("one", "three")
+        self.assertEqual([body for _, body in ada.heard], ["one", "two", "three"])
+
+    def test_a_bad_subscriber(self) -> None:
+        """
+        One that raises harms nobody, is logged, and stays subscribed.
+        """
+
+        def fall() -> None:
+            raise ZeroDivisionError("no")
+
+        before, bad, after = self.ears(), self.ears(), self.ears()
+        bad.then.append(fall)
+        self.say("one", "two")
+        self.assertEqual(before.heard, after.heard)
+        self.assertEqual(bad.heard, [("said", "one"), ("said", "two")])
+        [failure] = self.flushLoggedErrors(ZeroDivisionError)
+        self.assertEqual(failure.getErrorMessage(), "no")
+
+    def test_channel_full(self) -> None:
+        """
+        No more than so many subscribers come in; who is in may change his name, and
+        the place of one who goes is free.
+        """
+        ada, _, _ = self.ears(), self.ears(), self.ears()
+        error = self.failureResultOf(self.hub.subscribe("lobby", Ears()), ChannelFull)
+        self.assertEqual((error.value.channel, error.value.limit), ("lobby", 3))
+        self.successResultOf(self.hub.subscribe("lobby", ada, "Ada"))
+        self.hub.unsubscribe("lobby", ada)
+        self.successResultOf(self.hub.subscribe("lobby", Ears()))
+
+    def test_hub_full(self) -> None:
+        """
+        When there is somebody in each of the channels there may be, there can be
+        no other; those there are go on.
+        """
+        for channel in "abc":
+            self.ears(channel)
+        for refused in (self.hub.subscribe("d", Ears()), self.hub.publish("d", 1)):
+            self.assertEqual(self.failureResultOf(refused, HubFull).value.limit, 3)
+        self.say(1, channel="a")
+
+    def test_forgotten(self) -> None:
+        """
+        Otherwise a channel that nobody is in makes room for another: the one where
+        nothing has happened for longest.
+        """
+        for channel in "abc":
+            self.say(channel, channel=channel)
+        self.say("again", channel="a")
+        visitor = self.ears("b")
+        self.hub.unsubscribe("b", visitor)
+        self.ears("d")
+        kept = {channel: self.history(channel) for channel in "abc"}
+        self.assertEqual(kept, {"a": ["a", "again"], "b": ["b"], "c": []})
+        [first] = self.say("new", channel="c")
+        self.assertEqual((first.sequence, self.history("a")), (1, []))
+
+    def test_looking_leaves_nothing(self) -> None:
+        """
+        Channels that were only looked at, or left without a word, take no room and
+        push nobody out.
+        """
+        self.say("kept")
+        for number in range(1000):
+            name = f"room{number}"
+            self.assertEqual((self.history(name), self.present(name)), ([], []))
+            self.hub.unsubscribe(name, Ears())
+            visitor = self.ears(name, "Ada")
+            self.hub.unsubscribe(name, visitor)
+        self.assertEqual(self.history(), ["kept"])
+        gc.collect()
+        things = sum(type(each).__name__ == "_Channel" for each in gc.get_objects())
+        self.assertEqual(things, 1)
+
+    def test_nobody_is_held(self) -> None:
+        """
+        Who has gone is not kept in memory.
+        """
+
+        class Visitor(Ears):
+            """One that can be watched."""
+
+        visitor = Visitor()
+        watched = weakref.ref(visitor)
+        self.hub.subscribe("lobby", visitor, "Ada")
+        self.say("hello")
+        self.hub.unsubscribe("lobby", visitor)
+        del visitor
+        self.assertIsNone(watched())
+
+
+class CrowdTests(SynchronousTestCase):
+    """
+    Many channels with many in them.
+    """
+
+    def test_steps(self) -> None:
+        """
+        Coming, going, and making room for a channel is as much work among
+        thousands as among a few.
+        """
+        few, many = self.work(20), self.work(4000)
+        self.assertLess(many, few * 2)
+
+    def work(self, size: int) -> int:
+        """How many calls it takes in a hub with so much in it."""
+        import sys
+
+        hub = MemoryHub(lambda: 0.0, limit=2 * size, channels=2 * size)
+        held = [Ears() for _ in range(size)]
+        for number, each in enumerate(held):
+            hub.subscribe("lobby", each)
+            hub.publish(f"idle{number}", number)
+            hub.subscribe(f"busy{number}", each)
+        lines = 0
+
+        def trace(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal lines
+            lines += 1
+            return trace
+
+        visitor = Ears()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            hub.subscribe("lobby", visitor)
+            hub.unsubscribe("lobby", visitor)
+            hub.subscribe("new", visitor, "Ada")
+            hub.unsubscribe("new", visitor)
+        finally:
+            sys.settrace(before)
+        return lines
+
+
+@define(eq=False)
+class Stay:
+    """
+    A subscription, as the model sees it.
+
+    :ivar due: What it is to hear, in order.
+    """
+
+    who: str | None
+    due: list[Event] = Factory(list)
+    heard: list[Event] = Factory(list)
+    stands: bool = True
+
+
+@define(eq=False)
+class Room:
+    """A channel, as the model sees it."""
+
+    sequence: int = 0
+    kept: list[int] = Factory(list)
+    stays: dict[int, Stay] = Factory(dict)
+
+    #: How many stay under a name, in the order in which the names came.
+    guests: dict[str, int] = Factory(dict)
+
+    def happen(self, event: Event) -> None:
+        for stay in self.stays.values():
+            stay.due.append(event)
+
+
+# Mostly in one channel, so that things meet there.
+NAMES = st.sampled_from([*"aaaaabcd"])
+PEOPLE = st.integers(0, 3)
+WHO = st.sampled_from([None, "Ada", "Grace"])
+STEPS = st.one_of(
+    st.tuples(st.just("subscribe"), NAMES, PEOPLE, WHO),
+    st.tuples(st.just("unsubscribe"), NAMES, PEOPLE),
+    st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
+    st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
+    st.tuples(st.just("fall")),
+)
+
+
+@implementer(ISubscriber)
+class Person:
+    """
+    A subscriber that does something of its own when it hears something.
+    """
+
+    def __init__(self, machine: HubMachine, number: int) -> None:
+        self.machine = machine
+        self.number = number
+        self.plans: deque[Sequence[Any]] = deque()
+
+    def deliver(self, message: Message) -> None:
+        self.hear(message.channel, ("said", message.sequence))
+
+    def joined(self, channel: str, presence: Presence) -> None:
+        self.hear(channel, ("joined", presence.who))
+
+    def left(self, channel: str, presence: Presence) -> None:
+        self.hear(channel, ("left", presence.who))
+
+    def hear(self, channel: str, event: Event) -> None:
+        self.machine.rooms[channel].stays[self.number].heard.append(event)
+        if self.plans:
+            self.machine.act(self.plans.popleft())
+
+
+class HubMachine(RuleBasedStateMachine):
+    """
+    The hub and a model of it do the same: the model knows at each call, in the
+    order of the calls, who is to hear what. Subscribers act while they listen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hub = MemoryHub(lambda: 0.0, limit=3, channels=3)
+        self.people = [Person(self, number) for number in range(4)]
+        self.rooms: dict[str, Room] = {}
+        self.idle: list[str] = []
+        self.unfired = 0
+
+    @initialize(names=st.lists(WHO, max_size=4))
+    def arrive(self, names: list[str | None]) -> None:
+        """Some are there from the beginning."""
+        for person, who in enumerate(names):
+            self.act(("subscribe", "a", person, who))
+
+    @rule(step=STEPS)
+    def do(self, step: Sequence[Any]) -> None:
+        """Somebody does something."""
+        if step[0] != "fall":
+            self.act(step)
+
+    @rule(person=PEOPLE, step=STEPS)
+    def plan(self, person: int, step: Sequence[Any]) -> None:
+        """Somebody is to do something when he hears something next."""
+        self.people[person].plans.append(step)
+
+    def act(self, step: Sequence[Any]) -> None:
+        """Do it in the model, then in the hub."""
+        getattr(self, f"act_{step[0]}")(*step[1:])
+
+    def act_fall(self) -> None:
+        raise ZeroDivisionError("a subscriber that falls")
+
+    def room(self, name: str) -> Room | None:
+        """A channel; none when there can be no other."""
+        if name not in self.rooms:
+            if len(self.rooms) == 3:
+                if not self.idle:
+                    return None
+                del self.rooms[self.idle.pop(0)]
+            self.rooms[name] = Room()
+            self.idle.append(name)
+        return self.rooms[name]
+
+    def act_subscribe(self, name: str, person: int, who: str | None) -> None:
+        room = self.rooms.get(name)
+        stay = room.stays.get(person) if room else None
+        expected: type[Exception] | None = None
+        if stay is None:
+            if room is not None and len(room.stays) == 3:
+                expected = ChannelFull
+            elif (room := self.room(name)) is None:
+                expected = HubFull
+            else:
+                stay = room.stays[person] = Stay(None)
+                if name in self.idle:
+                    self.idle.remove(name)
+        if stay is not None and room is not None and stay.who != who:
+            self.rename(room, stay, who)
+        result = self.hub.subscribe(name, self.people[person], who)
+        self.check(result, expected)
+
+    def act_unsubscribe(self, name: str, person: int) -> None:
+        room = self.rooms.get(name)
+        stay = room.stays.pop(person, None) if room else None
+        if room is not None and stay is not None:
+            stay.stands = False
+            # It has heard the first of what it was to hear, in that order.
+            assert stay.heard == stay.due[: len(stay.heard)]
+            self.rename(room, stay, None)
+            if not room.stays:
+                if room.sequence:
+                    self.idle.append(name)
+                else:
+                    del self.rooms[name]
+        self.check(self.hub.unsubscribe(name, self.people[person]), None)
+
+    def rename(self, room: Room, stay: Stay, who: str | None) -> None:
+        """Have somebody known under another name, or under none."""
+        before, stay.who = stay.who, who
+        if before is not None:
+            room.guests[before] -= 1
+            if not room.guests[before]:
+                del room.guests[before]
+                room.happen(("left", before))
+        if who is not None:
+            if who not in room.guests:
+                room.happen(("joined", who))
+            room.guests[who] = room.guests.get(who, 0) + 1
+
+    def act_publish(self, name: str, keep: int) -> None:
+        room = self.room(name)
+        stays: list[Stay] = []
+        if room is not None:
+            if name in self.idle:
+                self.idle.remove(name)
+                self.idle.append(name)
+            room.sequence += 1
+            room.kept = [*room.kept, room.sequence][-keep:] if keep else []
+            stays = list(room.stays.values())
+            room.happen(("said", room.sequence))
+        sequence = room.sequence if room is not None else 0
+        result = self.hub.publish(name, None, keep)
+        if room is None:
+            self.check(result, HubFull)
+            return
+        self.unfired += 1
+
+        def published(message: Message) -> None:
+            self.unfired -= 1
+            assert message.sequence == sequence
+            for stay in stays:
+                assert ("said", sequence) in stay.heard or not stay.stands
+
+        result.addCallback(published)
+
+    def check(self, result: Deferred[Any], expected: type[Exception] | None) -> None:
+        """What a call came to, at once."""
+        came: list[Any] = []
+        result.addBoth(came.append)
+        error = getattr(came[0], "type", None)
+        assert error is expected, f"{error} is not {expected}"
+
+    @invariant()
+    def same(self) -> None:
+        """Now that all is quiet, the hub and the model agree."""
+        assert not self.unfired
+        for name in "abcd":
+            room = self.rooms.get(name, Room())
+            for stay in room.stays.values():
+                assert stay.heard == stay.due
+                places = [fact for what, fact in stay.heard if what == "said"]
+                assert all(after == before + 1 for before, after in pairwise(places))
+            kept: list[Any] = []
+            self.hub.history(name).addCallback(kept.extend)
+            assert [message.sequence for message in kept] == room.kept
+            present: list[Any] = []
+            self.hub.present(name).addCallback(present.extend)
+            assert [each.who for each in present] == list(room.guests)
+
+
+class HubMachineTests(SynchronousTestCase):
+    """
+    The hub does what its model does.
+    """
+
+    def test_any_steps(self) -> None:
+        """
+        In whatever order people come, go and speak, and whatever they do while
+        they are being told, all hear the same in the same order, nothing is lost,
+        and nothing comes twice.
+        """
+        from hypothesis.stateful import run_state_machine_as_test
+
+        run_state_machine_as_test(
+            HubMachine,
+            settings=settings(
+                max_examples=100,
+                stateful_step_count=25,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+        self.flushLoggedErrors(ZeroDivisionError)
