@@ -64,6 +64,9 @@ class Daemon(ProcessProtocol):
         paths: tuple[Path, ...] = (TROUBLES,),
         twistd: tuple[str, ...] = ("-n", "--pidfile="),
         environ: dict[str, str] | None = None,
+        launcher: tuple[str, ...] = (),
+        descriptors: dict[int, int] | None = None,
+        terminal: bool = False,
     ) -> Daemon:
         """
         Start one.
@@ -71,6 +74,9 @@ class Daemon(ProcessProtocol):
         :param directory: Where it runs; its settings are written there, if
             there are any.
         :param paths: Where its plugins are.
+        :param launcher: A command that ends in running the one which follows it.
+        :param descriptors: Files that it has open: by its number, ours.
+        :param terminal: Whether it runs in a terminal of its own.
         """
         home = Path(directory)
         home.mkdir(parents=True, exist_ok=True)
@@ -84,8 +90,12 @@ class Daemon(ProcessProtocol):
             "PYTHONUNBUFFERED": "1",
             **(environ or {}),
         }
-        command = (*PYTHON, RUN_TWISTD, *twistd, "ropewalk")
-        reactor.spawnProcess(daemon, command[0], command, env=variables, path=str(home))
+        command = (*launcher, *PYTHON, RUN_TWISTD, *twistd, "ropewalk")
+        files: dict[int, int | str] = {0: "w", 1: "r", 2: "r", **(descriptors or {})}
+        reactor.spawnProcess(
+            *(daemon, command[0], command, variables, str(home)),
+            **({"usePTY": True} if terminal else {"childFDs": files}),
+        )
         return daemon
 
     # What a test does with it.

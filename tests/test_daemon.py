@@ -432,13 +432,33 @@ class ReloadTests(DaemonTestCase):
         yield daemon.says(r"^\[trouble\] listen: .* → \"tcp:1\": needs a restart")
         yield daemon.says(r"^\[trouble\] level: 1 → 2: in force")
         change(troubled("level = 13"))
-        yield daemon.says("^refused: 13 is no level")
+        yield daemon.says("^trouble refuses its settings: 13 is no level")
         yield daemon.says("^the level is 2")
         change(troubled("level = true"))
         bad = yield daemon.says("^the settings were not reloaded; nothing changes")
         self.assertIn("ropewalk.toml:6: [trouble] level: expected", bad["message"])
         code, _ = yield self.fetch(places["web"] + "health/ready")
         self.assertEqual(code, 200)
+
+
+    @inlineCallbacks
+    def test_terminal_closed(self) -> Steps[None]:
+        """
+        Where the daemon runs in a terminal, SIGHUP reloads as long as that is
+        there; closed, it takes the daemon with it, politely.
+        """
+        settings = troubled(host='log = "json"')
+        daemon = self.launch(settings, terminal=True)
+        places = yield daemon.ready()
+        lines = yield Lines.to(places["trouble"])
+        yield lines.hears("hello")
+        daemon.signal("SIGHUP")
+        yield daemon.says("the settings were read again")
+        transport: Any = daemon.transport
+        transport.loseConnection()
+        yield lines.hears("* goodbye: shutting down")
+        status = yield daemon.end()
+        self.assertEqual(status, Status.STOPPED)
 
 
 class WhileRunningTests(DaemonTestCase):
@@ -550,7 +570,7 @@ class TwistdTests(DaemonTestCase):
         os.kill(pid, signal.SIGTERM)
         yield gone(pid)
         self.assertFalse((home / "twistd.pid").exists())
-        self.assertIn('"message": "stopped"', log.read_text())
+        self.assertIn('"message":"stopped"', log.read_text())
 
     @inlineCallbacks
     def test_daemonised_start_fails(self) -> Steps[None]:

@@ -137,6 +137,7 @@ class Process(Service):
         self._systemd = systemd
         self._writer = writer
         self._parent = parent
+        self._on_terminal = _is_terminal(sys.__stdin__)
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes the log observer of the application, if it has one."""
@@ -170,15 +171,30 @@ class Process(Service):
         """Read the settings again, and open the log file again."""
         if self._writer is not None:
             self._writer.reopen()
-        self._systemd.reloading()
-        reloading = self._reloader.reload()
-        reloading.addBoth(lambda _: self._systemd.ready("ready"))
+        if self._daemon.host.state == "ready":
+            self._systemd.reloading()
+        self._reloader.reload().addBoth(self._reloaded)
+
+    def _hang_up(self) -> None:
+        """
+        Reload; but a daemon in the foreground whose terminal was closed is one
+        that nobody wants any more.
+        """
+        if self._on_terminal and not _is_terminal(sys.__stdin__):
+            self._daemon.interrupt("SIGHUP, for the terminal is gone")
+        else:
+            self.reload()
+
+    def _reloaded(self, _: object) -> None:
+        # A daemon that still starts, or already stops, is not to be called ready.
+        if self._daemon.host.state == "ready":
+            self._systemd.ready("ready")
 
     def _handle_signals(self) -> None:
         for name, do in {
             "SIGTERM": lambda: self._daemon.interrupt("SIGTERM"),
             "SIGINT": lambda: self._daemon.interrupt("SIGINT"),
-            "SIGHUP": self.reload,
+            "SIGHUP": self._hang_up,
             "SIGUSR1": self._reopen,
         }.items():
             number = getattr(signal, name, None)
@@ -192,6 +208,13 @@ class Process(Service):
 
 def _in_reactor(do: Callable[[], None]) -> Callable[[int, Any], None]:
     return lambda number, frame: _reactor.callFromThread(do)
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return stream is not None and os.isatty(stream.fileno())
+    except (OSError, ValueError):
+        return False
 
 
 def _log_writer(twistd: Mapping[str, Any], plan: Plan) -> LogWriter | None:
