@@ -31,9 +31,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 
-# Until the pages of this issue have all landed.
-suppress_warnings = ["toc.not_included"]
-
 html_theme = "furo"
 html_title = f"Ropewalk {release}"
 html_show_sphinx = False

@@ -39,6 +39,9 @@ reactor: Any = global_reactor
 
 ANY = "…"
 
+#: Where the project is, on a page.
+HOME = "/home/ada/chat"
+
 #: The terminal that the daemon runs in.
 DAEMON = "The daemon"
 
@@ -51,10 +54,13 @@ _COMMANDS = {
     "pip": ["-m", "pip", "--quiet", "--disable-pip-version-check"],
 }
 
+#: Options by which less than a file is included.
+_PIECES = {"lines", "pyobject", "start-at", "start-after", "diff"}
+
 #: What is never twice the same.
 _FLEETING = (
     (r"\x1b(\[[0-9;]*m|\(B)", ""),
-    (r"\d{4}-\d\d-\d\d([ T])\d\d:\d\d:\d\d", r"2026-01-01\g<1>00:00:00"),
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([+-]\d\d:\d\d)?", "NOW"),
     (r"\b\d+\.\d ms$", "1.0 ms"),
     (r"\b\d+\.\d{3}s$", "0.100s"),
     (r"^(Date|Server): .*", r"\1: …"),
@@ -100,7 +106,7 @@ def read_page(path: Path) -> Iterator[Block]:
             body.append(each[3:])
         caption = options.get("caption", "")
         if found[1] == "literalinclude":
-            if not {"lines", "pyobject", "start-at", "start-after", "diff"} & set(options):
+            if not _PIECES & set(options):
                 marked = _numbers(options.get("emphasize-lines", ""))
                 yield Block("include", caption, number + 1, (), marked, found[2])
         elif caption:
@@ -238,18 +244,21 @@ class Player:
 
     :param page: The page.
     :param home: An empty directory to play in.
-    :ivar ports: By the port on the page, the port that is used instead.
+    :param installed: Whether the project counts as installed.
+    :ivar instead: By the port or directory on the page, what is used instead.
     """
 
     page: Path
     home: Path
-    ports: dict[str, str] = field(init=False)
+    installed: bool = False
+    instead: dict[str, str] = field(init=False)
     _terminals: dict[str, Terminal] = field(factory=dict, init=False)
     _skipping: dict[str, bool] = field(factory=dict, init=False)
     _environ: dict[str, str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.ports = dict(zip(("8080", "7070"), free_ports(2), strict=True))
+        web, lines = free_ports(2)
+        self.instead = {"8080": web, "7070": lines, HOME: str(self.project)}
         commands = self.home / "bin"
         commands.mkdir(parents=True)
         for name, arguments in _COMMANDS.items():
@@ -258,13 +267,14 @@ class Player:
             (commands / name).write_text(f"#!/bin/sh\n{script}", "utf-8")
             (commands / name).chmod(0o755)
         paths = [ROOT / "platform", ROOT, self._site]
-        web = f"tcp:{self.ports['8080']}:interface=127.0.0.1"
+        if self.installed:
+            paths.append(self.project)
         self._environ = {
             **os.environ,
             "PATH": os.pathsep.join([str(commands), os.environ.get("PATH", "")]),
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "ROPEWALK_WEB__LISTEN": web,
+            "ROPEWALK_WEB__LISTEN": f"tcp:{web}:interface=127.0.0.1",
             "LC_ALL": "C.UTF-8",
         }
 
@@ -301,8 +311,11 @@ class Player:
             if block.kind == "console"
             for line in block.lines
         )
-        used = [each for each in ("curl", "nc") if re.search(rf"(?m)^\$ {each}\b", shown)]
-        return [each for each in used if shutil.which(each) is None]
+        return [
+            each
+            for each in ("curl", "nc")
+            if re.search(rf"(?m)^\$ {each}\b", shown) and shutil.which(each) is None
+        ]
 
     @property
     def starts(self) -> bool:
@@ -343,9 +356,9 @@ class Player:
             yield terminal.close()
 
     def translate(self, text: str) -> str:
-        """Put in the ports that are used."""
-        for shown, used in self.ports.items():
-            text = re.sub(rf"\b{shown}\b", used, text)
+        """Put in what is used instead."""
+        for shown, used in self.instead.items():
+            text = re.sub(rf"(?<!\w){shown}\b", used, text)
         return text
 
     @property
@@ -389,7 +402,8 @@ class Player:
     def _stays(self, block: Block) -> bool:
         """Whether the page leaves a command running."""
         starts = [line for line in block.lines if line.startswith("$ ")]
-        return not starts or bool(re.match(r"\$ (nc|ropewalk run|twistd)\b", starts[-1]))
+        long = r"\$ (nc|ropewalk run|twistd)\b"
+        return not starts or re.match(long, starts[-1]) is not None
 
 
 def files_of(directory: Path) -> list[Path]:

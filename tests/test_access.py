@@ -28,9 +28,7 @@ class AccessLogTests(SynchronousTestCase):
         self.batches: list[Sequence[Access]] = []
         self.place = Place.of()
         clock: Clock = self.place.clock
-        self.log = AccessLog(
-            self.batches.append, clock, lambda: NOON + clock.seconds()
-        )
+        self.log = AccessLog(self.batches.append, clock, lambda: NOON + clock.seconds())
         self.place.site.observe = self.log
         self.place.mount("/data", Data(b"some data", "text/plain"))
         self.visit = self.place.visit()

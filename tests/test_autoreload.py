@@ -92,7 +92,18 @@ class FilesTests(SynchronousTestCase):
         Somebody may be in their home directory: there is an end to it.
         """
         write(self.root, {f"{number}.py": "" for number in range(20)})
-        self.assertEqual(len(Files((str(self.root),), most=7)()), 7)
+        files = Files((str(self.root),), most=7)
+        self.assertEqual(len(files()), 7)
+        self.assertFalse(files.look()[1])
+        self.assertTrue(Files((str(self.root),)).look()[1])
+
+    def test_too_many_of_something_else(self) -> None:
+        """
+        Nor are endless directories of other things gone through.
+        """
+        write(self.root, {f"{number}.jpeg": "" for number in range(30)})
+        self.assertTrue(Files((str(self.root),), most=3).look()[1])
+        self.assertFalse(Files((str(self.root),), most=2).look()[1])
 
 
 class RootsTests(SynchronousTestCase):
@@ -110,7 +121,9 @@ class RootsTests(SynchronousTestCase):
         path = ["", "other", "other/below", "nowhere", "venv/site-packages"]
         path += [os.path.dirname(os.__file__), os.path.dirname(sys.executable)]
         self.assertEqual(
-            own_roots([str(root / name) if name else "" for name in path], f"{root}/here"),
+            own_roots(
+                [str(root / name) if name else "" for name in path], f"{root}/here"
+            ),
             (f"{root}/here", f"{root}/other"),
         )
 
@@ -320,9 +333,7 @@ class AutoreloadTests(SynchronousTestCase):
         self.assertEqual(self.child.told, ["nudge", "INT"])
         self.clock.advance(self.autoreload.grace)
         self.assertEqual(self.child.told, ["nudge", "INT", "KILL"])
-        self.assertEqual(
-            self.said, ["it does not stop within 3 seconds: killing it"]
-        )
+        self.assertEqual(self.said, ["it does not stop within 3 seconds: killing it"])
         self.child.end(-signal.SIGKILL)
         self.assertEnded(128 + signal.SIGKILL)
 

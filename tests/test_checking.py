@@ -105,15 +105,13 @@ class CheckTests(SynchronousTestCase):
             "[chat]\nhistory = -1\n[other]\nhistory = 7\nsize = 1\n[chta]\n",
             found("chat", "other"),
         )
+        told, *faults = sorted(self.faults(checked))
         self.assertEqual(
-            sorted(self.faults(checked)),
-            [
-                "F:2: [chat] history: expected an integer from 0 to 10000, got -1",
-                "F:5: [other] size: unknown key",
-                "F:6: [chta]: unknown table; did you mean [chat]? `ropewalk plugins` "
-                "lists those there are",
-            ],
+            told, "F:2: [chat] history: expected an integer from 0 to 10000, got -1"
         )
+        self.assertEqual(faults[0], "F:5: [other] size: unknown key")
+        self.assertIn("F:6: [chta]: unknown table; did you mean [chat]? ", faults[1])
+        self.assertEqual(len(faults), 2)
         self.assertIn("  history     = -1  F:2\n", self.told(checked))
         self.assertIn("  history     = 7   F:4\n", self.told(checked))
         self.assertNotIn("No faults", self.told(checked))
@@ -161,9 +159,7 @@ class CheckTests(SynchronousTestCase):
         traceback = "Traceback:\n  file\nImportError: no"
         broken = Broken("/plugins/bad.py:3", traceback)
         checked = self.check("[chat]\n", found("chat", broken=(broken,)))
-        line = (
-            "/plugins/bad.py:3: this plugin declaration is broken: ImportError: no"
-        )
+        line = "/plugins/bad.py:3: this plugin declaration is broken: ImportError: no"
         self.assertEqual(list(checked.warnings()), [line])
         self.assertEqual(list(checked.warnings(verbose=True)), [line, traceback])
         self.assertEqual(checked.status, Status.STOPPED)

@@ -57,7 +57,10 @@ def makeService(settings, host):
 '''
 
 PROJECT = {"twisted/plugins/ropechat_plugin.py": PLUGINS, "ropechat.py": CHAT}
-SILENT = {**PROJECT, "ropechat.py": CHAT.replace("print", "str")}
+SILENT = {
+    **PROJECT,
+    "ropechat.py": CHAT.replace('print("imported", file=sys.stderr)', ""),
+}
 
 
 class HelpTests(SynchronousTestCase):
@@ -75,7 +78,9 @@ class HelpTests(SynchronousTestCase):
         All of them, in the order in which one needs them, each with a whole
         sentence.
         """
-        listed = re.findall(r"(?m)^  (\w+) +(\S.*)$", self.told().split("Commands:")[1])
+        listed = re.findall(
+            r"(?m)^  (\w+) +(\S.*)$", self.told("-h").split("Commands:")[1]
+        )
         self.assertEqual(
             [name for name, _ in listed],
             ["new", "run", "check", "plugins", "routes", "doctor"],
@@ -207,7 +212,7 @@ class CommandTests(SynchronousTestCase):
     """
 
     def ropewalk(self, *words: str, **environ: str) -> Told:
-        return ropewalk(*words, cwd=self.root, **environ)
+        return ropewalk(*words, cwd=self.root, paths=(), **environ)
 
     def project(self, files: dict[str, str], settings: str) -> None:
         self.root = write(
@@ -299,14 +304,15 @@ class CommandTests(SynchronousTestCase):
             told = self.ropewalk(name)
             self.assertEqual(told.status, Status.BAD_SETTINGS)
             self.assertEqual(
-                told.err, "ropewalk.toml: no such file; `ropewalk new NAME` writes one\n"
+                told.err,
+                "ropewalk.toml: no such file; `ropewalk new NAME` writes one\n",
             )
 
     def test_plugins_imports_nothing(self) -> None:
         """
         What is told of a service is read from its text.
         """
-        self.project(PROJECT, "")
+        self.project(PROJECT, "[ropechat]\n")
         told = self.ropewalk("plugins")
         self.assertEqual((told.status, told.err), (0, ""))
         self.assertIn(
@@ -353,14 +359,17 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual((told.status, told.err), (0, ""))
         self.assertTrue(told.out.startswith("Web site at tcp:1\n"))
         self.assertRegex(
-            told.out, r"\n  GET  /ropechat +Pages.show +ropechat +ropechat.py:21\n"
+            told.out, r"\n  GET  /ropechat +Pages.show +ropechat +ropechat.py:22\n"
         )
 
     def test_routes_of_what_cannot_be_built(self) -> None:
         """
         The services' own mistakes are told in the daemon's words.
         """
-        files = {**SILENT, "ropechat.py": SILENT["ropechat.py"].replace("/rope", "rope")}
+        files = {
+            **SILENT,
+            "ropechat.py": SILENT["ropechat.py"].replace("/rope", "rope"),
+        }
         self.project(files, "[ropechat]\n")
         told = self.ropewalk("routes")
         self.assertEqual((told.status, told.out), (Status.START_FAILED, ""))

@@ -50,4 +50,6 @@ class NearTests(SynchronousTestCase):
         """
         self.assertEqual(near("/srv/chat/a.py:3", "/srv/chat"), "a.py:3")
         self.assertEqual(near("/srv/chatty/a.py:3", "/srv/chat"), "/srv/chatty/a.py:3")
-        self.assertEqual(near("acme 1.0, entry point x", "/"), "acme 1.0, entry point x")
+        self.assertEqual(
+            near("acme 1.0, entry point x", "/"), "acme 1.0, entry point x"
+        )

@@ -186,7 +186,9 @@ class ExamineTests(SynchronousTestCase):
         root = Path(self.mktemp()).absolute()
         write(root, {"twisted/plugins/__init__.py": "", "twisted/__init__.py": ""})
         self.patch(sys, "path", [*sys.path, str(root)])
-        hidden = [each for each in self.examine().findings if each.state == "in the way"]
+        hidden = [
+            each for each in self.examine().findings if each.state == "in the way"
+        ]
         self.assertEqual(
             [os.path.abspath(each.name) for each in hidden],
             [

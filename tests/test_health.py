@@ -90,9 +90,7 @@ class ReadyTests(HealthTestCase):
         """
         answer = self.ready()
         self.assertEqual(answer.status, 200)
-        self.assertEqual(
-            answer.json, {"ready": True, "state": "ready", "checks": []}
-        )
+        self.assertEqual(answer.json, {"ready": True, "state": "ready", "checks": []})
         self.assertEqual(answer.headers["cache-control"], "no-store")
         self.check(lambda: None)
         self.check(lambda: None, "disk")
@@ -159,7 +157,8 @@ class ReadyTests(HealthTestCase):
         @inlineCallbacks
         def steps() -> Steps[str | None]:
             works.append(work.get())
-            return (yield succeed("from steps"))
+            why: str = yield succeed("from steps")
+            return why
 
         async def coroutine() -> str | None:
             works.append(work.get())

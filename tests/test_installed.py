@@ -137,7 +137,9 @@ class InventoryTests(PathTests):
     What is told of the plugins that were found.
     """
 
-    def take(self, *plugins: ServicePlugin, broken: tuple[Broken, ...] = ()) -> Inventory:
+    def take(
+        self, *plugins: ServicePlugin, broken: tuple[Broken, ...] = ()
+    ) -> Inventory:
         return take_inventory(Found(plugins, broken))
 
     def only(self, plugin: ServicePlugin) -> Service:
@@ -235,7 +237,8 @@ class InventoryTests(PathTests):
             self.plugin("chat", "ropechat"), self.plugin("chat", "ropechat", 4)
         )
         problems = [
-            each.problem.replace(near(str(self.root)), "R") for each in inventory.services
+            each.problem.replace(near(str(self.root)), "R")
+            for each in inventory.services
         ]
         where = "the name 'chat' is claimed by R/twisted/plugins/chat_plugin.py"
         self.assertEqual(problems, [f"{where}:4, too", f"{where}:3, too"])

@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from unittest import skipUnless
 
 from klein import Klein
 from klein.interfaces import IKleinRequest
 from twisted.internet import reactor as global_reactor
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.python.components import Adapter, registerAdapter
@@ -738,6 +740,7 @@ class TreeTests(SynchronousTestCase):
         self.assertEqual(self.visit.answer().text, "at last")
 
 
+@skipUnless(isinstance(reactor, AsyncioSelectorReactor), "not an asyncio reactor")
 class AsyncioTests(TestCase):
     """
     On the asyncio reactor, an C{async def} handler may wait for anything of

@@ -132,7 +132,10 @@ class RoutesTests(SynchronousTestCase):
         answers.
         """
         self.assertEqual(
-            [(each.verbs, each.path, each.answers) for each in map_of(EVERYTHING).routes],
+            [
+                (each.verbs, each.path, each.answers)
+                for each in map_of(EVERYTHING).routes
+            ],
             [
                 ("GET", "/", "Home"),
                 ("GET", "/chat", "Rooms.first"),
@@ -177,7 +180,9 @@ class RoutesTests(SynchronousTestCase):
         """
         told = map_of(EVERYTHING)
         self.assertEqual(told.site, ("tcp:8080", "tcp:8081"))
-        place = place_of("host.listener(settings.listen, factory).setServiceParent(group)")
+        place = place_of(
+            "host.listener(settings.listen, factory).setServiceParent(group)"
+        )
         self.assertEqual(
             [(each.endpoint, each.answers, each.place) for each in told.ports],
             [("tcp:0", "LineFactory", place), ("tcp:0", "Line", place)],

@@ -23,7 +23,6 @@ from ropewalk.run.statuses import Status
 from tests.commandline import PATIENCE, Running, ropewalk, variables, write
 
 
-
 class ProjectTests(SynchronousTestCase):
     """
     What is written.
@@ -216,9 +215,7 @@ class LivingProjectTests(SynchronousTestCase):
             connection.sendall(b"Grace\n")
             heard = connection.makefile("rb")
             self.assertEqual(heard.readline(), b"Who are you?\n")
-            self.assertEqual(
-                heard.readline(), b"Hello, Grace! You are number 1.\n"
-            )
+            self.assertEqual(heard.readline(), b"Hello, Grace! You are number 1.\n")
             http = HTTPConnection(web.rstrip("/"), timeout=PATIENCE)
             http.request("PUT", "/hello/Ada")
             response = http.getresponse()
@@ -240,7 +237,9 @@ class LivingProjectTests(SynchronousTestCase):
         listed = ropewalk("plugins", cwd=self.root)
         self.assertIn("declared  twisted/plugins/hello_plugin.py:8", listed.out)
         routes = ropewalk("routes", cwd=self.root)
-        self.assertRegex(routes.out, r"PUT +/hello/<name> +Pages.sign +hello +hello.py:")
+        self.assertRegex(
+            routes.out, r"PUT +/hello/<name> +Pages.sign +hello +hello.py:"
+        )
         self.assertRegex(routes.out, r"tcp:7070:interface=127.0.0.1 +Lines +hello ")
 
     def test_its_wheel(self) -> None:

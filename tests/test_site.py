@@ -5,18 +5,23 @@ L{ropewalk.web.streams}.
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import skipUnless
 
 from hypothesis import given
 from hypothesis import strategies as st
 from klein import Klein
+from twisted.internet import reactor as global_reactor
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import EncodingResourceWrapper, Resource
@@ -26,9 +31,13 @@ from twisted.web.static import Data
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import ChannelFull, Invalid, RopewalkError
 from ropewalk.interfaces import IDrainable, Steps
+from ropewalk.run.configuration import WebSettings
+from ropewalk.settings import parse as parse_settings
 from ropewalk.telemetry import Work, work, working
 from ropewalk.web.channel import Channel
-from tests.visiting import Place, Visit, Wire, chunked, parse, request
+from tests.visiting import Place, Visit, Wire, blocks, chunked, parse, request
+
+reactor: Any = global_reactor
 
 LIMIT = 100
 
@@ -651,6 +660,22 @@ class FailureTests(SiteTestCase):
         self.assertEqual(self.visit.ask("/app").text, "here")
         self.flushLoggedErrors(KeyError)
 
+    def test_encoded(self) -> None:
+        """
+        Where an answer would have been compressed, an error is not.
+        """
+
+        class Broken(Resource):
+            def render_GET(self, request: Any) -> bytes:
+                raise KeyError("password")
+
+        wrapped = EncodingResourceWrapper(Broken(), [GzipEncoderFactory()])
+        self.place.mount("/broken", wrapped)
+        answer = self.place.visit().ask("/broken", "GET", "Accept-Encoding: gzip")
+        self.assertEqual((answer.status, answer.json["status"]), (500, 500))
+        self.assertNotIn("content-encoding", answer.headers)
+        self.flushLoggedErrors(KeyError)
+
     def test_on_purpose(self) -> None:
         """
         An error that says what is wrong is answered with its status, and is
@@ -836,9 +861,10 @@ class LeavingTests(SiteTestCase):
         visit.send(request("/stubborn"))
         visit.leave()
         waiting[0].write(b"anybody?")
+        waiting[0].processingFailed(Failure(CancelledError()))
         waiting[0].processingFailed(Failure(KeyError("nobody")))
         self.assertEqual(visit.wire.value(), b"")
-        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError, CancelledError)), 1)
         self.assertEqual(len(self.place.seen), 1)
 
     def test_in_the_middle(self) -> None:
@@ -1248,3 +1274,71 @@ class StreamTests(SiteTestCase):
         self.assertTrue(self.browser.visit.closed)
         self.browser.visit.leave()
         self.assertEqual(self.logged(), [])
+
+
+@skipUnless(isinstance(reactor, AsyncioSelectorReactor), "not an asyncio reactor")
+class PageTests(TestCase):
+    """
+    What C{docs/web.rst} shows is what is answered.
+    """
+
+    def setUp(self) -> None:
+        source, *_ = blocks("web", "python")
+        names: dict[str, Any] = {"__name__": "acme.notes"}
+        exec(source, names)
+        self.place = Place.of()
+        names["makeService"](None, SimpleNamespace(web=self.place))
+
+    @inlineCallbacks
+    def curl(self, command: str) -> Steps[str]:
+        """Do what a command on the page does."""
+        name, *words = shlex.split(command)
+        self.assertEqual(name, "curl")
+        method, body = "GET", ""
+        while words[0].startswith("-"):
+            option, value, *words = words
+            method = value if option == "-X" else method
+            body = value if option == "-d" else body
+        path = words[0].removeprefix("http://127.0.0.1:8080")
+        visit = self.place.visit()
+        visit.send(request(path, method, body=body.encode()))
+        while not visit.wire.value():
+            yield deferLater(reactor, 0)
+        return visit.answer(method).text
+
+    @inlineCallbacks
+    def test_commands(self) -> Steps[None]:
+        """
+        Each command, in its order, has the answer that stands below it.
+        """
+        yield deferLater(reactor, 0)  # the loop turns from here on
+        shown = "".join(blocks("web", "console"))
+        commands = shown.split("$ ")[1:]
+        self.assertEqual(len(commands), 7)
+        for each in commands:
+            command, _, expected = each.partition("\n")
+            answer: str = yield self.curl(command)
+            self.assertEqual(answer, expected)
+
+    def test_settings(self) -> None:
+        """
+        The settings shown can be set.
+        """
+        for shown in blocks("web", "toml"):
+            parse_settings(shown).read("web", WebSettings)
+
+    def test_numbers(self) -> None:
+        """
+        The limits on the page are those in force.
+        """
+        path = Path(__file__).resolve().parent.parent / "docs" / "web.rst"
+        page = path.read_text("utf-8")
+        settings = WebSettings()
+        for number in (
+            f"- {Channel.MAX_LENGTH} bytes",
+            f"- {Channel.totalHeadersSize} bytes, {Channel.maxHeaders} lines",
+            f"- {settings.longest_body} bytes",
+            f"- {settings.idle:g} seconds",
+        ):
+            self.assertIn(number, page)
+        self.assertEqual(Channel.linger, 2)

@@ -55,7 +55,7 @@ class TapTests(SynchronousTestCase):
         path = self.mktemp()
         writer = self.writer(logfile=path)
         writer({"log_format": "hello", "log_time": 0.0})
-        self.assertIn('"message": "hello"', Path(path).read_text())
+        self.assertIn('"message":"hello"', Path(path).read_text())
         self.assertEqual(writer.style, "json")
 
     def test_parent(self) -> None:

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
+from textwrap import indent
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from ropewalk.awaiting import inlineCallbacks
@@ -39,7 +41,7 @@ class PlayedTests(TestCase):
     timeout = 3 * PATIENCE
 
     @inlineCallbacks
-    def play(self, name: str) -> Steps[Player]:
+    def play(self, name: str) -> Steps[None]:
         """
         Type the files of a page into the project of the page before, and then what
         is in its terminals.
@@ -54,9 +56,8 @@ class PlayedTests(TestCase):
         self.assert_complete(player, drop(number))
         if not player.starts:
             daemon = yield player.run(DAEMON, "ropewalk run")
-            yield daemon.see("2026-01-01 00:00:00 ready: chat, web", skip=True)
+            yield daemon.see("2026-11-20 18:00:00+01:00 ready: chat, web", skip=True)
         yield player.play()
-        return player
 
     def assert_complete(self, player: Player, directory: Path) -> None:
         """
@@ -72,53 +73,112 @@ class PlayedTests(TestCase):
         }
         self.assertEqual(wanted, typed)
 
-    def test_hello(self) -> Steps[Player]:
+    def test_hello(self) -> Deferred[None]:
         """
         A page, a list of what runs, a typing error that is told.
         """
         return self.play("hello")
 
-    def test_settings(self) -> Steps[Player]:
+    def test_settings(self) -> Deferred[None]:
         """
         Values with their origin; all mistakes at once.
         """
         return self.play("settings")
 
-    def test_lines(self) -> Steps[Player]:
+    def test_lines(self) -> Deferred[None]:
         """
         What is typed into nc, curl reads; and goodbye.
         """
         return self.play("lines")
 
-    def test_channels(self) -> Steps[Player]:
+    def test_channels(self) -> Deferred[None]:
         """
         Two people and a program in a room.
         """
         return self.play("channels")
 
-    def test_browser(self) -> Steps[Player]:
+    def test_browser(self) -> Deferred[None]:
         """
         A page and a WebSocket.
         """
         return self.play("browser")
 
-    def test_errors(self) -> Steps[Player]:
+    def test_errors(self) -> Deferred[None]:
         """
         What is wrong is told by each protocol in its way.
         """
         return self.play("errors")
 
-    def test_tests(self) -> Steps[Player]:
+    def test_tests(self) -> Deferred[None]:
         """
         Tests that pass.
         """
         return self.play("tests")
 
-    def test_deploying(self) -> Steps[Player]:
+    def test_deploying(self) -> Deferred[None]:
         """
         An installed service, and new settings while it runs.
         """
         return self.play("deploying")
+
+
+class PlayerTests(TestCase):
+    """
+    A page that is wrong is found out.
+    """
+
+    @inlineCallbacks
+    def play(self, *lines: str) -> Steps[str]:
+        """
+        Play a page of one terminal.
+
+        :return: fires with what is wrong with it.
+        """
+        home = Path(self.mktemp()).absolute()
+        player = Player(home / "page.rst", home)
+        self.addCleanup(player.end)
+        body = indent("\n".join([":caption: A", "", *lines, ""]), "   ")
+        player.page.write_text(f".. code-block:: console\n{body}", "utf-8")
+        player.project.mkdir()
+        try:
+            yield player.play()
+        except AssertionError as error:
+            return str(error)
+        return ""
+
+    @inlineCallbacks
+    def test_as_it_says(self) -> Steps[None]:
+        """
+        What comes is what the page says, with lines that are left out.
+        """
+        wrong = yield self.play(
+            "$ printf 'a\\nb\\nc\\n'", "…", "b", "c", "$ echo d", "d"
+        )
+        self.assertEqual(wrong, "")
+
+    @inlineCallbacks
+    def test_something_else(self) -> Steps[None]:
+        """
+        Another line comes, and the page, its line and both are named.
+        """
+        wrong = yield self.play("$ echo a", "b")
+        self.assertIn("page.rst:1: in 'A', instead of\n  b\nthere is\n  a\n", wrong)
+
+    @inlineCallbacks
+    def test_less(self) -> Steps[None]:
+        """
+        The command ends before a line has come.
+        """
+        wrong = yield self.play("$ echo a", "a", "b")
+        self.assertIn("'A' never says\n  b\n", wrong)
+
+    @inlineCallbacks
+    def test_more(self) -> Steps[None]:
+        """
+        A line comes that the page does not have.
+        """
+        wrong = yield self.play("$ echo a; echo b", "a")
+        self.assertIn("in 'A' there is more: ['b'", wrong)
 
 
 class PagesTests(SynchronousTestCase):
@@ -134,9 +194,7 @@ class PagesTests(SynchronousTestCase):
             for file, marked, new in self.marks(number, name):
                 self.assertEqual(marked, new, f"{name}.rst, {file}: {spoken(new)}")
 
-    def marks(
-        self, number: int, name: str
-    ) -> Iterator[tuple[str, set[int], set[int]]]:
+    def marks(self, number: int, name: str) -> Iterator[tuple[str, set[int], set[int]]]:
         for block in read_page(TUTORIAL / f"{name}.rst"):
             if block.kind != "include" or not block.typed:
                 continue

@@ -6,7 +6,10 @@ to, byte for byte, and reads what comes back.
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import define, frozen
@@ -48,7 +51,7 @@ class Answer:
 
 class Wire(StringTransport):
     """
-    A transport that, as a real one does, still sends what is written while it
+    A transport that is as a real one: it still sends what is written while it
     closes.
     """
 
@@ -60,6 +63,10 @@ class Wire(StringTransport):
             IPv4Address("TCP", "10.9.8.7", 5555),
             lenient=True,
         )
+
+    def unregisterProducer(self) -> None:
+        """Real ones do not mind when there is none."""
+        self.producer = self.streaming = None
 
     def abortConnection(self) -> None:
         super().abortConnection()
@@ -229,3 +236,17 @@ class Place:
         return [
             (each.method.decode(), each.uri.decode(), each.code) for each in self.seen
         ]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """
+    The blocks of code on a page of the documentation.
+
+    :param page: Its name: ``"web"``.
+    """
+    path = Path(__file__).resolve().parent.parent / "docs" / f"{page}.rst"
+    text = path.read_text("utf-8")
+    found = re.findall(
+        rf"(?m)^\.\. code-block:: {language}\n\n((?:(?:   .*)?\n)+)", text
+    )
+    return [textwrap.dedent(block).strip("\n") + "\n" for block in found]

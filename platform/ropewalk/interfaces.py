@@ -167,10 +167,14 @@ class IReconfigurable(Interface):
     A service that can take new settings while it runs.
     """
 
-    def reconfigure(settings: Any) -> Collection[str] | Deferred[Collection[str]] | None:
+    def reconfigure(
+        settings: Any,
+    ) -> Collection[str] | Deferred[Collection[str]] | None:
         """
         Work by these settings from now on. Raise to refuse: everything that
-        was already reconfigured is then given its old settings again.
+        was already reconfigured, and this service, which may have come half
+        way, is then given its old settings again. Taking longer than the
+        service may take to start is refusing, too.
 
         :param settings: The new value of the plugin's ``Settings``.
         :return: the names of changed settings which only a restart applies
@@ -193,9 +197,7 @@ class IHealth(Interface):
     Where a service says whether it can do its work.
     """
 
-    def add(
-        name: str, check: Callable[[], str | None | Deferred[str | None]]
-    ) -> None:
+    def add(name: str, check: Callable[[], str | Deferred[str | None] | None]) -> None:
         """
         Ask this on every look at ``/health/ready``.
 
@@ -220,7 +222,9 @@ class IWeb(Interface):
         :raise Conflict: When the path is taken.
         """
 
-    def socket(path: str, protocol: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def socket(
+        path: str, protocol: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
         """
         Serve WebSockets at a path.
 
@@ -244,13 +248,16 @@ class IHost(Interface):
 
     def listener(endpoint: str, factory: Any) -> Any:
         """
-        A service that accepts connections. It binds its address before the
-        daemon gives up its privileges, accepts when *every* service has
-        started, and on stopping says goodbye to each connection.
+        A service that accepts connections. Certificates are read and TCP ports
+        bound before the daemon gives up its privileges; it accepts when *every*
+        service has started, and on stopping says goodbye to each connection.
 
         :param endpoint: Where: a Twisted server endpoint, ``"tcp:7070"``.
         :param factory: Any Twisted factory.
         :return: an ``IService``. Return it from ``makeService``, alone or in a
             ``MultiService``.
+        :raise BadEndpoint: When the string is no endpoint, or what it needs is
+            not there.
+        :raise MissingExtra: When it needs a library that is not installed.
         :raise Conflict: When another service listens there.
         """

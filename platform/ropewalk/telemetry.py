@@ -28,7 +28,7 @@ class Work:
 
     :ivar plugin: The service's name.
     :ivar connection: The connection's name: ``"c17"``.
-    :ivar request: The request's name: ``"c17.3"``.
+    :ivar request: The request's name: ``"r42"``.
     """
 
     plugin: str | None = None

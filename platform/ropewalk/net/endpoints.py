@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 
 from attrs import define, field, frozen
@@ -24,14 +26,43 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
     IReactorSocket,
+    IStreamServerEndpoint,
+    IStreamServerEndpointStringParser,
 )
+from twisted.plugin import getPlugins
 from zope.interface import directlyProvides, providedBy
+
+from ropewalk.errors import BadEndpoint, MissingExtra
+from ropewalk.schema import nearest
 
 __all__ = ["Claim", "Doorway", "claim"]
 
-#: Endpoints that end in one TCP port, and which of their arguments it is. The
-#: ``tls:`` endpoint has the directory of its certificates first.
-_PORTS = {"tcp": 0, "ssl": 0, "tls": 1}
+#: The arguments of the endpoints that are Twisted's own, in the order in which
+#: they come where they have no names.
+_ARGUMENTS = {
+    "tcp": ("port", "interface", "backlog"),
+    "tcp6": ("port", "backlog", "interface"),
+    "ssl": (
+        *("port", "privateKey", "certKey", "sslmethod", "interface", "backlog"),
+        *("extraCertChain", "dhParameters"),
+    ),
+    "tls": ("path", "port", "backlog", "interface"),
+    "unix": ("address", "mode", "backlog", "lockfile"),
+    "systemd": ("domain", "index", "name"),
+}
+
+#: Of these, the ones that end in one TCP port, and what they mean unless told.
+_TCP = {
+    "tcp": {"interface": ""},
+    "tcp6": {"interface": "::"},
+    "ssl": {"interface": ""},
+    "tls": {"interface": "::", "port": "443"},
+}
+
+# A word up to a colon that no backslash stands before, and one up to an equals
+# sign.
+_WORD = re.compile(r"((?:\\.|[^\\:])*)(:|\Z)", re.DOTALL)
+_NAMED = re.compile(r"((?:\\.|[^\\=])*)=(.*)", re.DOTALL)
 
 
 @frozen
@@ -40,8 +71,10 @@ class Claim:
     What an endpoint takes for itself.
 
     :ivar kind: ``"tcp"``, ``"unix"``, or another endpoint's prefix.
-    :ivar address: A TCP port, a path, or the rest of the string.
-    :ivar interface: The address to listen on; empty for all of them.
+    :ivar address: A TCP port, an absolute path, the index or name of a socket
+        that systemd passed on, or the rest of the string.
+    :ivar interface: The address to listen on; empty for all those of IPv4,
+        ``"::"`` for all there are.
     """
 
     kind: str
@@ -54,16 +87,16 @@ class Claim:
             return False
         if self.kind != "tcp":
             return True
-        if self.address == "0":
-            return False
-        return self.interface == other.interface or not (
-            self.interface and other.interface
+        return self.address != "0" and (
+            _covers(self.interface, other.interface)
+            or _covers(other.interface, self.interface)
         )
 
     def __str__(self) -> str:
         if self.kind != "tcp":
             return f"{self.kind}:{self.address}"
-        return f"TCP port {self.address} of {self.interface or 'every interface'}"
+        interface = "" if self.interface == "::" else self.interface
+        return f"TCP port {self.address} of {interface or 'every interface'}"
 
 
 def claim(description: str) -> Claim:
@@ -73,30 +106,36 @@ def claim(description: str) -> Claim:
     :param description: As for
         :func:`twisted.internet.endpoints.serverFromString`.
     """
-    words = re.split(r"(?<!\\):", description)
-    kind, arguments = words[0], [word.replace("\\:", ":") for word in words[1:]]
-    plain = [word for word in arguments if "=" not in word]
-    named = dict(word.split("=", 1) for word in arguments if "=" in word)
-    if kind in _PORTS:
-        place = _PORTS[kind]
-        port = named.get("port", plain[place] if len(plain) > place else "")
-        interface = named.get("interface", "")
-        return Claim("tcp", port, "" if interface in ("0.0.0.0", "::") else interface)
-    if kind == "unix" and (plain or "address" in named):
-        path = named.get("address", plain[0] if plain else "")
-        return Claim("unix", os.path.abspath(path))
-    return Claim(kind, description.partition(":")[2])
+    kind, arguments = _parse(description)
+    rest = description.partition(":")[2]
+    if kind == "haproxy":
+        return claim(rest)
+    if kind in _TCP:
+        port = arguments.get("port", "")
+        with suppress(ValueError):
+            port = str(int(port))
+        interface = _known_as(arguments["interface"])
+        if kind == "tcp6" and not interface:
+            interface = "::"
+        return Claim("tcp", port, interface)
+    if kind == "unix" and arguments.get("address"):
+        return Claim("unix", os.path.abspath(arguments["address"]))
+    if kind == "systemd":
+        return Claim("systemd", arguments.get("index") or arguments.get("name", ""))
+    return Claim(kind, rest)
 
 
-class _BoundReactor:
+class _EarlyReactor:
     """
     The reactor, but that a TCP port which is bound already is not bound again.
     Endpoints of any kind that end in ``listenTCP`` or ``listenSSL`` use it.
+
+    :ivar bound: The socket that is bound, and its port; ``None`` for none.
     """
 
-    def __init__(self, reactor: Any, bound: socket.socket) -> None:
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._bound = bound
+        self.bound: tuple[int, socket.socket] | None = None
         directlyProvides(self, providedBy(reactor))
 
     def __getattr__(self, name: str) -> Any:
@@ -105,12 +144,18 @@ class _BoundReactor:
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
+        if self.bound is None or self.bound[0] != port:
+            ordinary: IListeningPort = self._reactor.listenTCP(
+                port, factory, backlog=backlog, interface=interface
+            )
+            return ordinary
+        bound = self.bound[1]
         try:
-            self._bound.listen(backlog)
+            bound.listen(backlog)
         except OSError as error:
             raise CannotListenError(interface, port, error) from error
         opened: IListeningPort = self._reactor.adoptStreamPort(
-            self._bound.fileno(), self._bound.family, factory
+            bound.fileno(), bound.family, factory
         )
         return opened
 
@@ -124,22 +169,33 @@ class _BoundReactor:
     ) -> IListeningPort:
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
-        wrapped = TLSMemoryBIOFactory(contextFactory, False, factory)
+        wrapped = TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor)
         return self.listenTCP(port, wrapped, backlog, interface)
 
 
-@define
+@define(eq=False)
 class Doorway:
     """
     One place to listen: bound, then opened, then closed.
 
-    :param description: An endpoint string.
+    :param description: An endpoint string. The certificates that it names are
+        read at once, while there are the privileges to do so.
+    :raise BadEndpoint: When the string is none, or what it needs is not there.
+    :raise MissingExtra: When it needs a library that is not installed.
     """
 
     description: str
     _reactor: Any
-    _bound: socket.socket | None = field(default=None, init=False)
+    _claim: Claim = field(init=False)
+    _early: _EarlyReactor = field(init=False)
+    _endpoint: IStreamServerEndpoint = field(init=False)
     _port: IListeningPort | None = field(default=None, init=False)
+    _closed: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._claim = claim(self.description)
+        self._early = _EarlyReactor(self._reactor)
+        self._endpoint = _endpoint(self._early, self.description, self._claim)
 
     def bind(self) -> None:
         """
@@ -147,31 +203,13 @@ class Doorway:
 
         :raise CannotListenError: When it cannot be had.
         """
-        wanted = claim(self.description)
         if (
-            self._bound is not None
-            or wanted.kind != "tcp"
-            or not wanted.address.isdigit()
-            or not IReactorSocket.providedBy(self._reactor)
+            self._claim.kind == "tcp"
+            and self._early.bound is None
+            and IReactorSocket.providedBy(self._reactor)
         ):
-            return
-        interface = wanted.interface
-        if "interface=\\:\\:" in self.description and not interface:
-            interface = "::"
-        family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            bound.setblocking(False)
-            if os.name == "posix":
-                # As Twisted's own ports do: a restart need not wait for the
-                # last connections of the process before it (TIME_WAIT).
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((interface, int(wanted.address)))
-        except OSError as error:
-            bound.close()
-            port = int(wanted.address)
-            raise CannotListenError(interface, port, error) from error
-        self._bound = bound
+            port = int(self._claim.address)
+            self._early.bound = port, _bind(self._claim.interface, port)
 
     def open(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -180,36 +218,179 @@ class Doorway:
         :return: fires with the port.
         :raise CannotListenError: When the address cannot be had.
         """
-        bound, reactor = self._bound, self._reactor
-        if bound is not None:
-            reactor = _BoundReactor(reactor, bound)
-        opening = maybeDeferred(self._listen, reactor, factory)
-        opening.addCallback(self._opened)
-        if bound is not None:
-            opening.addBoth(self._unbind)
-        return opening
+        self._closed = False
+        opening: Deferred[IListeningPort] = maybeDeferred(
+            self._endpoint.listen, factory
+        )
+        return opening.addCallback(self._opened).addBoth(self._unbind)
 
     def close(self) -> Deferred[Any]:
         """Accept no more, and give the address back."""
+        self._closed = True
         self._unbind(None)
         port, self._port = self._port, None
-        stop: Callable[[], Any] = (lambda: None) if port is None else port.stopListening
-        return maybeDeferred(stop)
+        return maybeDeferred((lambda: None) if port is None else port.stopListening)
 
     @property
     def address(self) -> Any:
         """The address it accepts at, an ``IAddress``; ``None`` while closed."""
         return None if self._port is None else self._port.getHost()
 
-    def _listen(self, reactor: Any, factory: IProtocolFactory) -> Any:
-        return serverFromString(reactor, self.description).listen(factory)
-
     def _opened(self, port: IListeningPort) -> IListeningPort:
         self._port = port
+        if self._closed:
+            self.close()  # it was closed while it was being opened
         return port
 
     def _unbind(self, result: Any) -> Any:
-        if self._bound is not None:
-            self._bound.close()
-            self._bound = None
+        bound, self._early.bound = self._early.bound, None
+        if bound is not None:
+            bound[1].close()
         return result
+
+
+def _parse(description: str) -> tuple[str, dict[str, str]]:
+    """
+    An endpoint's prefix and arguments, by name; those that have no name and no
+    known place are left out.
+    """
+    (_, kind), *words = _words(description)
+    names = iter(_ARGUMENTS.get(kind, ()))
+    arguments = dict(_TCP.get(kind, {}))
+    for name, value in words:
+        place = next(names, None) if name is None else name
+        if place is not None:
+            arguments[place] = value
+    return kind, arguments
+
+
+def _words(description: str) -> Iterator[tuple[str | None, str]]:
+    """
+    The words of an endpoint string: their name, if they have one, and what they
+    say.
+    """
+    for word in _WORD.finditer(description):
+        named = _NAMED.fullmatch(word[1])
+        name = _unquoted(named[1]) if named else None
+        yield name, _unquoted(named[2] if named else word[1])
+        if not word[2]:
+            return
+
+
+def _unquoted(word: str) -> str:
+    return re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL)
+
+
+def _known_as(interface: str) -> str:
+    """
+    An interface by the name that all its names have in common.
+    """
+    if interface in ("0.0.0.0", "localhost"):
+        return "" if interface == "0.0.0.0" else "127.0.0.1"
+    try:
+        return str(ip_address(interface))
+    except ValueError:
+        return interface
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """
+    Whether who has one interface has the other. A socket of IPv6 takes IPv4's
+    connections, too (ipv6(7), bindv6only).
+    """
+    return wide in (narrow, "::") or (not wide and ":" not in narrow)
+
+
+def _bind(interface: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setblocking(False)
+        if os.name == "posix":
+            # As Twisted's own ports do: a restart need not wait for the last
+            # connections of the process before it (TIME_WAIT).
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        [*_, address] = socket.getaddrinfo(
+            interface or None, port, family, bound.type, 0, socket.AI_PASSIVE
+        )[0]
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise CannotListenError(interface, port, error) from error
+    return bound
+
+
+def _endpoint(reactor: Any, description: str, wanted: Claim) -> IStreamServerEndpoint:
+    """
+    Make a Twisted endpoint, or say what is wrong with its string.
+    """
+    kind, arguments = _parse(description)
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+        if kind == "tls":
+            os.listdir(arguments["path"])  # Twisted would not miss it before long
+    except Exception as error:
+        if kind in ("ssl", "tls") and not _has_tls():
+            raise MissingExtra(f"the endpoint {description!r}", "tls") from error
+        raise BadEndpoint(description, _problem(description, error)) from error
+    if wanted.kind == "tcp" and not _is_port(wanted.address):
+        raise BadEndpoint(description, _no_port(wanted.address))
+    if wanted.kind == "unix" and not wanted.address:
+        raise BadEndpoint(description, "write unix: and the path of the socket")
+    return endpoint
+
+
+def _problem(description: str, error: Exception) -> str:
+    """
+    What is wrong with an endpoint string, in words for whoever wrote it.
+    """
+    kind, arguments = _parse(description)
+    if kind == "haproxy":
+        return _problem(description.partition(":")[2], error)
+    known = _ARGUMENTS.get(kind, ())
+    strange = [name for name in arguments if known and name not in known]
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot read {os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, RuntimeError):
+        return "it ends with a backslash that has nothing to stand before"
+    if strange:
+        meant = nearest(strange[0], known)
+        hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(known)}"
+        return f"{kind}: knows no {strange[0]!r}; {hint}"
+    if kind in _TCP and not _is_port(arguments.get("port", "")):
+        return _no_port(arguments.get("port", ""))
+    if kind == "systemd" and isinstance(error, LookupError):
+        return "systemd passed on no such socket (sd_listen_fds(3))"
+    if known and isinstance(error, TypeError):
+        return f"{kind}: takes {', '.join(known)}"
+    if known or "Unknown endpoint type" not in str(error):
+        return f"{type(error).__name__}: {error}"
+    return _no_such_kind(kind, description)
+
+
+def _no_port(word: str) -> str:
+    return f"a port is a number from 0 to 65535, not {word!r}"
+
+
+def _is_port(word: str) -> bool:
+    return word.isascii() and word.isdigit() and int(word) < 65536
+
+
+def _no_such_kind(kind: str, description: str) -> str:
+    host, _, port = description.rpartition(":")
+    if _is_port(port) and (not host or host == "localhost" or set(host) & {".", ":"}):
+        interface = host.strip("[]").replace(":", "\\:")
+        return f"write {f'tcp:{port}:interface={interface}' if host else f'tcp:{port}'}"
+    parsers = getPlugins(IStreamServerEndpointStringParser)
+    known = sorted({"ssl", "tcp", "unix", *(each.prefix for each in parsers)})
+    meant = nearest(kind, known)
+    hint = f"did you mean {meant}:?" if meant else f"there are {', '.join(known)}"
+    return f"there are no {kind!r} endpoints; {hint}"
+
+
+def _has_tls() -> bool:
+    try:
+        import OpenSSL  # noqa: F401
+    except ImportError:
+        return False
+    return True

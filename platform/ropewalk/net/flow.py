@@ -177,7 +177,7 @@ class Backlog:
 
     def release(self) -> None:
         """
-        Watch no more. A transport with a registered producer does not close.
+        Watch no more: a full transport does not close while it has a producer.
         """
         transport, self._transport = self._transport, None
         if transport is not None:

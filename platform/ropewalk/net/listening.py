@@ -7,34 +7,46 @@ connections, and when it stops it says goodbye to each of them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IProtocolFactory,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
+from zope.interface import alsoProvides
 
 from ropewalk.interfaces import IDrainable
 from ropewalk.net.endpoints import Doorway
-from ropewalk.telemetry import Work, work
+from ropewalk.telemetry import Work, work, working
 
-__all__ = ["Connection", "ConnectionFactory", "Listener"]
+__all__ = ["Connection", "ConnectionFactory", "Listener", "namer"]
 
 
-class Connection(ProtocolWrapper):  # type: ignore[type-arg]
+class Connection(ProtocolWrapper):
     """
     A protocol in its place between the transport and the log: what it does is
-    done under its connection's name.
+    done under its connection's name, and what it raises is logged there and
+    ends the connection.
 
     :ivar name: ``"c17"``.
     """
 
     factory: ConnectionFactory
+    transport: Any
+    wrappedProtocol: Any
+
+    _log = Logger()
 
     def __init__(self, factory: ConnectionFactory, protocol: IProtocol) -> None:
         super().__init__(factory, protocol)
@@ -43,70 +55,124 @@ class Connection(ProtocolWrapper):  # type: ignore[type-arg]
 
     def makeConnection(self, transport: Any) -> None:
         self._within(super().makeConnection, transport)
+        if IHalfCloseableProtocol.providedBy(self.wrappedProtocol):
+            alsoProvides(self, IHalfCloseableProtocol)
 
     def dataReceived(self, data: bytes) -> None:
         # This runs for every segment: what `_within` does, without the call.
         token = work.set(self._work)
         try:
             self.wrappedProtocol.dataReceived(data)
+        except Exception:
+            self._failed()
         finally:
             work.reset(token)
 
+    def readConnectionLost(self) -> None:
+        """The peer says no more. Not all that speak here at last can hear it."""
+        half: Any = IHalfCloseableProtocol(self.wrappedProtocol, None)
+        if half is None:
+            self.loseConnection()
+        else:
+            self._within(half.readConnectionLost)
+
+    def writeConnectionLost(self) -> None:
+        half: Any = IHalfCloseableProtocol(self.wrappedProtocol, None)
+        if half is not None:
+            self._within(half.writeConnectionLost)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._within(super().connectionLost, reason)
+        # Breaks a cycle, as Twisted's does.
+        protocol, self.wrappedProtocol = self.wrappedProtocol, None
+        self._within(protocol.connectionLost, reason)
+        # Others know that it is gone when the protocol knows it.
+        self.factory.unregisterProtocol(self)
 
     def drain(self, reason: str) -> None:
         """
         Let the protocol say goodbye, if it can; otherwise close what is there.
         """
-        drainable = IDrainable(self.wrappedProtocol, None)
+        if self.wrappedProtocol is not None:
+            self._within(self._say_goodbye, reason)
+
+    def _say_goodbye(self, reason: str) -> None:
+        drainable: Any = IDrainable(self.wrappedProtocol, None)
         if drainable is None:
             self.loseConnection()
-        else:
-            self._within(drainable.drain, reason)
+            return
+        try:
+            drainable.drain(reason)
+        except Exception:
+            self._log.failure("{connection} could not say goodbye", connection=self)
+            self.loseConnection()
 
     def _within(self, function: Callable[..., Any], *args: Any) -> None:
         token = work.set(self._work)
         try:
             function(*args)
+        except Exception:
+            self._failed()
         finally:
             work.reset(token)
 
+    def _failed(self) -> None:
+        """
+        Twisted would log it as well, but not know whose doing it was.
+        """
+        self._log.failure("the protocol of {connection} failed", connection=self)
+        if self.wrappedProtocol is not None:
+            self.transport.abortConnection()
+
     def __str__(self) -> str:
+        if self.transport is None:
+            return self.name
         return f"{self.name} from {_spoken(self.transport.getPeer())}"
 
 
-class ConnectionFactory(WrappingFactory):  # type: ignore[type-arg]
+class ConnectionFactory(WrappingFactory[Connection]):
     """
     Makes connections of what another factory makes, and knows those alive.
 
     :ivar work: Whose connections they are.
+    :ivar alive: The connections, oldest first.
+    :ivar closed: Whether whoever comes now is turned away.
     """
 
     protocol = Connection
     noisy = False
 
+    _log = Logger()
+
     def __init__(
         self, factory: IProtocolFactory, owner: Work, names: Callable[[], str]
     ) -> None:
         super().__init__(factory)
-        # Twisted would log where it starts and stops; the daemon does.
-        factory.noisy = False
+        with suppress(AttributeError):
+            # Twisted would log where it starts and stops; the daemon does.
+            factory.noisy = False  # type: ignore[attr-defined]
         self.work = owner
         self.next_name = names
         self.alive: dict[Connection, None] = {}
+        self.closed = False
         self._gone: list[Deferred[None]] = []
 
-    def buildProtocol(self, addr: IAddress) -> Connection | None:
-        # The inner factory may decline, which Twisted's WrappingFactory
-        # would wrap all the same.
-        inner = self.wrappedFactory.buildProtocol(addr)
+    def buildProtocol(  # type: ignore[override]  # it may decline, as any factory
+        self, addr: IAddress | None
+    ) -> Connection | None:
+        if self.closed:
+            return None
+        with working(plugin=self.work.plugin):
+            try:
+                inner = self.wrappedFactory.buildProtocol(addr)
+            except Exception:
+                self._log.failure("there is no protocol for {peer}", peer=addr)
+                return None
         return None if inner is None else self.protocol(self, inner)
 
-    def registerProtocol(self, p: Any) -> None:
+    def registerProtocol(self, p: Connection) -> None:
         self.alive[p] = None
 
-    def unregisterProtocol(self, p: Any) -> None:
+    def unregisterProtocol(self, p: Connection) -> None:
         del self.alive[p]
         if not self.alive:
             waiting, self._gone = self._gone, []
@@ -117,7 +183,7 @@ class ConnectionFactory(WrappingFactory):  # type: ignore[type-arg]
         """Fires when no connection is left."""
         if not self.alive:
             return succeed(None)
-        waiting: Deferred[None] = Deferred(self._gone.remove)
+        waiting: Deferred[None] = Deferred()
         self._gone.append(waiting)
         return waiting
 
@@ -132,6 +198,7 @@ class Listener(Service):
     :param factory: Makes a protocol for each connection.
     :param owner: The service whose connections these are.
     :param names: Makes names for connections.
+    :raise BadEndpoint: When the string is none, or what it needs is not there.
     """
 
     _log = Logger()
@@ -147,9 +214,7 @@ class Listener(Service):
         self.description = description
         self.owner = owner
         self._doorway = Doorway(description, reactor)
-        self._factory = ConnectionFactory(
-            factory, Work(plugin=owner), names or namer()
-        )
+        self._factory = ConnectionFactory(factory, Work(plugin=owner), names or namer())
         self._draining: Deferred[None] | None = None
 
     @property
@@ -174,61 +239,56 @@ class Listener(Service):
         return self._factory
 
     def privilegedStartService(self) -> None:
+        super().privilegedStartService()
         self._doorway.bind()
 
     def open(self) -> Deferred[Any]:
         """
         Let people in.
 
+        :return: fires when they can come.
         :raise CannotListenError: When the address cannot be had.
         """
+        self._draining = None
+        self._factory.closed = False
         return self._doorway.open(self._factory)
 
     def drain(self, reason: str) -> Deferred[None]:
         """
-        Let nobody in any more, and say goodbye to those who are.
+        Let nobody in any more, and say goodbye to those who are. Can be called
+        again while that takes its time; goodbye is said once.
 
         :param reason: Why, for people.
         :return: fires when the last connection is gone. It takes as long as
             they take: the deadline is the caller's, and so is :meth:`abort`.
+            Cancelling it ends only the wait of who does.
         """
         if self._draining is None:
             self._draining = Deferred()
-            closing = self._doorway.close()
-            for connection in self.connections:
-                try:
-                    connection.drain(reason)
-                except Exception:
-                    self._log.failure(
-                        "{connection} could not say goodbye", connection=connection
-                    )
-                    connection.loseConnection()
-            closing.addErrback(self._failed_to_close)
-            closing.addCallback(lambda _: self._factory.gone())
-            closing.chainDeferred(self._draining)
+            self._drain(reason).chainDeferred(self._draining)
         waiting: Deferred[None] = Deferred()
-
-        def fire(result: Any) -> Any:
-            if not waiting.called:
-                waiting.callback(None)
-            return result
-
-        self._draining.addBoth(fire)
+        self._draining.addCallback(lambda _: waiting.callback(None))
         return waiting
 
     def abort(self) -> None:
         """Cut every connection that is left."""
         for connection in self.connections:
-            connection.abortConnection()
+            connection.transport.abortConnection()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
         return self.drain("shutting down")
 
+    def _drain(self, reason: str) -> Deferred[None]:
+        self._factory.closed = True
+        closing = self._doorway.close()
+        for connection in self.connections:
+            connection.drain(reason)
+        closing.addErrback(self._failed_to_close)
+        return closing.addCallback(lambda _: self._factory.gone())
+
     def _failed_to_close(self, failure: Failure) -> None:
-        self._log.failure(
-            "{where} did not close", failure, where=self.description
-        )
+        self._log.failure("{where} did not close", failure, where=self.description)
 
 
 def namer() -> Callable[[], str]:
@@ -242,7 +302,7 @@ def _spoken(address: Any) -> str:
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if host is not None and port is not None:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    name = getattr(address, "name", None)
-    if isinstance(name, bytes):
-        return name.decode("utf-8", "replace")
-    return str(address)
+    name = getattr(address, "name", b"")
+    if name is None:
+        return "this machine"  # who connects to a UNIX socket has no name
+    return name.decode("utf-8", "replace") if name else str(address)

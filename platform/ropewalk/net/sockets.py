@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import txaio
 from autobahn.twisted.websocket import (
     WebSocketServerFactory,
     WebSocketServerProtocol,
@@ -17,6 +16,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
+from txaio._common import _BatchedTimer
 from zope.interface import implementer
 
 from ropewalk.errors import RopewalkError
@@ -54,7 +54,7 @@ class SocketLimits(Shape):
     close: Annotated[float, Meta(gt=0)] = 3.0
 
 
-class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]
+class SocketFactory(WebSocketServerFactory):
     """
     Makes a WebSocket protocol for each connection, within limits.
 
@@ -73,9 +73,13 @@ class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]
         super().__init__(reactor=reactor)
         self.limits = limits
         self._make = make
-        # Autobahn's timers run on the global reactor unless told otherwise.
-        self._batched_timer = txaio.with_config(loop=reactor).make_batched_timer(
-            0.2, chunk_size=1000
+        # As `txaio.make_batched_timer` makes it, which takes the global reactor
+        # whichever it is given, and refuses another once it has.
+        self._batched_timer = _BatchedTimer(
+            200.0,
+            1000,
+            seconds_provider=reactor.seconds,
+            delayed_call_creator=reactor.callLater,
         )
         self.setProtocolOptions(
             maxFramePayloadSize=limits.message,
@@ -92,12 +96,14 @@ class SocketFactory(WebSocketServerFactory):  # type: ignore[misc]
         return protocol
 
 
-class Socket(WebSocketServerProtocol):  # type: ignore[misc]
+class Socket(WebSocketServerProtocol):
     """
     One WebSocket. Override :meth:`heard`, and :meth:`opened` and
     :meth:`closed` where there is something to do. (Any other Autobahn protocol
     serves as well; this one minds the peer that does not read.)
     """
+
+    transport: Any
 
     _log = Logger()
     _backlog: Backlog | None = None

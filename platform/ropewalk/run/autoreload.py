@@ -14,6 +14,7 @@ import signal
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,7 +42,8 @@ _ELSEWHERE = frozenset(
     "__pycache__ build dist docs node_modules site-packages tests venv".split()
 )
 
-#: Not more are watched: looking at these takes some 50 ms.
+#: Not more files are watched, and not more than ten times as many looked at: that
+#: takes some 100 ms.
 _MOST_FILES = 5_000
 
 #: When a file was last written, in nanoseconds, and how long it is.
@@ -55,6 +57,7 @@ class Files:
 
     :ivar roots: Directories, watched with all below them.
     :ivar extra: Files that are watched wherever they are, whatever their suffix.
+    :ivar most: How many are watched at most; somebody may be in ``/``.
     """
 
     roots: tuple[str, ...]
@@ -63,18 +66,25 @@ class Files:
 
     def __call__(self) -> dict[str, Stamp]:
         """What they are now."""
+        return self.look()[0]
+
+    def look(self) -> tuple[dict[str, Stamp], bool]:
+        """What they are now, and whether these are all that there are."""
         found: dict[str, Stamp] = {}
-        for path in self._paths():
+        for number, path in enumerate(self._paths()):
+            if len(found) >= self.most or number >= 10 * self.most:
+                return found, False
+            if not path:
+                continue
             try:
                 about = os.stat(path)
             except OSError:  # gone, between being listed and being looked at
                 continue
             found[path] = (about.st_mtime_ns, about.st_size)
-            if len(found) >= self.most:
-                break
-        return found
+        return found, True
 
     def _paths(self) -> Iterator[str]:
+        """Each file that is watched; empty for each that is not."""
         yield from self.extra
         for root in self.roots:
             for directory, below, names in os.walk(root):
@@ -83,12 +93,15 @@ class Files:
                     continue
                 below[:] = [name for name in below if _may_be_source(name)]
                 for name in names:
-                    if os.path.splitext(name)[1] in SUFFIXES and name[0] not in ".#":
-                        yield os.path.join(directory, name)
+                    watched = os.path.splitext(name)[1] in SUFFIXES
+                    watched = watched and name[0] not in ".#"
+                    yield os.path.join(directory, name) if watched else ""
 
 
 def _may_be_source(directory: str) -> bool:
-    return directory not in _ELSEWHERE and not directory.startswith((".", "_trial_temp"))
+    return directory not in _ELSEWHERE and not directory.startswith(
+        (".", "_trial_temp")
+    )
 
 
 def own_roots(path: Iterable[str], here: str) -> tuple[str, ...]:
@@ -279,10 +292,8 @@ class _Daemon(ProcessProtocol):
         self._ended = ended
 
     def signal(self, name: str) -> None:
-        try:
+        with suppress(ProcessExitedAlready):
             self._transport.signalProcess(name)
-        except ProcessExitedAlready:
-            pass
 
     def nudge(self) -> None:
         self._transport.writeToChild(3, STOP)
@@ -333,10 +344,9 @@ def run(settings: str, watch: Sequence[str] = ()) -> int:
     def begin() -> None:
         signal.signal(signal.SIGINT, interrupt)
         signal.signal(signal.SIGTERM, interrupt)
-        count = len(files())
-        say(f"watching {count} files below {', '.join(roots)}; Ctrl-C stops")
-        if count >= files.most:
-            say(f"there are more: only the first {count} are watched")
+        found, whole = files.look()
+        number = f"{len(found)} files" if whole else f"the first {len(found)} files"
+        say(f"watching {number} below {', '.join(roots)}; Ctrl-C stops")
         ended = autoreload.start()
         ended.addCallback(statuses.append)
         ended.addBoth(lambda _: reactor.stop())

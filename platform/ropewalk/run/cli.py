@@ -86,7 +86,9 @@ def _choose(file: str | None, settings: str | None) -> str:
     return file or settings or "ropewalk.toml"
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs."
+)
 
 
 @click.group(
@@ -135,9 +137,10 @@ def new(name: str, directory: str | None) -> None:
     """
     Write a plugin project that runs, with tests that pass.
 
-    It is called NAME. It is a service to begin with: a page and a TCP protocol that share one set
-    of rules, the settings they take, and tests for all of it. It is written
-    into DIRECTORY, which must be empty if it is there; by default into NAME.
+    It is called NAME. It is a service to begin with: a page and a TCP protocol
+    that share one set of rules, the settings they take, and tests for all of
+    it. It is written into DIRECTORY, which must be empty if it is there; by
+    default into NAME.
 
     \b
     Example:
@@ -382,8 +385,16 @@ def _take_log() -> None:
     Keep what is logged off the output, but for warnings. Failures are told by
     whoever met them.
     """
-    from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogBeginner
+    from twisted.logger import (
+        ILogObserver,
+        LogEvent,
+        LogLevel,
+        formatEvent,
+        globalLogBeginner,
+    )
+    from zope.interface import implementer
 
+    @implementer(ILogObserver)
     def tell(event: LogEvent) -> None:
         level = event.get("log_level", LogLevel.info)
         failure = event.get("failure") or event.get("log_failure")

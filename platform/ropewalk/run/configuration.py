@@ -6,7 +6,8 @@ settings file: which services run, by which settings, in which order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,10 @@ from attrs import evolve, frozen
 from ropewalk.errors import BadPlugin, BadSettings, Conflict, Fault, SettingFault
 from ropewalk.net.sockets import SocketLimits
 from ropewalk.plugin import Found, ServiceModule
-from ropewalk.schema import Meta, Shape
+from ropewalk.schema import Meta, Shape, field, nearest
+from ropewalk.schema.words import spell
 from ropewalk.settings import Document
+from ropewalk.settings.kinds import match_name
 
 __all__ = [
     "OURS",
@@ -30,6 +33,21 @@ __all__ = [
 ]
 
 
+#: More than nothing, and not for ever: a day at most.
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+#: The same, or nothing.
+SomeSeconds = Annotated[float, Meta(ge=0, le=86_400)]
+
+Origin = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+/?)$",
+        description="an origin like https://example.org, or '*'",
+    ),
+]
+
+
 class Unset(Shape):
     """The settings of a service that has none to make."""
 
@@ -40,8 +58,8 @@ class Deadlines(Shape):
     ``[host]`` says.
     """
 
-    start: Annotated[float, Meta(gt=0)] | None = None
-    stop: Annotated[float, Meta(ge=0)] | None = None
+    start: Seconds | None = None
+    stop: SomeSeconds | None = None
 
 
 class HostSettings(Shape):
@@ -63,20 +81,25 @@ class HostSettings(Shape):
     log: Literal["auto", "text", "json"] = "auto"
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     hub: Literal["memory"] = "memory"
-    start_deadline: Annotated[float, Meta(gt=0)] = 30.0
-    stop_deadline: Annotated[float, Meta(ge=0)] = 10.0
-    deadlines: dict[str, Deadlines] = {}
-    drain_delay: Annotated[float, Meta(ge=0)] = 0.0
+    start_deadline: Seconds = 30.0
+    stop_deadline: SomeSeconds = 10.0
+    deadlines: dict[str, Deadlines] = field(default_factory=dict)
+    drain_delay: SomeSeconds = 0.0
 
     def start_within(self, service: str) -> float:
         """Seconds a service has to start."""
-        own = self.deadlines.get(service, Deadlines()).start
+        own = self._own(service).start
         return self.start_deadline if own is None else own
 
     def stop_within(self, service: str) -> float:
         """Seconds a service has to stop."""
-        own = self.deadlines.get(service, Deadlines()).stop
+        own = self._own(service).stop
         return self.stop_deadline if own is None else own
+
+    def _own(self, service: str) -> Deadlines:
+        # An environment variable says my_chat for my-chat.
+        name = match_name(service, self.deadlines)
+        return Deadlines() if name is None else self.deadlines[name]
 
 
 class WebSettings(Shape):
@@ -88,7 +111,8 @@ class WebSettings(Shape):
     :ivar longest_body: Bytes of the longest request body taken.
     :ivar idle: Seconds a connection may be silent.
     :ivar origins: Which pages may open WebSockets here besides our own:
-        ``"https://example.org"``; ``"*"`` for all.
+        ``"https://example.org"``; ``"*"`` for all, ``"null"`` for those without
+        an origin.
     :ivar sockets: What a WebSocket peer may do.
     """
 
@@ -97,8 +121,8 @@ class WebSettings(Shape):
     )
     access_log: bool = True
     longest_body: Annotated[int, Meta(ge=0)] = 1024 * 1024
-    idle: Annotated[float, Meta(gt=0)] = 60.0
-    origins: tuple[str, ...] = ()
+    idle: Seconds = 60.0
+    origins: tuple[Origin, ...] = ()
     sockets: SocketLimits = SocketLimits()
 
 
@@ -165,7 +189,7 @@ def make_plan(document: Document, found: Found) -> Plan:
     Say what a settings file asks for. This imports the modules of the services
     that it names, and no others.
 
-    :raise BadSettings: With everything that is wrong with the file.
+    :raise BadSettings: With everything that is wrong with the file, in its order.
     """
     faults = list(document.unknown([*OURS, *found.names]))
     ours: dict[str, Any] = {}
@@ -174,15 +198,23 @@ def make_plan(document: Document, found: Found) -> Plan:
             ours[table] = document.read(table, shape)
         except BadSettings as error:
             faults += error.faults
-    services: list[Planned] = []
-    for table in document.chosen(found.names):
+    chosen = document.chosen(found.names)
+    modules: dict[str, ServiceModule] = {}
+    services: dict[str, Planned] = {}
+    for table in chosen:
         try:
-            services.append(_planned(document, found, table))
+            modules[table] = _load(document, found, table)
+            services[table] = _planned(document, modules[table], table)
         except BadSettings as error:
             faults += error.faults
-    # What a broken table requires was not read: no order can be told then.
-    ordered = services if faults else _ordered(document, services, faults)
-    faults += _strange_deadlines(document, ours.get("host"), found.names)
+    requires = {
+        name: tuple(each for each in module.requires if each not in OURS)
+        for name, module in modules.items()
+    }
+    faults += _unmet(document, found, requires, chosen)
+    faults += _circles(document, requires)
+    if "host" in ours:
+        faults += _strange_deadlines(document, ours["host"], ("web", *found.names))
     if not faults and not document.tables:
         problem = (
             "asks for nothing: add a table for each service that is to run, like "
@@ -190,76 +222,113 @@ def make_plan(document: Document, found: Found) -> Plan:
         )
         faults.append(SettingFault(document.path, "", Fault("", problem)))
     if faults:
-        raise BadSettings(tuple(faults))
-    return Plan(document, ours["host"], ours["web"], tuple(ordered))
+        raise BadSettings(tuple(sorted(faults, key=lambda each: _line(document, each))))
+    order = (services[name] for name in _ordered(requires))
+    return Plan(document, ours["host"], ours["web"], tuple(order))
 
 
-def _planned(document: Document, found: Found, table: str) -> Planned:
+def _load(document: Document, found: Found, table: str) -> ServiceModule:
     try:
         plugin = found.get(table)
         assert plugin is not None
-        module = plugin.load()
+        return plugin.load()
     except (BadPlugin, Conflict) as error:
-        problem = getattr(error, "problem", None) or str(error)
+        problem = error.problem if isinstance(error, BadPlugin) else str(error)
         raise BadSettings((_fault(document, table, problem),)) from error
-    shape = module.settings or Unset
-    return Planned(table, module, document.read(table, shape))
 
 
-def _ordered(
-    document: Document, services: list[Planned], faults: list[SettingFault]
-) -> list[Planned]:
-    """
-    Sort so that each comes after what it requires; otherwise keep the order of
-    the file.
-    """
-    by_name = {each.name: each for each in services}
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for each in services:
-        sorter.add(each.name)
-        for required in each.module.requires:
-            if required in by_name:
-                sorter.add(each.name, required)
-            else:
-                problem = (
-                    f"requires the service {required!r}, which no table turns "
-                    f"on: add [{required}]"
-                )
-                faults.append(_fault(document, each.name, problem))
+def _planned(document: Document, module: ServiceModule, table: str) -> Planned:
     try:
-        sorter.prepare()
-    except CycleError as error:
-        circle = error.args[1]
-        problem = f"services require each other in a circle: {' → '.join(circle)}"
-        faults.append(_fault(document, circle[0], problem))
-        return services
-    order: list[str] = []
-    places = list(by_name)
+        return Planned(table, module, document.read(table, module.settings or Unset))
+    except BadSettings:
+        raise
+    except Exception as error:
+        # Of a shape that cannot be one, who knows what comes.
+        text = "".join(traceback.format_exception(error)).rstrip()
+        name = module.plugin.module
+        problem = f"{name}.Settings cannot be read into: {error}\n{text}"
+        raise BadSettings((_fault(document, table, problem),)) from error
+
+
+Requires = Mapping[str, Sequence[str]]
+
+
+def _unmet(
+    document: Document, found: Found, requires: Requires, chosen: Collection[str]
+) -> Iterator[SettingFault]:
+    for name, wanted in requires.items():
+        for each in wanted:
+            if each in chosen:
+                continue
+            problem = f"requires the service {each!r}, which "
+            if each in found.names:
+                problem += f"no table turns on: add [{each}]"
+            else:
+                meant = nearest(each, found.names)
+                hint = f"; did its author mean {meant!r}?" if meant else ""
+                problem += f"is not installed{hint}"
+            yield _fault(document, name, problem)
+
+
+def _circles(document: Document, requires: Requires) -> Iterator[SettingFault]:
+    places = list(requires)
+    rest = {name: set(wanted) & {*requires} for name, wanted in requires.items()}
+    while True:
+        try:
+            TopologicalSorter(rest).prepare()
+            return
+        except CycleError as error:
+            # It lists what is required before what requires it.
+            circle = error.args[1][:0:-1]
+        start = circle.index(min(circle, key=places.index))
+        circle = circle[start:] + circle[:start]
+        around = " → ".join([*circle, circle[0]])
+        problem = f"services require each other in a circle: {around}"
+        yield _fault(document, circle[0], problem)
+        # There may be more.
+        rest = {
+            name: wanted - {*circle}
+            for name, wanted in rest.items()
+            if name not in circle
+        }
+
+
+def _ordered(requires: Requires) -> Iterator[str]:
+    """
+    The names so that each comes after what it requires; otherwise in the order in
+    which they are.
+    """
+    places = list(requires)
+    sorter = TopologicalSorter(requires)
+    sorter.prepare()
     waiting: set[str] = set()
     while sorter.is_active():
         waiting.update(sorter.get_ready())
         first = min(waiting, key=places.index)
         waiting.discard(first)
         sorter.done(first)
-        order.append(first)
-    return [by_name[name] for name in order]
+        yield first
 
 
 def _strange_deadlines(
-    document: Document, host: HostSettings | None, known: Iterable[str]
-) -> list[SettingFault]:
-    if host is None:
-        return []
-    return [
-        SettingFault(
-            document.origin("host", f"deadlines.{name}"),
-            "host.deadlines",
-            Fault(name, "there is no service of this name"),
-        )
-        for name in host.deadlines
-        if name not in {"web", *known}
-    ]
+    document: Document, host: HostSettings, known: Collection[str]
+) -> Iterator[SettingFault]:
+    for name in host.deadlines:
+        if match_name(name, known) is None:
+            meant = nearest(name, known)
+            hint = f"; did you mean {meant!r}?" if meant else ""
+            problem = f"there is no service of this name{hint}"
+            origin = document.origin("host", f"deadlines.{spell([name])}")
+            yield SettingFault(origin, "host.deadlines", Fault(spell([name]), problem))
 
 
 def _fault(document: Document, table: str, problem: str) -> SettingFault:
     return SettingFault(document.origin(table), table, Fault("", problem))
+
+
+def _line(document: Document, fault: SettingFault) -> float:
+    """
+    Where a fault is in the file. What is elsewhere, or nowhere, comes last.
+    """
+    path, _, line = fault.origin.rpartition(":")
+    return int(line) if path == document.path and line.isdigit() else float("inf")

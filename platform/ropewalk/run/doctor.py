@@ -78,10 +78,13 @@ class Report:
             yield group
             yield from self._group(group)
             yield ""
-        if self.problems == 1:
-            yield "1 problem, marked x."
-        else:
-            yield f"{self.problems or 'No'} problems{', marked x' * bool(self.problems)}."
+        match self.problems:
+            case 0:
+                yield "No problems."
+            case 1:
+                yield "1 problem, marked x."
+            case more:
+                yield f"{more} problems, marked x."
 
     def _group(self, group: str) -> Iterator[str]:
         here = [each for each in self.findings if each.group == group]
@@ -198,7 +201,9 @@ def _accelerators(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _nvx(group: str, environ: Mapping[str, str]) -> Finding:
     name = "autobahn NVX"
-    gives = "WebSocket messages unmasked and checked in C: those of 16 KiB 25 times as fast"
+    gives = (
+        "WebSocket messages unmasked and checked in C: those of 16 KiB 25 times as fast"
+    )
     if not _importable("_nvx_utf8validator", "_nvx_xormasker"):
         remedy = (
             "pip install --force-reinstall autobahn, where it has a wheel for this "
@@ -226,7 +231,11 @@ def _library(
 
 def _extras() -> Iterator[Finding]:
     for name, modules, gives in (
-        ("tls", ("OpenSSL", "service_identity"), "endpoints like ssl:8443:privateKey=…"),
+        (
+            "tls",
+            ("OpenSSL", "service_identity"),
+            "endpoints like ssl:8443:privateKey=…",
+        ),
         ("http2", ("h2", "priority"), "HTTP/2, over TLS, for clients that ask for it"),
     ):
         remedy = f"pip install 'ropewalk[{name}]'"
@@ -271,7 +280,11 @@ def _hidden_plugins(group: str) -> Iterator[Finding]:
             ):
                 gives = f"it hides the plugins in {near(str(directory.absolute()))}"
                 yield Finding(
-                    group, near(str(init.absolute())), "problem", "in the way", gives,
+                    group,
+                    near(str(init.absolute())),
+                    "problem",
+                    "in the way",
+                    gives,
                     "remove it",
                 )
 
@@ -307,11 +320,8 @@ def _open_files(soft: int, hard: int) -> Finding:
     state = _count(soft)
     if soft != hard:
         state += f", {_count(hard)} at most"
-    gives = (
-        f"each connection is one: about {soft - _OWN_FILES} at once, and no more are let in"
-        if soft >= 0
-        else ""
-    )
+    connections = f"each connection is one: about {soft - _OWN_FILES} at once"
+    gives = f"{connections}, and no more are let in" if soft >= 0 else ""
     level: Level = "warning" if few else "ok"
     return Finding(
         "Machine", "open files", level, state, gives, _RAISE_FILES if few else ""
@@ -335,5 +345,3 @@ def _systemd(environ: Mapping[str, str]) -> Finding:
         gives = "with `Type=notify` it would know when the daemon is ready"
         return Finding("Machine", "systemd", "note", "started us", gives)
     return Finding("Machine", "systemd", "ok", "did not start this command")
-
-

@@ -11,6 +11,8 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
+from typing import Any
 
 from ropewalk.run.statuses import Status
 
@@ -36,7 +38,14 @@ def serve(settings: str, lifeline: int | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if lifeline is not None:
         hold(lifeline)
-    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "ropewalk", "--settings", settings]
+    sys.argv = [
+        "twistd",
+        "--nodaemon",
+        "--pidfile=",
+        "ropewalk",
+        "--settings",
+        settings,
+    ]
     from twisted.scripts.twistd import run
 
     run()
@@ -71,13 +80,13 @@ def _stop() -> None:
     if "twisted.internet.reactor" not in sys.modules:
         os.kill(os.getpid(), signal.SIGTERM)
         return
-    from twisted.internet import reactor
+    from twisted.internet import reactor as running
     from twisted.internet.error import ReactorNotRunning
 
-    def stop() -> None:
-        try:
-            reactor.stop()  # type: ignore[attr-defined]
-        except ReactorNotRunning:
-            pass  # it stops already
+    reactor: Any = running
 
-    reactor.callFromThread(stop)  # type: ignore[attr-defined]
+    def stop() -> None:
+        with suppress(ReactorNotRunning):  # it stops already
+            reactor.stop()
+
+    reactor.callFromThread(stop)

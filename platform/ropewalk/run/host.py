@@ -107,6 +107,7 @@ class Host:
         """
         Make a listener for a service.
 
+        :raise BadEndpoint: When there is nothing to listen at.
         :raise Conflict: When another listener wants the same address.
         """
         wanted = claim(endpoint)
@@ -178,7 +179,7 @@ class Host:
             origin = self.plan.document.origin("web", "listen")
             try:
                 listener = self.listener("web", origin, endpoint, self.site)
-            except Conflict as error:
+            except RopewalkError as error:
                 raise StartFailed("web", str(error)) from error
             listener.setName(f"listen[{number}]")
             listener.setServiceParent(group)

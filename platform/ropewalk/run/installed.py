@@ -199,7 +199,9 @@ def read_source(text: str) -> Source:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == "Settings":
             settings = tuple(_fields(node))
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and _assigns(node, "requires"):
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _assigns(
+            node, "requires"
+        ):
             requires = _literal(node.value)
     paragraph = (ast.get_docstring(tree) or "").partition("\n\n")[0]
     about = " ".join(paragraph.replace("``", "").split())
@@ -208,9 +210,10 @@ def read_source(text: str) -> Source:
 
 def _fields(shape: ast.ClassDef) -> Iterator[str]:
     for node in shape.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if "ClassVar" not in ast.unparse(node.annotation):
-                yield node.target.id
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        if "ClassVar" not in ast.unparse(node.annotation):
+            yield node.target.id
 
 
 def _assigns(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
@@ -256,7 +259,9 @@ def _owns(dist: metadata.Distribution, path: str) -> bool:
         return False
     record = dist.read_text("RECORD") or ""
     name = path.removeprefix(root).replace(os.sep, "/")
-    return any(line.startswith((f"{name},", f'"{name}",')) for line in record.splitlines())
+    return any(
+        line.startswith((f"{name},", f'"{name}",')) for line in record.splitlines()
+    )
 
 
 def _edited(dist: metadata.Distribution) -> Path | None:

@@ -14,11 +14,13 @@ import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
+import msgspec
 from attrs import define, field
 from twisted.logger import (
     ILogObserver,
@@ -186,6 +188,18 @@ class _Unrotated:
     def isatty(self) -> bool:
         return bool(self._file.isatty())
 
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Nothing:
+    """
+    Where a log goes that has no place.
+    """
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
 
 @implementer(ILogObserver)
 @define
@@ -226,7 +240,7 @@ class LogWriter:
         except Exception:
             # Values of strangers, in an event of a stranger's making.
             about = Failure().getTraceback()
-            line = self._line(_plain_event("an event could not be logged:\n" + about))
+            line = self._line(_event("an event could not be logged:\n" + about))
         if line is not None:
             self._write(line + "\n")
 
@@ -257,6 +271,8 @@ class LogWriter:
         level = (event.get("log_level") or LogLevel.info).name
         if _LEVELS[level] < _LEVELS[self.level] or _is_noise(event):
             return None
+        if event.get("isError") and "failure" in event:
+            event = _modern(event)
         if any(isinstance(value, Secret) for value in event.values()):
             event = {key: _discreet(value) for key, value in event.items()}
         spell = _json_line if self.style == "json" else _text_line
@@ -272,6 +288,8 @@ class LogWriter:
         try:
             while left:
                 written = self._output.write(data[len(data) - left :])
+                if written == 0:
+                    break
                 left = 0 if written is None else left - written
         except (OSError, ValueError):
             pass
@@ -300,9 +318,9 @@ class FromStandardLibrary(logging.Handler):
     def _emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except Exception as error:
+        except Exception as mistake:
             # logging would print this to where nobody looks.
-            text = f"{record.msg!r} with {record.args!r}: {error}"
+            text = f"{record.msg!r} with {record.args!r}: {mistake}"
         if record.stack_info:
             text += f"\n{record.stack_info}"
         values: dict[str, Any] = {}
@@ -310,7 +328,7 @@ class FromStandardLibrary(logging.Handler):
             kind, error, trace = record.exc_info
             values["log_failure"] = Failure(error, kind, trace)
         log = Logger(namespace=record.name)
-        log.emit(_level(record.levelno), "{text}", text=text, **values)
+        log.emit(_level(record.levelno), "{log_text}", log_text=text, **values)
 
 
 def log_access(batch: Sequence[Access]) -> None:
@@ -329,7 +347,7 @@ def _raw(output: Any) -> Any:
     any text can be.
     """
     if output is None:
-        return open(os.devnull, "ab", buffering=0)
+        return _Nothing()
     buffer = getattr(output, "buffer", None)
     if buffer is None:
         return output
@@ -365,13 +383,27 @@ def _is_noise(event: LogEvent) -> bool:
     return isinstance(text, str) and _PORT_NOISE.fullmatch(text) is not None
 
 
-def _plain_event(text: str) -> LogEvent:
+def _event(text: str) -> LogEvent:
     return {
         "log_level": LogLevel.error,
         "log_namespace": __name__,
         "log_format": "{text}",
         "text": text,
     }
+
+
+def _when(event: LogEvent) -> float:
+    at: float | None = event.get("log_time")
+    return time.time() if at is None else at
+
+
+def _modern(event: LogEvent) -> LogEvent:
+    """
+    What :func:`twisted.python.log.err` made, with the traceback not in the text.
+    """
+    why = str(event.get("why") or "Unhandled error")
+    failure = event.get("log_failure", event["failure"])
+    return {**event, "log_format": "{why}", "why": why, "log_failure": failure}
 
 
 def _discreet(value: Any) -> Any:
@@ -392,7 +424,7 @@ def _names(now: Work) -> dict[str, str]:
 
 def _json_line(event: LogEvent, level: str, now: Work) -> str:
     line: dict[str, Any] = {
-        "time": _utc(event.get("log_time")),
+        "time": _utc(_when(event)),
         "level": level,
         **_names(now),
         "from": str(event.get("log_namespace", "log_legacy")),
@@ -412,20 +444,27 @@ def _values(event: LogEvent) -> Iterator[tuple[str, Any]]:
     for key, value in event.items():
         if key.startswith("log_") or key in _NO_VALUES:
             continue
-        if value is None or isinstance(value, str | bool):
+        if value is None or isinstance(value, bool):
             yield key, value
+        elif isinstance(value, str):
+            yield key, str.__str__(value)
         elif isinstance(value, bytes):
             yield key, value.decode("utf-8", "backslashreplace")
         elif isinstance(value, int):
             # JSON's numbers are what others can read: not any number of digits.
-            yield key, value if value.bit_length() <= 64 else hex(value)
+            yield key, int(value) if value.bit_length() < 64 else hex(value)
         elif isinstance(value, float):
-            yield key, value if math.isfinite(value) else repr(value)
+            yield key, float(value) if math.isfinite(value) else repr(float(value))
 
 
 def _dump(line: dict[str, Any]) -> str:
-    text = json.dumps(line, ensure_ascii=False)
-    return text if text.isascii() else _STRANGE_IN_JSON.sub(_escape_in_json, text)
+    try:
+        text = msgspec.json.encode(line).decode("utf-8")
+    except UnicodeEncodeError:  # half a character
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _STRANGE_IN_JSON.sub(_escape_in_json, text)
 
 
 def _escape_in_json(found: re.Match[str]) -> str:
@@ -433,16 +472,21 @@ def _escape_in_json(found: re.Match[str]) -> str:
     return "\ufffd" if 0xD800 <= code <= 0xDFFF else f"\\u{code:04x}"
 
 
-def _utc(seconds: float | None) -> str:
-    moment = datetime.fromtimestamp(seconds or 0.0, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _utc(seconds: float) -> str:
+    whole, part = divmod(seconds, 1)
+    return f"{_utc_second(int(whole))}.{int(part * 1000):03}Z"
+
+
+@lru_cache(maxsize=16)
+def _utc_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 # As text.
 
 
 def _text_line(event: LogEvent, level: str, now: Work) -> str:
-    words = [_local(int(event.get("log_time") or 0))]
+    words = [_local(int(_when(event)))]
     if level in ("warn", "error", "critical"):
         words.append(level.upper())
     if now != Work():

@@ -7,20 +7,23 @@ nothing.
 
 from __future__ import annotations
 
-import re
+import copy
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
-from attrs import define, frozen
-from twisted.application.service import IService, MultiService
+from attrs import define, field, frozen
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.logger import Logger
 
-from ropewalk.awaiting import inlineCallbacks, run
+from ropewalk.awaiting import inlineCallbacks, run, within
 from ropewalk.errors import BadSettings, RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.run.configuration import Plan
 from ropewalk.run.host import Host
+from ropewalk.run.lifecycle import Unit
+from ropewalk.schema.words import spell
 from ropewalk.settings import Change, differences
 from ropewalk.telemetry import working
 
@@ -52,6 +55,14 @@ class Reloaded:
         return f"{what}: {'in force' if self.applied else 'needs a restart'}"
 
 
+#: What a key has that is not there.
+_ABSENT = object()
+
+
+class _Refused(Exception):
+    """A service does not take its new settings; the log has why."""
+
+
 @define
 class Reloader:
     """
@@ -65,17 +76,23 @@ class Reloader:
     _host: Host
     _read: Callable[[], Plan]
     _apply: Callable[[Plan], None]
+    _turn: DeferredLock = field(factory=DeferredLock, init=False)
     _log = Logger()
 
-    @inlineCallbacks
-    def reload(self) -> Steps[tuple[Reloaded, ...]]:
+    def reload(self) -> Deferred[tuple[Reloaded, ...]]:
         """
-        Read the settings and apply what can be applied. Never raises: a file
-        with a fault is reported and changes nothing, and when a service
-        refuses its new settings, those that had taken theirs get the old back.
+        Read the settings and apply what can be applied; one reload after
+        another. It never fails: a file with a fault is reported and changes
+        nothing, and when a service refuses its new settings (or takes longer
+        for them than it may take to start), it and those that had taken theirs
+        get the old back, the last first.
 
         :return: fires with what became of each change.
         """
+        return self._turn.run(self._reload)
+
+    @inlineCallbacks
+    def _reload(self) -> Steps[tuple[Reloaded, ...]]:
         try:
             plan = self._read()
         except BadSettings as error:
@@ -84,32 +101,34 @@ class Reloader:
                 faults=str(error),
             )
             return ()
-        done: list[tuple[Any, Any]] = []
+        except Exception:
+            self._log.failure("the settings were not reloaded; nothing changes")
+            return ()
+        taken: list[tuple[Unit, Any, Any]] = []
         try:
-            report: tuple[Reloaded, ...] = yield self._bring(plan, done)
+            report: list[Reloaded] = yield self._bring(plan, taken)
         except Exception as error:
-            if isinstance(error, RopewalkError):
-                self._log.error("refused: {error}", error=str(error))
-            else:
-                self._log.failure("a service could not take its new settings")
-            yield self._give_back(done)
+            if not isinstance(error, _Refused):
+                self._log.failure("the settings could not be reloaded")
+            yield self._give_back(taken)
             self._log.error("the settings were not reloaded: the old ones are in force")
             return ()
         for each in report:
-            self._log.info("{reloaded}", reloaded=str(each))
+            log = self._log.info if each.applied else self._log.warn
+            log("{reloaded}", reloaded=str(each))
         if not report:
             self._log.info("the settings were read again: nothing has changed")
-        return report
+        return tuple(report)
 
     @inlineCallbacks
     def _bring(
-        self, plan: Plan, done: list[tuple[Any, Any]]
-    ) -> Steps[tuple[Reloaded, ...]]:
+        self, plan: Plan, taken: list[tuple[Unit, Any, Any]]
+    ) -> Steps[list[Reloaded]]:
         report: list[Reloaded] = []
         in_force = {name: value for name, _, value in self._host.plan.tables()}
         wanted = {name: value for name, _, value in plan.tables()}
-        services = {unit.name: unit.service for unit in self._host.units}
-        for table in [*in_force, *(name for name in wanted if name not in in_force)]:
+        units = {unit.name: unit for unit in self._host.units}
+        for table in {**in_force, **wanted}:
             if table not in wanted or table not in in_force:
                 report.append(Reloaded(table, None, False))
                 continue
@@ -120,44 +139,92 @@ class Reloader:
             if table in _LIVE:
                 later: Collection[str] = {each.key for each in changes} - _LIVE[table]
             else:
-                with working(plugin=table):
-                    later = yield self._reconfigure(services[table], old, new, done)
-            told = [
-                Reloaded(table, each, not _among(each.key, later)) for each in changes
-            ]
-            in_force[table] = _mixed(old, new, told)
-            report += told
+                later = yield self._reconfigure(units[table], old, new, taken)
+            waiting = {each.key for each in changes if _among(each.key, later)}
+            # What waits for a restart is still as it was: the next reload says
+            # again that it waits.
+            in_force[table] = _mixed(old, new, waiting)
+            # A table that is new as a whole waits as a whole.
+            still = {each.key for each in differences(in_force[table], new)}
+            report += [Reloaded(table, each, each.key not in still) for each in changes]
         self._apply(self._host.plan.with_values(in_force))
-        return tuple(report)
+        return report
 
     @inlineCallbacks
     def _reconfigure(
-        self, service: IService, old: Any, new: Any, done: list[tuple[Any, Any]]
+        self, unit: Unit, old: Any, new: Any, taken: list[tuple[Unit, Any, Any]]
     ) -> Steps[Collection[str]]:
         """The keys that need a restart, all if nobody takes part."""
-        parts = _taking_part(service)
+        parts = _taking_part(unit.service)
         if not parts:
             return {"*"}
-        later: set[str] | None = None
+        later: set[str] = set()
         for part in parts:
-            done.append((part, old))
-            names: Collection[str] | None = yield run(part.reconfigure, new)
+            # Before, as one that refuses may have come half way.
+            taken.append((unit, part, old))
+            names: Collection[str] = yield self._tell(unit, part, new)
             # Several services of one plugin: what one of them applied is in
             # force only if none of them says it needs a restart.
-            later = (later or set()) | set(names or ())
-        return later or set()
+            later.update(names)
+        return self._spelled(unit, later, new)
 
     @inlineCallbacks
-    def _give_back(self, done: Sequence[tuple[Any, Any]]) -> Steps[None]:
-        for part, old in reversed(done):
+    def _tell(self, unit: Unit, part: Any, settings: Any) -> Steps[Collection[str]]:
+        clock = self._host.reactor
+        with working(plugin=unit.name):
             try:
-                yield run(part.reconfigure, old)
+                told = run(part.reconfigure, settings)
+                names: Any = yield within(unit.start_within, told, clock)
+                return (names,) if isinstance(names, str) else tuple(names or ())
+            except TimeoutError:
+                self._log.error(
+                    "{service} did not take its settings within {seconds:g} seconds",
+                    service=unit.name,
+                    seconds=unit.start_within,
+                )
+            except RopewalkError as error:
+                self._log.error(
+                    "{service} refuses its settings: {error}",
+                    service=unit.name,
+                    error=str(error),
+                )
             except Exception:
-                self._log.failure("{part} did not take its old settings", part=part)
+                self._log.failure(
+                    "{service} could not take its settings", service=unit.name
+                )
+        raise _Refused
+
+    @inlineCallbacks
+    def _give_back(self, taken: Sequence[tuple[Unit, Any, Any]]) -> Steps[None]:
+        for unit, part, old in reversed(taken):
+            try:
+                yield self._tell(unit, part, old)
+            except _Refused:
+                self._log.error(
+                    "{service} did not take its old settings back: restart the daemon",
+                    service=unit.name,
+                )
+
+    def _spelled(self, unit: Unit, names: Collection[str], settings: Any) -> set[str]:
+        """Names of settings, as the settings file has them."""
+        fields = {
+            each.name: spell([each.encode_name])
+            for each in msgspec.structs.fields(settings)
+        }
+        spelled = {fields.get(name, name) for name in names}
+        for name in sorted(spelled):
+            if not any(_among(name, [each]) for each in fields.values()):
+                self._log.warn(
+                    "{service} says that {name} needs a restart, but there is no "
+                    "such setting",
+                    service=unit.name,
+                    name=name,
+                )
+        return spelled
 
 
 def _taking_part(service: Any) -> list[Any]:
-    """A service, and the children of a group, that have ``reconfigure``."""
+    """A service, or the children of a group, that have ``reconfigure``."""
     parts = [service] if callable(getattr(service, "reconfigure", None)) else []
     if not parts and isinstance(service, MultiService):
         for child in service:
@@ -172,16 +239,30 @@ def _among(key: str, names: Collection[str]) -> bool:
     )
 
 
-def _mixed(old: Any, new: Any, told: Sequence[Reloaded]) -> Any:
+def _mixed(
+    old: Any, new: Any, waiting: Collection[str], steps: tuple[str, ...] = ()
+) -> Any:
     """
-    The settings that are now in force: what waits for a restart is still as it
-    was, so that the next reload says again that it waits.
+    The new value, but for some keys that are as they were.
     """
-    waiting = {
-        re.split(r"[.\[]", each.change.key)[0]
-        for each in told
-        if each.change is not None and not each.applied
-    }
-    return msgspec.structs.replace(
-        new, **{field: getattr(old, field) for field in waiting}
-    )
+    here = [key for key in waiting if not steps or _among(key, [spell(steps)])]
+    if not here:
+        return new
+    if isinstance(new, msgspec.Struct) and type(old) is type(new):
+        # Not `replace`, which would ask the shape whether this makes sense: both
+        # the old and the new do, and this is what there is.
+        mixed = copy.copy(new)
+        for each in msgspec.structs.fields(new):
+            was, will = getattr(old, each.name), getattr(new, each.name)
+            part = _mixed(was, will, here, (*steps, each.encode_name))
+            msgspec.structs.force_setattr(mixed, each.name, part)
+        return mixed
+    if isinstance(old, dict) and isinstance(new, dict):
+        parts = {
+            key: _mixed(
+                old.get(key, _ABSENT), new.get(key, _ABSENT), here, (*steps, str(key))
+            )
+            for key in {**old, **new}
+        }
+        return {key: part for key, part in parts.items() if part is not _ABSENT}
+    return old

@@ -93,7 +93,13 @@ class RouteMap:
             yield ""
             yield from align(
                 (
-                    (each.verbs, each.path, each.answers, each.service, near(each.place))
+                    (
+                        each.verbs,
+                        each.path,
+                        each.answers,
+                        each.service,
+                        near(each.place),
+                    )
                     for each in self.routes
                 ),
                 indent=2,

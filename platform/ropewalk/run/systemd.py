@@ -26,16 +26,21 @@ class Systemd:
     :param environ: ``NOTIFY_SOCKET`` is where it listens, ``WATCHDOG_USEC`` how
         often it wants to hear from us, ``WATCHDOG_PID`` from whom.
     :param pid: Our process.
+    :param clock: Where time comes from.
     """
 
     _environ: Mapping[str, str]
     _pid: int
     _clock: IReactorTime
     _beat: LoopingCall | None = field(default=None, init=False)
+    _deaf: bool = field(default=False, init=False)
     _log = Logger()
 
     def ready(self, status: str) -> None:
-        """The services have started. From now on the watchdog is fed."""
+        """
+        The services have started, or have their new settings. From now on the
+        watchdog is fed.
+        """
         self._tell("READY=1", f"STATUS={status}")
         every = self._watchdog()
         if every is not None and self._beat is None:
@@ -45,11 +50,10 @@ class Systemd:
 
     def reloading(self) -> None:
         """The settings are being read again; :meth:`ready` says when it is done."""
-        usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={usec}")
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str) -> None:
-        """The daemon says its goodbyes. It is still fed to the watchdog."""
+        """The daemon says its goodbyes. The watchdog is still fed."""
         self._tell("STOPPING=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
@@ -57,31 +61,34 @@ class Systemd:
         self._tell(f"STATUS={status}")
 
     def stopped(self) -> None:
-        """Nothing more will be told."""
+        """The watchdog is not fed any more."""
         beat, self._beat = self._beat, None
-        if beat is not None:
+        if beat is not None and beat.running:
             beat.stop()
 
     def _watchdog(self) -> float | None:
         """Seconds between two signs of life: half of what systemd allows."""
-        usec, pid = (
-            self._environ.get("WATCHDOG_USEC"),
-            self._environ.get("WATCHDOG_PID"),
-        )
-        if not usec or not usec.isdigit() or (pid and pid != str(self._pid)):
+        usec = self._environ.get("WATCHDOG_USEC", "")
+        pid = self._environ.get("WATCHDOG_PID") or str(self._pid)
+        if pid != str(self._pid) or not (usec.isascii() and usec.isdigit()):
             return None
-        return int(usec) / 1_000_000 / 2
+        return int(usec) / 1_000_000 / 2 or None
 
     def _tell(self, *lines: str) -> None:
-        address = self._environ.get("NOTIFY_SOCKET")
-        if not address:
-            return
+        address = self._environ.get("NOTIFY_SOCKET", "")
         if address.startswith("@"):  # an abstract socket, unix(7)
             address = "\0" + address[1:]
+        elif not address.startswith("/"):
+            return
         message = "\n".join(line.replace("\n", " ") for line in lines)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as talk:
                 talk.setblocking(False)
-                talk.sendto(message.encode("utf-8"), address)
-        except OSError:
-            self._log.failure("systemd could not be told {message!r}", message=message)
+                talk.sendto(message.encode("utf-8", "replace"), address)
+        except (OSError, ValueError):
+            # The watchdog would have us say so again and again.
+            if not self._deaf:
+                self._deaf = True
+                self._log.failure("systemd cannot be told {message!r}", message=message)
+        else:
+            self._deaf = False

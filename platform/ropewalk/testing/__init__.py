@@ -13,12 +13,12 @@ test moves, and are talked to by clients with the same three verbs, ``send``,
             yield host.http().post("/chat/lobby", json={"author": "Alan", "text": "hi"})
             self.assertIn("Alan: hi", (yield ada.received()))
 
-Importing this installs the asyncio reactor, unless there is one.
+Importing this installs the asyncio reactor, unless somebody chose another.
 """
 
-from ropewalk.run import reactors
+from ropewalk.testing.choosing import choose
 
-reactors.choose()
+choose()
 
 from ropewalk.testing.case import NeverRun, TestCase  # noqa: E402
 from ropewalk.testing.clients import (  # noqa: E402
@@ -31,7 +31,7 @@ from ropewalk.testing.clients import (  # noqa: E402
     Text,
 )
 from ropewalk.testing.clock import Clock, Restless, Silence  # noqa: E402
-from ropewalk.testing.host import LeftBehind, MemoryHost, Service  # noqa: E402
+from ropewalk.testing.host import LeftBehind, MemoryHost  # noqa: E402
 from ropewalk.testing.reactor import MemoryReactor  # noqa: E402
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
     "NeverRun",
     "Response",
     "Restless",
-    "Service",
     "Silence",
     "SocketClient",
     "TestCase",

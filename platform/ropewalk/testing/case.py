@@ -51,8 +51,9 @@ class TestCase(unittest.TestCase):
     always under trial; ``flushLoggedErrors`` says that it was expected.
 
     :ivar clock: Time, which stands still until ``yield clock.advance(60)``, and
-        the network; a new one for each test. It is the ``reactor`` of every
-        host, and can be handed to whatever wants a reactor or a clock.
+        the network, a :class:`~ropewalk.testing.MemoryReactor`; new for each
+        test. It is the reactor of every host, and can be handed to whatever
+        wants a reactor or a clock.
     :cvar patience: Real seconds to wait for what does not come, before that is
         told. More than a moment is only needed by those who wait for threads.
     :cvar timeout: Real seconds a test may take.

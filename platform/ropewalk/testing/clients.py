@@ -185,7 +185,7 @@ class _Talker(Generic[T]):
     @inlineCallbacks
     def pause(self) -> Steps[None]:
         """Read nothing more, as a peer does that hangs."""
-        protocol = yield self._opened.wait()
+        protocol = yield self._open()
         protocol.transport.pauseProducing()
 
     @inlineCallbacks
@@ -195,15 +195,23 @@ class _Talker(Generic[T]):
 
         :return: fires when all that waited has arrived.
         """
-        protocol = yield self._opened.wait()
+        protocol = yield self._open()
         protocol.transport.resumeProducing()
         yield self._clock.settle()
 
     @property
     def closed(self) -> Deferred[T]:
-        """Fires when the connection is closed, whoever closed it."""
+        """
+        Fires when the connection is closed, whoever closed it: for a WebSocket
+        with its :class:`Closing`, for lines with whether it was closed cleanly.
+        """
         return self._clock.patiently(
-            self._over.wait(), lambda: f"{self._name} is still open, {self._so_far()}"
+            self._over.wait(), lambda: f"{self._name} did not close, {self._so_far()}"
+        )
+
+    def _open(self) -> Deferred[Any]:
+        return self._clock.patiently(
+            self._opened.wait(), lambda: f"{self._name} did not open"
         )
 
     # What the protocols call.
@@ -261,7 +269,7 @@ class LineClient(_Talker[bool]):
             without time passing.
         :raise Closed: When the connection is closed.
         """
-        protocol = yield self._opened.wait()
+        protocol = yield self._open()
         if self._over.past:
             raise self._closed()
         data = line if isinstance(line, bytes) else f"{line}\n".encode()
@@ -276,7 +284,7 @@ class LineClient(_Talker[bool]):
         :param abort: As a machine does that is switched off.
         :return: fires when both ends know.
         """
-        protocol = yield self._opened.wait()
+        protocol = yield self._open()
         (
             protocol.transport.abortConnection
             if abort
@@ -347,7 +355,7 @@ class SocketClient(_Talker[Closing]):
             without time passing.
         :raise Closed: When the connection is closed, or was refused.
         """
-        protocol: _Socket = yield self._opened.wait()
+        protocol: _Socket = yield self._open()
         if protocol.state != protocol.STATE_OPEN:
             yield self.closed
             raise self._closed()
@@ -368,7 +376,7 @@ class SocketClient(_Talker[Closing]):
         :param abort: As a machine does that is switched off.
         :return: fires with how it was closed, when both ends know.
         """
-        protocol: _Socket = yield self._opened.wait()
+        protocol: _Socket = yield self._open()
         if abort:
             protocol.transport.abortConnection()
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from math import inf
 from typing import Any, TypeVar
 
@@ -126,7 +126,7 @@ class Clock:
             quiet = quiet + 1 if idle else 0
             if quiet == _QUIET:
                 return
-        busy = ", ".join(_name(call.func) for call in self.getDelayedCalls()[:3])
+        busy = ", ".join(_name(call) for call in self.getDelayedCalls()[:3])
         raise Restless(f"something happens without end; perhaps {busy or 'a peer'}")
 
     def seconds(self) -> float:
@@ -165,7 +165,7 @@ class Clock:
         text = f"the clock stands at {self._seconds:g} s"
         call = self._next()
         if call is not None:
-            text += f", the next timer is at {call.getTime():g} s ({_name(call.func)})"
+            text += f", the next timer is at {call.getTime():g} s ({_name(call)})"
         return text
 
     # What the rest of the kit uses.
@@ -270,7 +270,7 @@ class Clock:
         try:
             self._context.copy().run(function, *args, **kw)
         except Exception:
-            self._log.failure("{name} failed", name=_name(function))
+            self._log.failure("{function} failed", function=function)
 
 
 class _Governed:
@@ -285,7 +285,7 @@ class _Governed:
     def __init__(self, clock: Clock, loop: Any, reactor: Any) -> None:
         self._clock = clock
         self._loop = loop
-        self._exempt = (loop, reactor)
+        self._reactor = reactor
         self._call_later = loop.call_later
         self._call_at = loop.call_at
         self._handler = loop.get_exception_handler()
@@ -304,7 +304,7 @@ class _Governed:
     def call_later(
         self, delay: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        if getattr(callback, "__self__", None) in self._exempt:
+        if self._is_exempt(callback):
             if callback == self._loop.stop:
                 # Trial's janitor, twice after each test: `reactor.iterate(0)`
                 # takes ten milliseconds so that timers may end.
@@ -315,11 +315,15 @@ class _Governed:
     def call_at(
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        if getattr(callback, "__self__", None) in self._exempt:
+        if self._is_exempt(callback):
             return self._call_at(when, callback, *args, context=context)
         # Who says `when` has looked at the real time a moment ago.
         delay = round(when - self._loop.time(), 3)
         return _Timer(self._clock, delay, callback, args, self._loop, context)
+
+    def _is_exempt(self, callback: Any) -> bool:
+        owner = getattr(callback, "__self__", None)
+        return owner is self._reactor or owner is self._loop
 
     def _failed(self, loop: Any, context: dict[str, Any]) -> None:
         """What nobody heard of fails the test, as Twisted's own does."""
@@ -361,8 +365,11 @@ def _exact(seconds: float) -> float:
     return round(seconds, 9)
 
 
-def _name(function: Any) -> str:
+def _name(call: DelayedCall) -> str:
+    function: Any = call.func
     owner = getattr(function, "__self__", None)
     if isinstance(owner, _Timer):
         return "a timer of asyncio's"
+    if isinstance(owner, Context):
+        function = call.args[0]
     return getattr(function, "__qualname__", None) or repr(function)

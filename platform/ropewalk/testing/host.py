@@ -116,9 +116,7 @@ class MemoryHost:
     <ropewalk.testing.TestCase.start>` makes it, starts it, and stops it when the
     test is over.
 
-    :param wanted: What to run.
-    :param clock: Where time comes from, and where the host listens.
-    :ivar clock: The same.
+    :ivar clock: Where its time comes from, and where it listens: the test's.
     """
 
     def __init__(self, wanted: Wanted, clock: MemoryReactor) -> None:
@@ -209,12 +207,14 @@ class MemoryHost:
         """
         Start every service and let people in.
 
-        :raise StartFailed: When one does not start.
+        :raise StartFailed: When one does not start. As that would have ended
+            the process, every other host of the test stops as well.
         """
         self._daemon.privilegedStartService()
         self._daemon.startService()
         problem = yield self.clock.patiently(self._started, self._still_starting)
         if problem:
+            yield self.clock.settle()
             raise self._daemon.failed or StartFailed("host", problem)
         for owned in self._host.listeners:
             self._doors[owned] = _Door.of(owned)
@@ -322,9 +322,8 @@ class _Door:
         scheme += "s" if self.secure else ""
         if isinstance(self.address, UNIXAddress):
             return f"{scheme}://localhost"
-        host = (
-            f"[{self.address.host}]" if ":" in self.address.host else self.address.host
-        )
+        # treq cannot read the URL of an IPv6 address.
+        host = "localhost" if ":" in self.address.host else self.address.host
         return f"{scheme}://{host}:{self.address.port}"
 
 

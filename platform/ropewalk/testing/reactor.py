@@ -1,9 +1,7 @@
 # -*- test-case-name: tests.test_testing -*-
 """
-A reactor whose network is in memory, and whose time a test moves.
-
-What is neither network nor time, threads above all, is done by the reactor that
-really runs.
+A reactor whose network is in memory, and whose time a test moves. Its threads are
+those of the reactor that really runs. Processes and datagrams it has none.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def _discreet(uri: str) -> str:
         return uri
     pieces = query.split("&")
     for place, piece in enumerate(pieces):
-        name, equals, value = piece.partition("=")
+        name, _, value = piece.partition("=")
         if value and name.lower().endswith(_SECRET):
             pieces[place] = f"{name}={MASK}"
     return f"{path}?{'&'.join(pieces)}"

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import evolve
 from klein.resource import KleinResource
 from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -218,6 +219,8 @@ class Request(server.Request):
 
     def _fail(self, reason: Failure) -> None:
         error: Any = reason.value
+        if self._disconnected and isinstance(error, CancelledError):
+            return
         if not isinstance(error, RopewalkError) or error.status == 500:
             self._report(reason)
         if self.finished or self._disconnected:
@@ -227,7 +230,7 @@ class Request(server.Request):
             return
         # What the handler had already decided about its answer is void.
         self._inFakeHead = False
-        self.etag = self.lastModified = None
+        self._encoder = self.etag = self.lastModified = None
         self.cookies = []
         ours = [(name, self.responseHeaders.getRawHeaders(name)) for name in _OURS]
         self.responseHeaders = Headers({name: each for name, each in ours if each})
@@ -267,7 +270,7 @@ class Request(server.Request):
     def _unsupported(self, allowed: Sequence[bytes]) -> bytes:
         """RFC 9110, section 15.5.6."""
         methods = b", ".join(
-            each for each in allowed if each != b"HEAD" or b"GET" in allowed
+            each for each in sorted(allowed) if each != b"HEAD" or b"GET" in allowed
         )
         self.setHeader(b"allow", methods)
         asked = self.method.decode("ascii", "backslashreplace")

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.interfaces import ISSLTransport
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -117,7 +119,10 @@ def _hand_over(request: Any, inner: Any) -> Any:
     if not all(_ORIGIN.fullmatch(each.lower()) for each in _values(request, b"origin")):
         # Autobahn judges origins, too, and unlike us it lets "null" never pass.
         request.requestHeaders.removeHeader(b"origin")
-    result = inner.render(request)
+    # Until now Twisted's HTTP channel is what the transport pauses when it is
+    # full; whoever comes next may want to be told.
+    transport.unregisterProducer()
+    result = _render(request, inner, transport)
     if result is NOT_DONE_YET:
         protocol = getattr(transport, "wrappedProtocol", None)
         closed = getattr(protocol, "STATE_CLOSED", None)
@@ -125,6 +130,24 @@ def _hand_over(request: Any, inner: Any) -> Any:
         request.code = 400 if refused else 101
         request.site.log(request)
     return result
+
+
+def _render(request: Any, inner: Any, transport: Any) -> Any:
+    """
+    Let a resource take the connection. Autobahn knows Twisted's TLS only when it
+    sees it: what is around it is taken off for a moment.
+    """
+    tls: Any = getattr(transport, "transport", None)
+    is_tls: bool = ISSLTransport.providedBy(transport)
+    if not is_tls or not isinstance(tls, ProtocolWrapper):
+        return inner.render(request)
+    request.channel.transport = tls
+    try:
+        return inner.render(request)
+    finally:
+        if tls.wrappedProtocol is not transport:
+            transport.wrappedProtocol = tls.wrappedProtocol
+            tls.wrappedProtocol = transport
 
 
 def _values(request: Any, name: bytes) -> list[str]:

@@ -3,13 +3,11 @@ A room that remembers what is typed into it.
 """
 
 from collections import deque
-from functools import partial
 from typing import Annotated
 
 from klein import Klein
-from twisted.internet.protocol import Factory
 
-from ropewalk.net.protocols import LineProtocol
+from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.schema import Meta, Shape
 
 
@@ -71,5 +69,5 @@ class Lines(LineProtocol):
 def makeService(settings, host):
     room = Room(settings.history)
     host.web.mount("/chat", Pages(room, settings.greeting).routes)
-    lines = partial(Lines, room, settings.greeting, host.reactor)
-    return host.listener(settings.listen, Factory.forProtocol(lines))
+    lines = LineFactory(Lines, room, settings.greeting, host.reactor)
+    return host.listener(settings.listen, lines)

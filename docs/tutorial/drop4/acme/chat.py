@@ -2,16 +2,14 @@
 Chat rooms shared by nc and curl.
 """
 
-from functools import partial
 from typing import Annotated
 
 from klein import Klein
-from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import ISubscriber
-from ropewalk.net.protocols import LineProtocol
+from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.schema import Meta, Shape, read, read_json, write_json
 
 
@@ -132,9 +130,10 @@ class Lines(LineProtocol):
         else:
             yield self._speak(line)
 
+    @inlineCallbacks
     def closed(self):
         if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+            yield self._rooms.leave(self._entry.room, self)
 
     # What the hub calls.
 
@@ -168,5 +167,5 @@ class Lines(LineProtocol):
 def makeService(settings, host):
     rooms = Rooms(host.hub, settings.history)
     host.web.mount("/chat", Pages(rooms, settings.greeting).routes)
-    lines = partial(Lines, rooms, settings.greeting, host.reactor)
-    return host.listener(settings.listen, Factory.forProtocol(lines))
+    lines = LineFactory(Lines, rooms, settings.greeting, host.reactor)
+    return host.listener(settings.listen, lines)

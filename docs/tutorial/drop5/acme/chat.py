@@ -2,17 +2,15 @@
 Chat rooms shared by browsers, nc and curl.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from klein import Klein
-from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import ISubscriber
-from ropewalk.net.protocols import LineProtocol
+from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.net.sockets import Socket
 from ropewalk.schema import Meta, Shape, read, read_json, write_json
 from ropewalk.web.accept import preferred
@@ -141,9 +139,10 @@ class Lines(LineProtocol):
         else:
             yield self._speak(line)
 
+    @inlineCallbacks
     def closed(self):
         if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+            yield self._rooms.leave(self._entry.room, self)
 
     # What the hub calls.
 
@@ -199,9 +198,10 @@ class Live(Socket):
         line = read(Line, {"author": self._entry.name, "text": message})
         yield self._rooms.say(self._entry.room, line)
 
+    @inlineCallbacks
     def closed(self):
         if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+            yield self._rooms.leave(self._entry.room, self)
 
     # What the hub calls.
 
@@ -224,5 +224,5 @@ def makeService(settings, host):
     rooms = Rooms(host.hub, settings.history)
     host.web.mount("/chat", Pages(rooms, settings.greeting).routes)
     host.web.socket("/chat/live", Live, rooms)
-    lines = partial(Lines, rooms, settings.greeting, host.reactor)
-    return host.listener(settings.listen, Factory.forProtocol(lines))
+    lines = LineFactory(Lines, rooms, settings.greeting, host.reactor)
+    return host.listener(settings.listen, lines)

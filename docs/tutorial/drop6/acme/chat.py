@@ -2,19 +2,17 @@
 Chat rooms shared by browsers, nc and curl.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from attrs import define
 from klein import Klein
-from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import ISubscriber
-from ropewalk.net.protocols import LineProtocol
+from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.net.sockets import Socket
 from ropewalk.schema import Meta, Shape, read, read_json, write_json
 from ropewalk.web.accept import preferred
@@ -167,9 +165,10 @@ class Lines(LineProtocol):
         else:
             yield self._speak(line)
 
+    @inlineCallbacks
     def closed(self):
         if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+            yield self._rooms.leave(self._entry.room, self)
 
     # What the hub calls.
 
@@ -225,9 +224,10 @@ class Live(Socket):
         line = read(Line, {"author": self._entry.name, "text": message})
         yield self._rooms.say(self._entry.room, line)
 
+    @inlineCallbacks
     def closed(self):
         if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+            yield self._rooms.leave(self._entry.room, self)
 
     def complain(self, error):
         if self._entry is None:
@@ -256,5 +256,5 @@ def makeService(settings, host):
     rooms = Rooms(host.hub, settings.history)
     host.web.mount("/chat", Pages(rooms, settings.greeting).routes)
     host.web.socket("/chat/live", Live, rooms)
-    lines = partial(Lines, rooms, settings.greeting, host.reactor)
-    return host.listener(settings.listen, Factory.forProtocol(lines))
+    lines = LineFactory(Lines, rooms, settings.greeting, host.reactor)
+    return host.listener(settings.listen, lines)

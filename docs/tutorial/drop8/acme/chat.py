@@ -2,20 +2,18 @@
 Chat rooms shared by browsers, nc and curl.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from attrs import define
 from klein import Klein
 from twisted.application.service import MultiService
-from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import ISubscriber
-from ropewalk.net.protocols import LineProtocol
+from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.net.sockets import Socket
 from ropewalk.schema import Meta, Shape, read, read_json, write_json
 from ropewalk.web.accept import preferred
@@ -168,9 +166,10 @@ class Lines(LineProtocol):
         else:
             yield self._speak(line)
 
+    @inlineCallbacks
     def closed(self):
         if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+            yield self._rooms.leave(self._entry.room, self)
 
     # What the hub calls.
 
@@ -226,9 +225,10 @@ class Live(Socket):
         line = read(Line, {"author": self._entry.name, "text": message})
         yield self._rooms.say(self._entry.room, line)
 
+    @inlineCallbacks
     def closed(self):
         if self._entry is not None:
-            self._rooms.leave(self._entry.room, self)
+            yield self._rooms.leave(self._entry.room, self)
 
     def complain(self, error):
         if self._entry is None:
@@ -269,8 +269,8 @@ def makeService(settings, host):
     rooms = Rooms(host.hub, settings.history)
     host.web.mount("/chat", Pages(rooms, settings.greeting).routes)
     host.web.socket("/chat/live", Live, rooms)
-    lines = partial(Lines, rooms, settings.greeting, host.reactor)
+    lines = LineFactory(Lines, rooms, settings.greeting, host.reactor)
     chat = Chat(rooms)
-    listener = host.listener(settings.listen, Factory.forProtocol(lines))
+    listener = host.listener(settings.listen, lines)
     listener.setServiceParent(chat)
     return chat
