@@ -297,6 +297,7 @@ class StopTests(DaemonTestCase):
         self.assertEqual(answer, (200, "slow, but whole\n"))
         self.assertEqual(closed, (1001, "shutting down"))
         self.assertEqual(lines.heard, ["hello", "* goodbye: shutting down"])
+        self.assertIn("GET /trouble/slow 200", daemon.messages())
         self.assertEqual(status, Status.STOPPED)
         self.assertEqual(
             daemon.messages()[-5:-1],
@@ -598,6 +599,16 @@ class TwistdTests(DaemonTestCase):
         _, _, code = yield self.twistd(home, "-n", "--pidfile=", "--logfile=/dev/null")
         self.assertEqual(code, 1)
         self.assertTrue(Path("/dev/null").is_char_device())
+
+    @inlineCallbacks
+    def test_no_logfile(self) -> Steps[None]:
+        """
+        A log that cannot be written is told before the process is a daemon.
+        """
+        home = self.home(troubled())
+        _, err, code = yield self.twistd(home, "--logfile=/nowhere/at/all.log")
+        self.assertEqual(code, Status.START_FAILED)
+        self.assertRegex(err, r"^cannot log to /nowhere/at/all\.log: \w.*\n$")
 
     @inlineCallbacks
     def test_privileges(self) -> Steps[None]:

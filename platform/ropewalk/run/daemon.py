@@ -219,6 +219,7 @@ class Daemon(Service):
         clean: list[bool] = yield gatherResults(
             [self._drain(unit.name, unit.stop_within) for unit in host.units]
         )
+        host.flush_access_log()
         left: Sequence[str] = yield self._lifecycle.stop()
         self._systemd.stopped()
         if left or not all(clean):

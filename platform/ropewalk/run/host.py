@@ -128,6 +128,11 @@ class Host:
         self.site.longest_body = plan.web.longest_body
         self.site.observe = self._access if plan.web.access_log else None
 
+    def flush_access_log(self) -> None:
+        """Log the requests answered last: there may be no next turn."""
+        if self._access is not None:
+            self._access.flush()
+
     def owned_by(self, owner: str) -> tuple[Listener, ...]:
         """The listeners of a service."""
         return tuple(each.listener for each in self.listeners if each.owner == owner)

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import Service
 from twisted.logger import ILogObserver, Logger
@@ -35,6 +35,7 @@ from ropewalk.run.configuration import Plan, make_plan  # noqa: E402
 from ropewalk.run.daemon import Daemon  # noqa: E402
 from ropewalk.run.host import Host  # noqa: E402
 from ropewalk.run.logs import (  # noqa: E402
+    CannotLog,
     FromStandardLibrary,
     LogWriter,
     log_access,
@@ -90,7 +91,10 @@ def makeService(options: Any) -> Service:
         _refuse(f"{installed.broken()}{error}", Status.BAD_SETTINGS)
     if installed.broken():
         _log.error("{broken}", broken=installed.broken().rstrip())
-    writer = _log_writer(twistd, plan)
+    try:
+        writer = _log_writer(twistd, plan)
+    except CannotLog as error:
+        _refuse(str(error), Status.START_FAILED)
     write = log_access if writer is None else writer.access
     host = Host(
         plan, _reactor, MemoryHub(time.time), AccessLog(write, _reactor, time.time)
@@ -294,7 +298,7 @@ class Parent:
             os.close(pipe)
 
 
-def _refuse(message: str, status: Status) -> Any:
+def _refuse(message: str, status: Status) -> NoReturn:
     """End the process before it has begun."""
     print(message, file=sys.stderr)
     raise SystemExit(int(status))
