@@ -441,7 +441,6 @@ class ReloadTests(DaemonTestCase):
         code, _ = yield self.fetch(places["web"] + "health/ready")
         self.assertEqual(code, 200)
 
-
     @inlineCallbacks
     def test_terminal_closed(self) -> Steps[None]:
         """
@@ -504,6 +503,24 @@ class WhileRunningTests(DaemonTestCase):
             ["trouble", line["connection"], line["request"], 500],
         )
         self.assertEqual(daemon.strange, [])
+
+    @inlineCallbacks
+    def test_log_of_a_socket(self) -> Steps[None]:
+        """
+        What is done for a WebSocket message is the work of the service that has
+        the socket, and of the request that it began with.
+        """
+        daemon = self.launch(troubled())
+        places = yield daemon.ready()
+        web = yield open_socket(places["web"], "/trouble/echo")
+        opened = yield daemon.says("^GET /trouble/echo 101")
+        web.sendMessage(b"hello")
+        line = yield daemon.says("a message was heard")
+        names = ("plugin", "connection", "request")
+        self.assertEqual(
+            [line[each] for each in names], [opened[each] for each in names]
+        )
+        self.assertEqual(line["plugin"], "trouble")
 
     @inlineCallbacks
     def test_any_await(self) -> Steps[None]:

@@ -353,6 +353,8 @@ class DoorwayTests(TestCase):
         doorway.bind()
         assert doorway._early.bound is not None
         bound = doorway._early.bound[1].getsockname()
+        # Otherwise asyncio's loop would stand still after the first connection.
+        self.assertFalse(doorway._early.bound[1].getblocking())
         yield self.open(doorway)
         self.assertEqual((doorway.address.host, doorway.address.port), bound)
         answer = yield talk(f"tcp:127.0.0.1:{bound[1]}")

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IListeningPort,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
@@ -561,6 +562,31 @@ class ListenerTests(ListenerTestCase):
         peer.transport.loseConnection()
         self.clock.advance(0)
         self.successResultOf(factory.gone())
+
+
+@implementer(IProtocolNegotiationFactory)
+class Negotiating(Factory):
+    """A factory that speaks two protocols, as a site does with HTTP/2."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"h2", b"http/1.1"]
+
+
+class NegotiationTests(ListenerTestCase):
+    """
+    Which protocol is spoken can be agreed on below (ALPN, RFC 7301).
+    """
+
+    def test_offers(self) -> None:
+        """
+        What the inner factory offers is offered; one that offers nothing is not
+        asked.
+        """
+        outer = ConnectionFactory(Negotiating(), Work(), namer())
+        verifyObject(IProtocolNegotiationFactory, outer)
+        self.assertEqual(outer.acceptableProtocols(), [b"h2", b"http/1.1"])
+        plain = ConnectionFactory(Factory(), Work(), namer())
+        self.assertFalse(IProtocolNegotiationFactory.providedBy(plain))
 
 
 class SecureTests(ListenerTestCase):

@@ -276,6 +276,8 @@ class RoomSocket(Socket):
 class RoomLines(LineProtocol):
     """``/join lobby Ada``, and then every line is said."""
 
+    idle = 12 * 60 * 60.0  # somebody may just listen
+
     def __init__(self, rooms: Rooms, clock: IReactorTime) -> None:
         super().__init__(clock)
         self._rooms = rooms

@@ -130,6 +130,7 @@ class EchoSocket(Socket):
     """Says what it hears."""
 
     def heard(self, message: str | bytes) -> None:
+        Logger().info("a message was heard")
         self.say(message)
 
 

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IProtocol,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
 )
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -40,6 +41,8 @@ class Connection(ProtocolWrapper):
     ends the connection.
 
     :ivar name: ``"c17"``.
+    :ivar work: Whose work it does. After an upgrade from HTTP that is no longer
+        the site's, and whoever hands it over says so.
     """
 
     factory: ConnectionFactory
@@ -51,7 +54,7 @@ class Connection(ProtocolWrapper):
     def __init__(self, factory: ConnectionFactory, protocol: IProtocol) -> None:
         super().__init__(factory, protocol)
         self.name = factory.next_name()
-        self._work = evolve(factory.work, connection=self.name)
+        self.work = evolve(factory.work, connection=self.name)
 
     def makeConnection(self, transport: Any) -> None:
         self._within(super().makeConnection, transport)
@@ -60,7 +63,7 @@ class Connection(ProtocolWrapper):
 
     def dataReceived(self, data: bytes) -> None:
         # This runs for every segment: what `_within` does, without the call.
-        token = work.set(self._work)
+        token = work.set(self.work)
         try:
             self.wrappedProtocol.dataReceived(data)
         except Exception:
@@ -107,7 +110,7 @@ class Connection(ProtocolWrapper):
             self.loseConnection()
 
     def _within(self, function: Callable[..., Any], *args: Any) -> None:
-        token = work.set(self._work)
+        token = work.set(self.work)
         try:
             function(*args)
         except Exception:
@@ -155,6 +158,15 @@ class ConnectionFactory(WrappingFactory[Connection]):
         self.alive: dict[Connection, None] = {}
         self.closed = False
         self._gone: list[Deferred[None]] = []
+        if IProtocolNegotiationFactory.providedBy(factory):
+            # How a site comes to speak HTTP/2 over TLS (ALPN, RFC 7301).
+            alsoProvides(self, IProtocolNegotiationFactory)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What the inner factory speaks, if it is asked: the best first."""
+        inner: Any = self.wrappedFactory
+        offered: list[bytes] = inner.acceptableProtocols()
+        return offered
 
     def buildProtocol(  # type: ignore[override]  # it may decline, as any factory
         self, addr: IAddress | None

@@ -5,18 +5,24 @@ WebSockets: Autobahn's protocols, with the limits on that Autobahn leaves off.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Annotated, Any
 
+from attrs import frozen
 from autobahn.twisted.websocket import (
     WebSocketServerFactory,
     WebSocketServerProtocol,
 )
+from autobahn.websocket.compress import (
+    PerMessageDeflateOffer,
+    PerMessageDeflateOfferAccept,
+)
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
-from txaio._common import _BatchedTimer
 from zope.interface import implementer
 
 from ropewalk.errors import RopewalkError
@@ -32,8 +38,24 @@ GOING_AWAY = 1001
 #: RFC 6455, section 7.4.1: an unexpected condition.
 _INTERNAL_ERROR = 1011
 
+#: Codes that may be sent: RFC 6455, sections 7.4.1 and 7.4.2, and what IANA has
+#: registered since. Not those that only say how a connection was seen to end.
+_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+
 #: RFC 6455, section 5.5: a control frame's payload; two bytes are the code.
 _REASON_BYTES = 123
+
+#: Bytes of an opening handshake: as many as nginx takes in its large buffers.
+_HANDSHAKE_BYTES = 32 * 1024
+
+#: Bytes that Autobahn is given at once. It copies all that it was given for each
+#: of the frames in it.
+_PIECE = 4096
+
+#: Of the window in which we compress (RFC 7692, section 7.1.2.1), and of zlib's
+#: memory for finding matches: 32 KiB a connection rather than 256, for little less
+#: gain (as the package ``websockets`` has measured).
+_WINDOW_BITS, _MEMORY_LEVEL = 12, 5
 
 
 class SocketLimits(Shape):
@@ -43,8 +65,13 @@ class SocketLimits(Shape):
     :ivar message: The longest message, in bytes, after decompression.
     :ivar unsent: Bytes that may wait for a peer that does not read.
     :ivar handshake: Seconds a peer has for its opening handshake.
-    :ivar ping: Seconds between two pings to a silent peer; 0 sends none.
-    :ivar close: Seconds a peer has to answer a close frame.
+    :ivar ping: Seconds between two pings; a peer of whom nothing is heard for as
+        long after one is dropped. 0 sends none.
+    :ivar close: Seconds a peer has to answer a close frame, and to read what is
+        still on its way then.
+    :ivar deflate: Whether messages are compressed where the peer offers to (RFC
+        7692). It costs 70 KiB a connection, and lets whoever can put text of
+        his own beside a secret guess at that by the length of a message.
     """
 
     message: Annotated[int, Meta(ge=1)] = 64 * 1024
@@ -52,11 +79,16 @@ class SocketLimits(Shape):
     handshake: Annotated[float, Meta(gt=0)] = 10.0
     ping: Annotated[float, Meta(ge=0)] = 30.0
     close: Annotated[float, Meta(gt=0)] = 3.0
+    deflate: bool = False
 
 
 class SocketFactory(WebSocketServerFactory):
     """
     Makes a WebSocket protocol for each connection, within limits.
+
+    It minds no origin (RFC 6455, section 10.2): the web site does, in front of
+    it (:meth:`ropewalk.interfaces.IWeb.socket`). A listener of its own is for
+    programs.
 
     :param make: Makes the protocol.
     :ivar limits: The limits in force.
@@ -70,24 +102,23 @@ class SocketFactory(WebSocketServerFactory):
         limits: SocketLimits,
         reactor: Any,
     ) -> None:
-        super().__init__(reactor=reactor)
+        # Which version of what answers is nobody's business.
+        super().__init__(reactor=reactor, server="")
         self.limits = limits
         self._make = make
-        # As `txaio.make_batched_timer` makes it, which takes the global reactor
-        # whichever it is given, and refuses another once it has.
-        self._batched_timer = _BatchedTimer(
-            200.0,
-            1000,
-            seconds_provider=reactor.seconds,
-            delayed_call_creator=reactor.callLater,
-        )
+        self._batched_timer = _Timers(reactor)
         self.setProtocolOptions(
+            webStatus=False,
+            # Whoever breaks a rule or a limit is told so: 1002, 1007, 1009.
+            failByDrop=False,
             maxFramePayloadSize=limits.message,
             maxMessagePayloadSize=limits.message,
             openHandshakeTimeout=limits.handshake,
             closeHandshakeTimeout=limits.close,
             autoPingInterval=limits.ping,
             autoPingTimeout=limits.ping,
+            perMessageCompressionAccept=_accept if limits.deflate else _decline,
+            allowNullOrigin=True,
         )
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -96,36 +127,45 @@ class SocketFactory(WebSocketServerFactory):
         return protocol
 
 
+@implementer(IDrainable)
 class Socket(WebSocketServerProtocol):
     """
     One WebSocket. Override :meth:`heard`, and :meth:`opened` and
-    :meth:`closed` where there is something to do. (Any other Autobahn protocol
-    serves as well; this one minds the peer that does not read.)
+    :meth:`closed` where there is something to do. What any of these returns is
+    waited for, if it can be awaited, before the next is called. (Any other
+    Autobahn protocol serves as well; this one minds the peer that does not read,
+    and the one that sends faster than it is answered.)
     """
 
+    factory: SocketFactory
     transport: Any
 
     _log = Logger()
     _backlog: Backlog | None = None
-    _turns: Turns
+    _turns: Turns | None = None
+    _held = False
+    _unread = b""
+    _reading = False
+    _lingering: IDelayedCall | None = None
 
     # What to override.
 
     def opened(self) -> Any:
-        """
-        Somebody is there; :attr:`query` has what the URL asked for. What this
-        returns is waited for before a message is heard.
-        """
+        """Somebody is there; :attr:`query` has what the URL asked for."""
 
     def heard(self, message: str | bytes) -> Any:
         """
-        Take a message: text as ``str``, binary as ``bytes``. What this returns
-        may be awaited. Raising a :class:`~ropewalk.errors.RopewalkError` calls
+        Take a message: text as ``str``, binary as ``bytes``.
+
+        Raising a :class:`~ropewalk.errors.RopewalkError` calls
         :meth:`complain`.
         """
 
-    def closed(self) -> None:
-        """Nobody is there any more."""
+    def closed(self) -> Any:
+        """
+        Nobody is there any more. Called once, after :meth:`opened`, and when
+        nothing that was heard is still being worked on.
+        """
 
     def complain(self, error: RopewalkError) -> None:
         """
@@ -142,24 +182,58 @@ class Socket(WebSocketServerProtocol):
         return {name: values[-1] for name, values in self.http_request_params.items()}
 
     def say(self, message: str | bytes) -> None:
-        """Send a message: ``str`` as text, ``bytes`` as binary."""
-        if self.state != self.STATE_OPEN:
+        """
+        Send a message: ``str`` as text, ``bytes`` as binary. To a peer that is
+        gone or going, nothing is sent.
+        """
+        if self.state != self.STATE_OPEN or self._backlog is None:
             return
-        data = message.encode("utf-8") if isinstance(message, str) else message
-        if self._backlog is None or self._backlog.room(len(data)):
-            self.sendMessage(data, isBinary=not isinstance(message, str))
+        is_binary = not isinstance(message, str)
+        data = message if is_binary else message.encode("utf-8", "replace")
+        if self._backlog.room(len(data)):
+            self.sendMessage(data, is_binary)
 
     def shut(self, code: int, reason: str) -> None:
         """
-        Close with a code and a reason.
+        Close with a code and a reason. What was said before is still
+        delivered; what was heard and waits is not answered any more.
 
         :param code: RFC 6455, section 7.4; Autobahn's ``sendClose`` refuses
             those below 3000 that a server may well have to send.
+        :param reason: Why; what is longer than 123 bytes is cut.
+        :raise ValueError: When the code is none that may be sent.
         """
+        if code not in _CODES:
+            raise ValueError(f"{code} is not a code to close a WebSocket with")
         if self.state == self.STATE_OPEN:
             _send_close(self, code, reason)
+            self._end()
 
-    # What Autobahn calls.
+    # What the listener calls.
+
+    def drain(self, reason: str) -> None:
+        """See :meth:`ropewalk.interfaces.IDrainable.drain`."""
+        if self.state == self.STATE_OPEN and self._turns is not None:
+            self._turns.end(lambda: self.shut(GOING_AWAY, reason))
+        else:
+            _DrainableSocket(self).drain(reason)
+
+    # What Twisted and Autobahn call.
+
+    def dataReceived(self, data: bytes) -> None:
+        self._unread += data
+        self._read_on()
+
+    def processHandshake(self) -> None:
+        if len(self.data) > _HANDSHAKE_BYTES:
+            self.failHandshake("the request is too long", 431)
+        else:
+            super().processHandshake()
+
+    def succeedHandshake(self, res: Any) -> None:
+        # Whoever ``onConnect`` waited for may be gone by now.
+        if self.state == self.STATE_CONNECTING:
+            super().succeedHandshake(res)
 
     def onOpen(self) -> None:
         self._turns = Turns(self._wrong, self._hold, self.factory.reactor)
@@ -167,20 +241,65 @@ class Socket(WebSocketServerProtocol):
         self._backlog.watch(self.transport)
         self._turns.take(self.opened)
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        message = payload if isBinary else payload.decode("utf-8")
-        self._turns.take(self.heard, message)
+    def onMessageFrameData(self, payload: bytes) -> None:
+        if payload:  # a million empty pieces would be kept otherwise
+            super().onMessageFrameData(payload)
 
-    def dropConnection(self, abort: bool = False) -> None:
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if self._turns is not None:
+            self._turns.take(self.heard, payload if isBinary else payload.decode())
+
+    def onPing(self, payload: bytes) -> None:
+        if self._backlog is not None and self._backlog.room(len(payload)):
+            super().onPing(payload)
+
+    def onAutoPingTimeout(self) -> None:
+        if self._held:
+            # Its answer may be among what we have not read yet.
+            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
+                self.factory.limits.ping, self.onAutoPingTimeout
+            )
+        else:
+            super().onAutoPingTimeout()
+
+    def unregisterProducer(self) -> None:
         if self._backlog is not None:
             self._backlog.release()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        if self.state != self.STATE_CLOSED and not abort:
+            # Closing waits for what is written to be read, however long.
+            self._lingering = self.factory._batched_timer.call_later(
+                self.factory.limits.close, self.transport.abortConnection
+            )
         super().dropConnection(abort)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
-        if self._backlog is not None:
-            self._turns.end()
-            self.closed()
+        for timer in (self._lingering, self.closeHandshakeTimeoutCall):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._unread = b""
+        self._end(self.closed)
+
+    def _read_on(self) -> None:
+        """
+        Let Autobahn have what came, until the peer is to wait.
+        """
+        if self._reading:
+            return
+        self._reading = True
+        try:
+            while self._unread and not self._held:
+                piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+                if self.state != self.STATE_CLOSED:
+                    super().dataReceived(piece)
+        finally:
+            self._reading = False
+
+    def _end(self, last: Callable[[], Any] | None = None) -> None:
+        if self._turns is not None:
+            self._turns.end(last)
 
     def _wrong(self, failure: Failure) -> None:
         if isinstance(failure.value, RopewalkError):
@@ -190,10 +309,15 @@ class Socket(WebSocketServerProtocol):
         self.shut(_INTERNAL_ERROR, "something went wrong here; it is in our log")
 
     def _hold(self, hold: bool) -> None:
-        (self.transport.pauseProducing if hold else self.transport.resumeProducing)()
+        self._held = hold
+        if not hold:
+            self._read_on()
+        if self.state != self.STATE_CLOSED:
+            transport = self.transport
+            (transport.pauseProducing if self._held else transport.resumeProducing)()
 
     def _cut(self) -> None:
-        self._turns.end()
+        self._end()
         self.dropConnection(abort=True)
 
 
@@ -205,16 +329,58 @@ class _DrainableSocket:
         self._protocol = protocol
 
     def drain(self, reason: str) -> None:
-        protocol = self._protocol
-        if protocol.state == protocol.STATE_OPEN:
-            _send_close(protocol, GOING_AWAY, reason)
-        elif protocol.state != protocol.STATE_CLOSING:
-            protocol.dropConnection()
+        if self._protocol.state == self._protocol.STATE_OPEN:
+            _send_close(self._protocol, GOING_AWAY, reason)
+        else:
+            _refuse(self._protocol, reason)
+
+
+@frozen
+class _Timers:
+    """
+    What Autobahn wants timers from. Its own run on the global reactor, and count
+    in whole seconds.
+    """
+
+    _clock: IReactorTime
+
+    def call_later(
+        self, delay: float, call: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> IDelayedCall:
+        return self._clock.callLater(delay, copy_context().run, call, *args, **kwargs)
 
 
 def _send_close(protocol: WebSocketServerProtocol, code: int, reason: str) -> None:
-    short = reason.encode("utf-8")[:_REASON_BYTES].decode("utf-8", "ignore")
+    short = reason.encode("utf-8", "replace")[:_REASON_BYTES].decode("utf-8", "ignore")
     protocol.sendCloseFrame(code, short.encode("utf-8"))
+
+
+def _refuse(protocol: WebSocketServerProtocol, reason: str) -> None:
+    """
+    Turn somebody away who is not in yet; who is on the way out is let go.
+    """
+    if protocol.state == protocol.STATE_CONNECTING:
+        protocol.failHandshake(reason, 503)
+
+
+def _accept(offers: Sequence[Any]) -> PerMessageDeflateOfferAccept | None:
+    """
+    Take a peer's first offer to compress, with a window of modest size.
+    """
+    for offer in offers:
+        if isinstance(offer, PerMessageDeflateOffer):
+            return PerMessageDeflateOfferAccept(
+                offer,
+                window_bits=min(offer.request_max_window_bits or 15, _WINDOW_BITS),
+                mem_level=_MEMORY_LEVEL,
+            )
+    return None
+
+
+def _decline(offers: Sequence[Any]) -> None:
+    """
+    Compress nothing, whatever is offered.
+    """
 
 
 registerAdapter(_DrainableSocket, WebSocketServerProtocol, IDrainable)

@@ -124,6 +124,9 @@ def _hand_over(request: Any, inner: Any) -> Any:
     transport.unregisterProducer()
     result = _render(request, inner, transport)
     if result is NOT_DONE_YET:
+        if hasattr(transport, "work"):
+            # What is done on it from now on, it does for the socket's service.
+            transport.work = request.work
         protocol = getattr(transport, "wrappedProtocol", None)
         closed = getattr(protocol, "STATE_CLOSED", None)
         refused = closed is not None and getattr(protocol, "state", None) == closed
