@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,7 +147,7 @@ def _channel(room: str) -> str:
 
 
 def _told(message: Message) -> dict[str, Any]:
-    at = datetime.fromtimestamp(message.at, timezone.utc)
+    at = datetime.fromtimestamp(message.at, UTC)
     return {
         "sequence": message.sequence,
         "at": at.isoformat(timespec="seconds"),

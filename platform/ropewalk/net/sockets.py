@@ -111,7 +111,6 @@ class SocketFactory(WebSocketServerFactory):
             webStatus=False,
             # Whoever breaks a rule or a limit is told so: 1002, 1007, 1009.
             failByDrop=False,
-            maxFramePayloadSize=limits.message,
             maxMessagePayloadSize=limits.message,
             openHandshakeTimeout=limits.handshake,
             closeHandshakeTimeout=limits.close,
@@ -188,10 +187,11 @@ class Socket(WebSocketServerProtocol):
         """
         if self.state != self.STATE_OPEN or self._backlog is None:
             return
-        is_binary = not isinstance(message, str)
-        data = message if is_binary else message.encode("utf-8", "replace")
+        data = message
+        if isinstance(data, str):
+            data = data.encode("utf-8", "replace")
         if self._backlog.room(len(data)):
-            self.sendMessage(data, is_binary)
+            self.sendMessage(data, isBinary=not isinstance(message, str))
 
     def shut(self, code: int, reason: str) -> None:
         """
@@ -262,10 +262,6 @@ class Socket(WebSocketServerProtocol):
         else:
             super().onAutoPingTimeout()
 
-    def unregisterProducer(self) -> None:
-        if self._backlog is not None:
-            self._backlog.release()
-
     def dropConnection(self, abort: bool = False) -> None:
         if self.state != self.STATE_CLOSED and not abort:
             # Closing waits for what is written to be read, however long.
@@ -279,7 +275,6 @@ class Socket(WebSocketServerProtocol):
         for timer in (self._lingering, self.closeHandshakeTimeoutCall):
             if timer is not None and timer.active():
                 timer.cancel()
-        self._unread = b""
         self._end(self.closed)
 
     def _read_on(self) -> None:
@@ -294,6 +289,9 @@ class Socket(WebSocketServerProtocol):
                 piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
                 if self.state != self.STATE_CLOSED:
                     super().dataReceived(piece)
+                if self.state == self.STATE_CLOSING and len(self.data) > _PIECE:
+                    # It has refused to inflate a message, and keeps what follows.
+                    self.data = b""
         finally:
             self._reading = False
 
