@@ -408,11 +408,15 @@ class Player:
 
 def files_of(directory: Path) -> list[Path]:
     """The files of a project, by their names in it."""
+    files = (
+        file.relative_to(directory) for file in directory.rglob("*") if file.is_file()
+    )
+    # The directory itself may well be in a _trial_temp.
     return sorted(
-        file.relative_to(directory)
-        for file in directory.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
-        if file.name != "dropin.cache" and "_trial_temp" not in file.parts
+        file
+        for file in files
+        if file.name != "dropin.cache"
+        and not {"__pycache__", "_trial_temp"} & set(file.parts)
     )
 
 

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,13 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import clientFromString, quoteStringArgument
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IReactorSocket, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IReactorSocket,
+    IStreamServerEndpoint,
+)
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
@@ -35,6 +39,8 @@ from ropewalk.net.endpoints import Claim, Doorway, _parse, claim
 from ropewalk.net.listening import ConnectionFactory, Listener, namer
 from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.telemetry import Work
+from tests.test_schema import run_page
+from tests.wiring import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -310,9 +316,12 @@ class DoorwayTests(TestCase):
         return doorway
 
     @inlineCallbacks
-    def open(self, doorway: Doorway) -> Steps[None]:
+    def open(
+        self, doorway: Doorway, protocol: Callable[[Any], LineProtocol] = Echo
+    ) -> Steps[None]:
         """Let people in; they hear themselves."""
-        factory = ConnectionFactory(LineFactory(Echo, reactor), Work("echo"), namer())
+        lines = LineFactory(protocol, reactor)
+        factory = ConnectionFactory(lines, Work("echo"), namer())
         self.addCleanup(factory.gone)
         self.addCleanup(doorway.close)
         yield doorway.open(factory)
@@ -388,6 +397,36 @@ class DoorwayTests(TestCase):
             yield caller.answer
             yield doorway.close()
         self.assertRefused(port)
+
+    @inlineCallbacks
+    def test_last_words(self) -> Steps[None]:
+        """
+        A peer that closes its half after its last words (``printf … | nc -N``) has
+        all the answers, also those that take a while.
+        """
+
+        @implementer(IHalfCloseableProtocol)
+        class Patient(Caller):
+            def connectionMade(self) -> None:
+                self.gone: Deferred[bytes] = Deferred()
+                self.transport.write(b"one\ntwo\n")
+                self.transport.loseWriteConnection()
+
+            def readConnectionLost(self) -> None:
+                self.gone.callback(self._heard)
+                self.transport.loseConnection()
+
+            def writeConnectionLost(self) -> None: ...
+
+        class Slow(LineProtocol):
+            def heard(self, line: str) -> Deferred[None]:
+                return deferLater(reactor, 0.01, self.say, line)
+
+        doorway = self.doorway("tcp:0:interface=127.0.0.1")
+        yield self.open(doorway, Slow)
+        client = clientFromString(reactor, f"tcp:127.0.0.1:{doorway.address.port}")
+        patient = yield client.connect(Factory.forProtocol(Patient))
+        self.assertEqual((yield patient.gone), b"one\ntwo\n")
 
     def test_given_back(self) -> None:
         """
@@ -680,3 +719,44 @@ class SystemdTests(SynchronousTestCase):
             )
             port = listening.getsockname()[1]
         self.assertEqual((done.stdout, done.stderr), (f"{port} chat\n", ""))
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    ``docs/net.rst`` is true.
+    """
+
+    def test_page(self) -> None:
+        """
+        Its examples do what it says.
+        """
+        names, said = run_page("net.rst")
+        self.assertEqual(said, "")
+        self.assertIsInstance(names["Settings"]().listen, str)
+
+    def test_answers(self) -> None:
+        """
+        The protocol on it answers one thing after the other, makes a peer wait that
+        is too fast, and cuts one off that does not read.
+        """
+        clock = Clock()
+        ends: list[Deferred[bytes]] = []
+
+        def answer(data: bytes) -> Deferred[bytes]:
+            ends.append(Deferred())
+            return ends[-1]
+
+        protocol = run_page("net.rst")[0]["Answers"](clock, answer)
+        peer = connect(clock, protocol)
+        for _ in range(100):
+            peer.transport.write(b"x")
+            clock.advance(0)
+        self.assertEqual((len(ends), len(protocol._turns._waiting)), (1, 65))
+        ends[0].callback(b"first")
+        clock.advance(0)
+        self.assertEqual((len(ends), peer.said()), (2, "first"))
+        peer.transport.pauseProducing()
+        for size in (100_000, 250_000, 250_000):
+            ends[-1].callback(b"x" * size)
+            clock.advance(0)
+        self.assertFalse(protocol.transport.connected)

@@ -31,6 +31,7 @@ from ropewalk.plugin import (
     discover,
 )
 from ropewalk.run.configuration import OURS
+from tests.test_schema import run_page
 
 DECLARATION = """\
 from ropewalk.plugin import ServicePlugin
@@ -641,3 +642,15 @@ class BrokenTests(SynchronousTestCase):
         Two reports of the same are equal.
         """
         self.assertEqual(Broken("a.py:1", "ValueError"), Broken("a.py:1", "ValueError"))
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    ``docs/plugin.rst`` is true.
+    """
+
+    def test_page(self) -> None:
+        """
+        Its examples do what it says.
+        """
+        self.assertEqual(run_page("plugin.rst")[1], "")

@@ -16,6 +16,7 @@ from ropewalk.errors import Conflict
 from ropewalk.interfaces import IHealth, Steps
 from ropewalk.plugin import caller
 from ropewalk.telemetry import Check, Health, Work, work, working
+from tests.test_schema import run_page
 
 
 class WorkTests(SynchronousTestCase):
@@ -142,3 +143,15 @@ class HealthTests(SynchronousTestCase):
             list(self.health),
             [Check("chat", "rooms", self.ask, f"{here[0]}:{line + 2}")],
         )
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    ``docs/telemetry.rst`` is true.
+    """
+
+    def test_page(self) -> None:
+        """
+        Its examples do what it says.
+        """
+        self.assertEqual(run_page("telemetry.rst")[1], "")

@@ -1797,7 +1797,7 @@ class AnyTests(TestCase):
         host = await self.start("chat")
         ada = host.lines("chat")
         await ada.send("/join lobby Ada")
-        await self.clock.advance(600)
+        await self.clock.advance(12 * 3600)
         assert len(await ada.received()) == 4
 """
 

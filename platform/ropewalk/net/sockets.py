@@ -230,6 +230,11 @@ class Socket(WebSocketServerProtocol):
         else:
             super().processHandshake()
 
+    def onOpenHandshakeTimeout(self) -> None:
+        self.openHandshakeTimeoutCall = None
+        if self.state == self.STATE_CONNECTING:
+            self.failHandshake("the opening handshake took too long", 408)
+
     def succeedHandshake(self, res: Any) -> None:
         # Whoever ``onConnect`` waited for may be gone by now.
         if self.state == self.STATE_CONNECTING:

@@ -253,7 +253,9 @@ def _distributions() -> tuple[metadata.Distribution, ...]:
 def _owns(dist: metadata.Distribution, path: str) -> bool:
     edited = _edited(dist)
     if edited is not None:
-        return Path(path).is_relative_to(edited)
+        # Below the directory there may be anything; a distribution's own
+        # declarations are in its own ``twisted/plugins``.
+        return Path(path).parent in _declarations_of(edited)
     root = os.path.join(os.path.abspath(str(dist.locate_file(""))), "")
     if not path.startswith(root):
         return False
@@ -262,6 +264,11 @@ def _owns(dist: metadata.Distribution, path: str) -> bool:
     return any(
         line.startswith((f"{name},", f'"{name}",')) for line in record.splitlines()
     )
+
+
+def _declarations_of(root: Path) -> tuple[Path, ...]:
+    """Where an editable install has its declarations: at its root, or in src."""
+    return tuple(root / part / "twisted" / "plugins" for part in ("", "src"))
 
 
 def _edited(dist: metadata.Distribution) -> Path | None:

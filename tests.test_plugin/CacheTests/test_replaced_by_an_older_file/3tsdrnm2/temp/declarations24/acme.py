@@ -1,0 +1,3 @@
+from ropewalk.plugin import ServicePlugin
+
+talk = ServicePlugin("talk", "acme.chat")

@@ -1,0 +1,3 @@
+from ropewalk.plugin import ServicePlugin
+
+chat = ServicePlugin("chat", "acme.chat")

@@ -1,0 +1,2 @@
+from ropewalk.plugin import ServicePlugin
+bank = ServicePlugin("bank", "acme.bank")

@@ -1,0 +1,4 @@
+from ropewalk.plugin import ServicePlugin
+
+chat = ServicePlugin("chat", "acme.chat")
+talk = chat

@@ -1,0 +1,1 @@
+from declarations16.acme import chat

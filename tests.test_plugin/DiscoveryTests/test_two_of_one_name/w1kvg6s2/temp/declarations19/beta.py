@@ -1,0 +1,4 @@
+from ropewalk.plugin import ServicePlugin
+
+chat = ServicePlugin("chat", "beta.chat")
+bank = ServicePlugin("bank", "beta.bank")
