@@ -52,6 +52,7 @@ class Daemon(ProcessProtocol):
         self.ended: Deferred[int] = Deferred()
         self._rest = b""
         self._waiting: list[tuple[re.Pattern[str], Deferred[dict[str, Any]]]] = []
+        self._reading: list[tuple[str, Deferred[None]]] = []
         self._seen = 0
         self.status: int | None = None
 
@@ -113,6 +114,15 @@ class Daemon(ProcessProtocol):
         waiting.addErrback(self._never_said, pattern)
         self._waiting.append((wanted, waiting))
         self._look()
+        return waiting
+
+    def writes(self, text: str) -> Deferred[None]:
+        """Wait until a text is on its standard error."""
+        waiting: Deferred[None] = Deferred()
+        waiting.addTimeout(PATIENCE, reactor)
+        waiting.addErrback(self._never_said, text)
+        self._reading.append((text, waiting))
+        self.errReceived(b"")
         return waiting
 
     @inlineCallbacks
@@ -178,6 +188,10 @@ class Daemon(ProcessProtocol):
 
     def errReceived(self, data: bytes) -> None:
         self.errors += data.decode("utf-8", "replace")
+        for text, waiting in list(self._reading):
+            if text in self.errors:
+                self._reading.remove((text, waiting))
+                waiting.callback(None)
 
     def processEnded(self, reason: Failure) -> None:
         value: Any = reason.value

@@ -16,7 +16,7 @@ from textwrap import dedent
 from types import ModuleType
 
 import twisted.plugins
-from twisted.plugin import IPlugin, getPlugins
+from twisted.plugin import IPlugin, getCache, getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -348,7 +348,7 @@ class DiscoveryTests(SynchronousTestCase):
         The line is also known of a declaration that Twisted remembers.
         """
         path = self.declarations.declare("acme", DECLARATION, age=60)
-        self.discover()
+        getCache(self.declarations.package)
         self.assertTrue((self.declarations.directory / "dropin.cache").exists())
         [chat] = self.discover().plugins
         self.assertEqual(chat.place, f"{path}:3")
@@ -374,9 +374,20 @@ class DiscoveryTests(SynchronousTestCase):
         self.declarations.declare("other", "x = 5", age=60)
         self.declarations.write("acme/__init__.py", "raise SystemExit('not now')")
         self.assertEqual(self.discover().names, ("chat",))
+        getCache(self.declarations.package)
         self.assertEqual(self.discover().names, ("chat",))
         self.assertEqual(self.declarations.imported(), {"acme"})
         self.assertNotIn("acme", sys.modules)
+
+    def test_strangers_trouble(self) -> None:
+        """
+        What is wrong with somebody's declaration is reported, not logged: it
+        must not fail the tests of everybody who is installed beside it.
+        """
+        self.declarations.declare("broken", "import nonsense")
+        [broken] = self.discover().broken
+        self.assertIn("No module named 'nonsense'", broken.traceback)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_entry_points(self) -> None:
         """

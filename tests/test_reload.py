@@ -285,8 +285,8 @@ class ReportTests(ReloadTestCase):
             self.assertEqual(
                 self.reload("[chat]\n[news]"),
                 [
-                    "[mail] came or went: needs a restart",
-                    "[news] came or went: needs a restart",
+                    "[mail] is gone: needs a restart",
+                    "[news] is new: needs a restart",
                 ],
             )
         self.assertEqual(len(self.daemon.plan.services), 2)

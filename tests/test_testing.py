@@ -1684,7 +1684,7 @@ class FailureTests(SynchronousTestCase):
             await host.http().send("GET", "/echo/slow/86400")
 
         said = self.outcome(method)
-        self.assertIn("1 connections would not close within 10 seconds", said)
+        self.assertIn("would not close within 10 seconds, of 1: ", said)
 
     def test_timer_left_behind(self) -> None:
         """

@@ -48,14 +48,27 @@ class Settings(Shape):
     history: Annotated[int, Meta(ge=0, le=10_000)] = 100
 
 
+#: What would begin a new line in somebody's terminal, or do worse there.
+CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+
 Name = Annotated[
     str,
-    Meta(pattern=r"^\S(.{0,38}\S)?$", description="a name of 1 to 40 characters"),
+    Meta(
+        pattern=rf"^(?![\s\S]*[{CONTROL}])\S(.{{0,38}}\S)?$",
+        description="a name of 1 to 40 characters",
+    ),
+]
+Text = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(?![\s\S]*[{CONTROL}]).{{1,500}}$",
+        description="text of 1 to 500 characters on one line",
+    ),
 ]
 Room = Annotated[
     str,
     Meta(
-        pattern=r"^[\w-]{1,40}$",
+        pattern=r"^(?![\s\S]*\n)[\w-]{1,40}$",
         description="a room's name: 1 to 40 letters, digits, - or _",
     ),
 ]
@@ -65,7 +78,7 @@ class Line(Shape):
     """What somebody says."""
 
     author: Name
-    text: Annotated[str, Meta(min_length=1, max_length=500)]
+    text: Text
 
 
 class Glance(Shape):

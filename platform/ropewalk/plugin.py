@@ -9,6 +9,7 @@ break nothing.
 
 from __future__ import annotations
 
+import pickle
 import re
 import sys
 import traceback
@@ -19,7 +20,8 @@ from typing import Any
 
 import msgspec
 from attrs import field, frozen
-from twisted.plugin import IPlugin, getCache
+from twisted.plugin import IPlugin
+from twisted.python.filepath import FilePath
 from twisted.python.modules import getModule
 from zope.interface import implementer
 
@@ -200,19 +202,19 @@ def _declared(
     package: ModuleType | None, broken: list[Broken]
 ) -> Iterator[ServicePlugin]:
     """
-    Read ``twisted/plugins/``.
-
-    Twisted's cache says in which files there is nothing for us. The others are
-    imported here and not by Twisted, which only logs what goes wrong, and gives
-    what its cache says even of a file that says something else by now.
+    Read ``twisted/plugins/``, but for the files in which there is nothing for
+    us, as Twisted's cache says. It is only read: having Twisted make it logs what
+    cannot be imported as an error of ours.
 
     :param broken: Gets what cannot be read, which may fail in any way at all.
     """
     declarations = package or import_module("twisted.plugins")
-    cache = getCache(declarations)
+    caches: dict[FilePath[str], set[str]] = {}
     for found in getModule(declarations.__name__).iterModules():
-        cached = cache.get(found.name.rpartition(".")[2])
-        if cached is not None and not _interesting(cached):
+        directory = found.filePath.parent()
+        if directory not in caches:
+            caches[directory] = _uninteresting(directory)
+        if found.filePath.basename() in caches[directory]:
             continue
         try:
             module = import_module(found.name)
@@ -226,11 +228,24 @@ def _declared(
             yield from (each for each in declared if isinstance(each, ServicePlugin))
 
 
-def _interesting(cached: Any) -> bool:
+def _uninteresting(directory: FilePath[str]) -> set[str]:
     """
-    Whether Twisted's cache knows of a service in a file.
+    The files of a directory in which Twisted has found no service, and that are
+    as they were then; none where Twisted has written down nothing.
     """
-    return any(IServicePlugin in plugin.provided for plugin in cached.plugins)
+    cache = directory.child("dropin.cache")
+    try:
+        written = cache.getModificationTime()
+        known: dict[str, Any] = pickle.loads(cache.getContent())
+        return {
+            f"{name}.py"
+            for name, cached in known.items()
+            if not any(IServicePlugin in plugin.provided for plugin in cached.plugins)
+            and directory.child(f"{name}.py").getModificationTime() < written
+        }
+    except Exception:
+        # It may be of another version, half written, or anything: it is a cache.
+        return set()
 
 
 def _pointed_to(

@@ -5,6 +5,8 @@ A service that misbehaves as it is told.
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from typing import Any, Literal
 
 from klein import Klein
@@ -27,7 +29,7 @@ requires = ("ground",)
 class Settings(Shape):
     """How to misbehave."""
 
-    make: Literal["fine", "raise"] = "fine"
+    make: Literal["fine", "raise", "exit", "slowly"] = "fine"
     start: Literal["fine", "raise", "fail", "hang", "asyncio"] = "fine"
     stop: Literal["fine", "raise", "hang"] = "fine"
     forget: bool = False
@@ -103,6 +105,13 @@ class Pages:
         Logger().info("a request for ever is here")
         return Deferred()
 
+    @routes.route("/timer")
+    def timer(self, request: Any) -> bytes:
+        """Set a timer."""
+        log = Logger()
+        self._reactor.callLater(0.01, log.info, "the timer that a request has set")
+        return b"set"
+
     @routes.route("/asyncio")
     async def asyncio(self, request: Any) -> bytes:
         """Wait for something of asyncio's in a Klein handler."""
@@ -138,6 +147,12 @@ def makeService(settings: Settings, host: Any) -> MultiService:
     """Make it."""
     if settings.make == "raise":
         raise ValueError("trouble in the making")
+    if settings.make == "exit":
+        sys.exit(9)
+    if settings.make == "slowly":
+        sys.stderr.write("trouble is being made\n")
+        sys.stderr.flush()
+        signal.sigtimedwait([signal.SIGUSR2], 0.5)
     host.web.mount("/trouble", Pages(host.reactor).routes)
     host.web.socket("/trouble/echo", EchoSocket)
     if settings.health:

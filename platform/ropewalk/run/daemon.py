@@ -11,7 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, gatherResults
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    FirstError,
+    TimeoutError,
+    gatherResults,
+)
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -238,8 +244,7 @@ class Daemon(Service):
         with working(plugin=owner):
             if busy:
                 self._log.info(
-                    "saying goodbye to {busy} connections, for up to {seconds:g} "
-                    "seconds",
+                    "saying goodbye for up to {seconds:g} seconds; connections: {busy}",
                     busy=busy,
                     seconds=seconds,
                 )
@@ -256,8 +261,7 @@ class Daemon(Service):
     def _name_left(self, listeners: Sequence[Listener], seconds: float) -> None:
         left = [each for listener in listeners for each in listener.connections]
         self._log.error(
-            "{count} connections would not close within {seconds:g} seconds: "
-            "{connections}",
+            "would not close within {seconds:g} seconds, of {count}: {connections}",
             count=len(left),
             seconds=seconds,
             connections=", ".join(str(each) for each in left[:10]),
@@ -267,8 +271,13 @@ class Daemon(Service):
 
     def _cut_short(self, failure: Any) -> None:
         self._systemd.stopped()
+        while failure.check(FirstError) is not None:
+            failure = failure.value.subFailure
         if failure.check(CancelledError) is None:
             self._log.failure("the stop failed", failure)
+        elif self._lifecycle.started:
+            names = ", ".join(self._lifecycle.started)
+            self._log.error("left behind: {names}", names=names)
         self.status = self.status or Status.LEFT_BEHIND
 
 

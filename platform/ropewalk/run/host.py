@@ -162,7 +162,7 @@ class Host:
                 service = planned.module.make_service(planned.settings, host)
         except RopewalkError as error:
             raise StartFailed(planned.name, str(error)) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = "".join(traceback.format_exception(error)).rstrip()
             reason = f"makeService in {plugin.module} failed: {error}\n{text}"
             raise StartFailed(planned.name, reason) from error
@@ -311,5 +311,6 @@ def _url(listener: Listener) -> str:
     place = listener.place
     for every in ("0.0.0.0:", "[::]:"):
         if place.startswith(every):
-            place = "localhost:" + place.removeprefix(every)
+            port = place.removeprefix(every)
+            return f"{scheme}://localhost:{port}/ (and every other interface)"
     return f"{scheme}://{place}/" if ":" in place else place

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextvars import Context
 from typing import Any
 
 from ropewalk import awaiting
@@ -80,6 +81,11 @@ def _install(loop: asyncio.AbstractEventLoop) -> None:
         def __init__(self) -> None:
             super().__init__(loop)
             self.loop = loop
+
+        def runUntilCurrent(self) -> None:
+            # asyncio calls this in the context of whoever set the timer that is
+            # next; Twisted's delayed calls are nobody's.
+            Context().run(super().runUntilCurrent)
 
         def startRunning(self, installSignalHandlers: bool = True) -> None:
             super().startRunning(installSignalHandlers)

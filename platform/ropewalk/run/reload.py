@@ -41,16 +41,18 @@ class Reloaded:
     :ivar change: The key, its old and its new value; ``None`` when a whole
         table came or went.
     :ivar applied: Whether it is in force; otherwise it needs a restart.
+    :ivar gone: Of a whole table, whether it went.
     """
 
     table: str
     change: Change | None
     applied: bool
+    gone: bool = False
 
     def __str__(self) -> str:
         what = f"[{self.table}]"
         if self.change is None:
-            return f"{what} came or went: needs a restart"
+            return f"{what} {'is gone' if self.gone else 'is new'}: needs a restart"
         what += f" {self.change.key}: {self.change.old} → {self.change.new}"
         return f"{what}: {'in force' if self.applied else 'needs a restart'}"
 
@@ -130,7 +132,7 @@ class Reloader:
         units = {unit.name: unit for unit in self._host.units}
         for table in {**in_force, **wanted}:
             if table not in wanted or table not in in_force:
-                report.append(Reloaded(table, None, False))
+                report.append(Reloaded(table, None, False, gone=table not in wanted))
                 continue
             old, new = in_force[table], wanted[table]
             changes = differences(old, new)

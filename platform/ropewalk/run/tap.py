@@ -79,6 +79,10 @@ def makeService(options: Any) -> Service:
     A fault in the settings ends the process here, before it becomes a daemon,
     with the words of ``ropewalk check`` and its status.
     """
+    if hasattr(signal, "SIGHUP"):
+        # It would end the process while services are imported and made. The
+        # settings are only now read: there is nothing to read again.
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
     twistd: dict[str, Any] = options.parent or {}
     # twistd changes its directory, and perhaps its root; the file is read again
     # on SIGHUP.

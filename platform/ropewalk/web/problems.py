@@ -42,8 +42,7 @@ _PAGE = """<!doctype html>
   p, li {{ overflow-wrap: anywhere; white-space: pre-line; }}
 </style>
 <h1>{status} {title}</h1>
-<p>{detail}</p>
-{faults}
+{detail}{faults}
 """
 
 
@@ -106,7 +105,7 @@ def _page(status: int, title: str, detail: str, faults: Sequence[Fault]) -> str:
     return _PAGE.format(
         status=status,
         title=escape(title),
-        detail=escape("" if items else detail),
+        detail="" if items else f"<p>{escape(detail)}</p>",
         faults=f"<ul>{items}</ul>" if items else "",
     )
 

@@ -1,3 +1,0 @@
-from ropewalk.plugin import ServicePlugin
-
-talk = ServicePlugin("talk", "acme.chat")

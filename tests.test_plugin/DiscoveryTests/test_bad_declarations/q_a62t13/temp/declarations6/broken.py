@@ -1,3 +1,0 @@
-from ropewalk.plugin import ServicePlugin
-
-chat = ServicePlugin("web", "acme.chat")

@@ -1,3 +1,0 @@
-from ropewalk.plugin import ServicePlugin
-
-chat = ServicePlugin("chat", "acme.chat")

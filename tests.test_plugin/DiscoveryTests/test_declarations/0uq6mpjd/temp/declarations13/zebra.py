@@ -1,2 +1,0 @@
-from ropewalk.plugin import ServicePlugin
-bank = ServicePlugin("bank", "acme.bank")

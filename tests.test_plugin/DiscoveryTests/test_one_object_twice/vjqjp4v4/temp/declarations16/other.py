@@ -1,1 +1,0 @@
-from declarations16.acme import chat

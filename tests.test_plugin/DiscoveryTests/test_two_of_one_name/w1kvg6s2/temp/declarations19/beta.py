@@ -1,4 +1,0 @@
-from ropewalk.plugin import ServicePlugin
-
-chat = ServicePlugin("chat", "beta.chat")
-bank = ServicePlugin("bank", "beta.bank")

@@ -1,6 +1,0 @@
-
-import msgspec
-requires = ["database"]
-class Settings(msgspec.Struct):
-    history: int = 100
-def makeService(settings, host): ...
