@@ -440,6 +440,29 @@ class FaultTests(PlanTestCase):
         self.assertIn("f:1: [chat]: acme0.Settings", fault)
 
 
+class EndpointTests(PlanTestCase):
+    """
+    The places of the site are looked at before anything is made.
+    """
+
+    def test_no_place(self) -> None:
+        """
+        What is no endpoint is told with its line, and what to write instead.
+        """
+        faults = self.faults(
+            """
+            [web]
+            listen = ["8080", "tcp:8081", "tpc:8082"]
+            """
+        )
+        self.assertEqual(len(faults), 2)
+        first, second = faults
+        self.assertTrue(first.startswith("f:3: [web] listen[0]: cannot listen at"))
+        self.assertIn("tcp:8080", first)
+        self.assertTrue(second.startswith("f:3: [web] listen[2]: cannot listen at"))
+        self.assertIn("tcp", second)
+
+
 class DeadlineTests(SynchronousTestCase):
     """
     How long each service may take.

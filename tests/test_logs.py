@@ -4,6 +4,7 @@ Tests for L{ropewalk.run.logs}.
 
 from __future__ import annotations
 
+import builtins
 import io
 import json
 import logging
@@ -771,6 +772,19 @@ class FileTests(WriterTestCase):
         self.assertEqual(self.read("x.log.old"), "@0 one\n@0 two\n")
         self.assertEqual(self.read(), "@0 three\n")
 
+    def test_not_moved(self) -> None:
+        """
+        A file that is where it was stays open: it may have been opened with
+        privileges that are gone.
+        """
+        writer = self.open()
+        self.write(writer, "one")
+        opening = self.patch(builtins, "open", self.refuse)
+        writer.reopen()
+        opening.restore()
+        self.write(writer, "two")
+        self.assertEqual(self.read(), "@0 one\n@0 two\n")
+
     def test_cannot_be_reopened(self) -> None:
         """
         When that fails, the log says so and goes on in the old place.
@@ -795,7 +809,7 @@ class FileTests(WriterTestCase):
         self.write(writer, "x" * 100, "y" * 100, "z")
         self.assertEqual(len(self.read().splitlines()), 3)
 
-    def refuse(self, *names: str) -> None:
+    def refuse(self, *names: Any, **more: Any) -> None:
         raise PermissionError(1, "not permitted")
 
     def test_cannot_be_written(self) -> None:

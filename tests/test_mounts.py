@@ -692,6 +692,17 @@ class TreeTests(SynchronousTestCase):
         )
         self.assertEqual(self.visit.ask("/tree/nobody").status, 404)
 
+    def test_a_directory(self) -> None:
+        """
+        What answers only with a slash behind it leads there.
+        """
+        tree = Resource()
+        tree.putChild(b"", Data(b"index", "text/plain"))
+        self.place.mount("/tree", tree)
+        led = self.visit.ask("/tree?a=b")
+        self.assertEqual((led.status, led.headers["location"]), (308, "/tree/?a=b"))
+        self.assertEqual(self.visit.ask("/tree/?a=b").text, "index")
+
     def test_at_the_root(self) -> None:
         """
         A tree at C{/} is asked as the root of any Twisted site.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import enum
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -760,6 +761,40 @@ a = "x"
             differences(Many(), Many(left="x", share=Decimal(2))),
             (Change("share", '"0.5"', '"2"'), Change("left", "not set", '"x"')),
         )
+
+
+class Places(Shape):
+    """Settings that are no plain data."""
+
+    home: Path = Path("/srv")
+    pattern: Any = re.compile("a+")
+
+
+class PlacesTests(SynchronousTestCase):
+    """
+    A path is text in a file; what a default is, is the author's affair.
+    """
+
+    def test_path(self) -> None:
+        """
+        A path is read, shown and refused like other values.
+        """
+        document = parse('[places]\nhome = "/opt"', "f")
+        self.assertEqual(document.read("places", Places).home, Path("/opt"))
+        shown = {each.name: each.text for each in document.show("places", Places)}
+        self.assertEqual(shown, {"home": '"/opt"', "pattern": "re.compile('a+')"})
+        error = self.assertRaises(
+            BadSettings, parse("[places]\nhome = 5", "f").read, "places", Places
+        )
+        self.assertEqual(str(error), "f:2: [places] home: expected a path, got 5")
+
+    def test_default(self) -> None:
+        """
+        A default that TOML cannot say is shown as Python says it.
+        """
+        shown = {each.name: each.text for each in parse("").show("places", Places)}
+        self.assertEqual(shown["home"], '"/srv"')
+        self.assertEqual(shown["pattern"], "re.compile('a+')")
 
 
 class DifferencesTests(SynchronousTestCase):

@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal
 
 from attrs import evolve, frozen
 
-from ropewalk.errors import BadPlugin, BadSettings, Conflict, Fault, SettingFault
+from ropewalk.errors import (
+    BadEndpoint,
+    BadPlugin,
+    BadSettings,
+    Conflict,
+    Fault,
+    MissingExtra,
+    SettingFault,
+)
+from ropewalk.net.endpoints import Doorway
 from ropewalk.net.sockets import SocketLimits
 from ropewalk.plugin import Found, ServiceModule
 from ropewalk.schema import Meta, Shape, field, nearest
@@ -215,6 +224,8 @@ def make_plan(document: Document, found: Found) -> Plan:
     faults += _circles(document, requires)
     if "host" in ours:
         faults += _strange_deadlines(document, ours["host"], ("web", *found.names))
+    if "web" in ours:
+        faults += _bad_endpoints(document, ours["web"])
     if not faults and not document.tables:
         problem = (
             "asks for nothing: add a table for each service that is to run, like "
@@ -225,6 +236,16 @@ def make_plan(document: Document, found: Found) -> Plan:
         raise BadSettings(tuple(sorted(faults, key=lambda each: _line(document, each))))
     order = (services[name] for name in _ordered(requires))
     return Plan(document, ours["host"], ours["web"], tuple(order))
+
+
+def _bad_endpoints(document: Document, web: WebSettings) -> Iterator[SettingFault]:
+    """What of ``[web] listen`` is no place to listen."""
+    for number, description in enumerate(web.listen):
+        try:
+            Doorway(description, None)
+        except (BadEndpoint, MissingExtra) as error:
+            fault = Fault(f"listen[{number}]", str(error))
+            yield SettingFault(document.origin("web", "listen"), "web", fault)
 
 
 def _load(document: Document, found: Found, table: str) -> ServiceModule:

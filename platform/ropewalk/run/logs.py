@@ -145,6 +145,10 @@ class _Rotated(LogFile):
                 self._openFile()
 
     def reopen(self) -> None:
+        if _is_open_at(self._file, self.path):
+            # Nobody has moved it. It may have been opened with privileges that
+            # are given up by now.
+            return
         old = self._file
         try:
             self._openFile()
@@ -155,6 +159,14 @@ class _Rotated(LogFile):
 
 
 threadable.synchronize(_Rotated)
+
+
+def _is_open_at(file: Any, path: str) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except OSError:
+        return False
 
 
 class _Unrotated:

@@ -7,6 +7,7 @@ not be shown.
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import Any, dataclass_transform
 
 import msgspec
@@ -60,13 +61,13 @@ def mask(text: str) -> str:
 
 def decode_custom(cls: type, value: Any) -> Any:
     """
-    How msgspec gets at types that it does not know: kinds of text.
+    How msgspec gets at types that it does not know: kinds of text, and paths.
 
     :raise ValueError: When the value is not of the type.
     """
     if isinstance(value, cls):
         return value
-    if issubclass(cls, str) and isinstance(value, str):
+    if issubclass(cls, (str, PurePath)) and isinstance(value, str):
         return cls(value)
     raise ValueError(f"expected {cls.__name__}")
 
@@ -79,6 +80,6 @@ def encode_custom(value: Any) -> Any:
     """
     if isinstance(value, Secret):
         return MASK if value else ""
-    if isinstance(value, str):
+    if isinstance(value, (str, PurePath)):
         return str(value)
     raise NotImplementedError(f"{type(value).__name__} cannot be written as JSON")

@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from attrs import frozen
@@ -194,6 +195,8 @@ def describe_kind(kind: inspect.Type, words: Words, *, many: bool = False) -> st
         case inspect.LiteralType() | inspect.EnumType():
             return _choice(kind, words, many)
         case inspect.CustomType():
+            if issubclass(kind.cls, PurePath):
+                return "paths" if many else "a path"
             return "text" if issubclass(kind.cls, str) else kind.cls.__name__
         case inspect.UnionType():
             return _either(kind, words, many)

@@ -193,6 +193,9 @@ def show_value(value: Any, *, hide: bool = False) -> str:
             )
             return f"{{ {', '.join(pairs)} }}" if value else "{}"
         case _:
-            plain = to_plain(value)
+            try:
+                plain = to_plain(value)
+            except (NotImplementedError, TypeError):
+                return repr(value)  # what TOML cannot say, a default may well be
             same = type(plain) is type(value)
             return json.dumps(str(plain)) if same else show_value(plain)

@@ -351,6 +351,8 @@ class Site(server.Site):
         if not request.postpath and isinstance(mount.resource, KleinResource):
             # A mount's own path is an app's "/", with a slash behind it or not.
             request.postpath = [b""]
+        elif not request.postpath and _is_directory(mount.resource):
+            return _AddSlash()
         return getChildForRequest(mount.resource, request)
 
     def log(self, request: Any) -> None:
@@ -362,6 +364,27 @@ class Site(server.Site):
 
     def stopFactory(self) -> None:
         """See :meth:`startFactory`."""
+
+
+def _is_directory(resource: Any) -> bool:
+    """
+    Whether a resource does not answer for itself: its child without a name does.
+    """
+    return _lacks_get(resource) and not resource.isLeaf and b"" in resource.children
+
+
+class _AddSlash(Resource):
+    """
+    Leads from ``/docs`` to ``/docs/``, from where relative links lead on.
+    """
+
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        path, mark, query = request.uri.partition(b"?")
+        request.setResponseCode(308)
+        request.setHeader(b"location", b"/" + path.strip(b"/") + b"/" + mark + query)
+        return b""
 
 
 class _Nothing(Resource):
