@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
-from ropewalk.errors import ChannelFull, Fault, Invalid, Malformed, RopewalkError
+from ropewalk.errors import (
+    ChannelFull,
+    Fault,
+    Invalid,
+    Malformed,
+    NeedsAsyncio,
+    RopewalkError,
+)
 from ropewalk.web.problems import Refused, phrase, respond
 
 FAULTS = (
@@ -113,7 +120,8 @@ class ProgramTests(SynchronousTestCase):
 
     def test_an_accident(self) -> None:
         """
-        Anything else tells nothing of what happened but its name in the log.
+        Anything else tells nothing of what happened but its name in the log. So
+        does an error of ours that is the operator's affair.
         """
         expected: dict[str, Any] = {
             "title": "Internal Server Error",
@@ -121,6 +129,7 @@ class ProgramTests(SynchronousTestCase):
             "detail": "Something went wrong here.",
         }
         self.assertEqual(self.problem(KeyError("password")), expected)
+        self.assertEqual(self.problem(NeedsAsyncio("a nap")), expected)
         expected["detail"] += " Our log has it under r17."
         self.assertEqual(self.problem(KeyError("password"), "r17"), expected)
 
@@ -174,7 +183,8 @@ class BrowserTests(SynchronousTestCase):
 
     def test_an_accident(self) -> None:
         """
-        Anything else tells nothing of what happened but its name in the log.
+        Anything else tells nothing of what happened but its name in the log. So
+        does an error of ours that is the operator's affair.
         """
         page = self.page(KeyError("password"))
         self.assertNotIn("password", page)

@@ -196,7 +196,8 @@ class Daemon(Service):
                 raise
             except Exception as error:
                 where = owned.listener.description
-                reason = f"cannot listen at {where}: {error}"
+                problem = getattr(error, "strerror", None) or str(error)
+                reason = f"cannot listen at {where}: {problem}"
                 raise StartFailed(owned.owner, reason) from error
 
     @inlineCallbacks

@@ -67,13 +67,14 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
     """
     Set status and headers for an error, and make its body.
 
-    Of an error that is no :class:`~ropewalk.errors.RopewalkError`, nothing is
-    told but ``name``.
+    Of an error that is no :class:`~ropewalk.errors.RopewalkError`, or one with the
+    status 500, nothing is told but ``name``: it is for the operator, not for
+    whoever asked.
 
     :param request: A ``twisted.web`` request; nothing was written to it yet.
     :param name: Under which name the log has what happened.
     """
-    if isinstance(error, RopewalkError):
+    if isinstance(error, RopewalkError) and error.status != 500:
         status, detail = error.status, str(error)
         faults = error.faults if isinstance(error, Invalid) else ()
     else:
