@@ -541,6 +541,7 @@ class DiscoveryTests(SynchronousTestCase):
             DECLARATION.replace("chat", "bank") + 'x = ServicePlugin("mail", "mail")\n'
         )
         self.declarations.declare("broken", both, age=60)
+        getCache(self.declarations.package)
         self.assertEqual(self.discover().names, ("bank", "chat", "mail"))
         path = self.declarations.declare("broken", "raise ValueError", age=-2)
         self.assertBroken(self.discover(), f"{path}:1", "ValueError")
@@ -559,10 +560,14 @@ class CacheTests(SynchronousTestCase):
         self.cache = self.declarations.directory / "dropin.cache"
 
     def assertFound(self, *names: str) -> None:
-        """These are found, and nothing is broken; twice."""
+        """
+        These are found, and nothing is broken, before Twisted has looked at the
+        files and after that.
+        """
         for _ in range(2):
             found = self.declarations.discover()
             self.assertEqual((found.names, found.broken), (names, ()))
+            getCache(self.declarations.package)
 
     def test_unwritable(self) -> None:
         """
@@ -576,10 +581,11 @@ class CacheTests(SynchronousTestCase):
 
     def test_garbage(self) -> None:
         """
-        A cache that is none is written anew.
+        A cache that is none is as good as no cache.
         """
         self.cache.write_bytes(b"\x80garbage")
         self.assertFound("chat")
+        self.assertNotEqual(self.cache.read_bytes(), b"\x80garbage")
 
     def test_gone(self) -> None:
         """
@@ -588,8 +594,11 @@ class CacheTests(SynchronousTestCase):
         path = self.declarations.declare(
             "beta", DECLARATION.replace("chat", "bank"), 60
         )
+        other = self.declarations.declare("other", "x = 5", 60)
         self.assertFound("bank", "chat")
         os.unlink(path)
+        os.unlink(other)
+        self.declarations.declare("more", "x = 5", 60)
         self.assertFound("chat")
 
     def test_edited(self) -> None:

@@ -241,7 +241,8 @@ def _uninteresting(directory: FilePath[str]) -> set[str]:
             f"{name}.py"
             for name, cached in known.items()
             if not any(IServicePlugin in plugin.provided for plugin in cached.plugins)
-            and directory.child(f"{name}.py").getModificationTime() < written
+            and (file := directory.child(f"{name}.py")).exists()
+            and file.getModificationTime() < written
         }
     except Exception:
         # It may be of another version, half written, or anything: it is a cache.

@@ -38,8 +38,8 @@ class Work:
 
 #: Whose work the running code does. A context variable follows
 #: ``inlineCallbacks`` and ``async def``; it does not follow Twisted's later
-#: calls, which run in whatever context the reactor is in. What is to be called
-#: later is handed over as ``copy_context().run, function``.
+#: calls, which are nobody's work unless they are handed over as
+#: ``copy_context().run, function``.
 work: ContextVar[Work] = ContextVar("work", default=Work())  # noqa: B039
 
 

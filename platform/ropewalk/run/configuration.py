@@ -239,8 +239,13 @@ def make_plan(document: Document, found: Found) -> Plan:
 
 
 def _bad_endpoints(document: Document, web: WebSettings) -> Iterator[SettingFault]:
-    """What of ``[web] listen`` is no place to listen."""
+    """
+    What of ``[web] listen`` is no place to listen. What systemd hands over is
+    only there where systemd has started us.
+    """
     for number, description in enumerate(web.listen):
+        if description.startswith("systemd:"):
+            continue
         try:
             Doorway(description, None)
         except (BadEndpoint, MissingExtra) as error:

@@ -309,8 +309,4 @@ def _command(listener: Listener) -> str:
 def _url(listener: Listener) -> str:
     scheme = "https" if listener.description.startswith(("ssl:", "tls:")) else "http"
     place = listener.place
-    for every in ("0.0.0.0:", "[::]:"):
-        if place.startswith(every):
-            port = place.removeprefix(every)
-            return f"{scheme}://localhost:{port}/ (and every other interface)"
     return f"{scheme}://{place}/" if ":" in place else place
