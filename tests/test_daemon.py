@@ -184,6 +184,7 @@ class StartTests(DaemonTestCase):
         yield daemon.writes("trouble is being made")
         daemon.signal("SIGHUP")
         yield daemon.ready()
+        self.assertIsNone(daemon.status)
 
     @inlineCallbacks
     def test_port_taken(self) -> Steps[None]:

@@ -365,10 +365,11 @@ class SayingTests(LineTestCase):
 
     def test_lines(self) -> None:
         """
-        What has line breaks in it is several lines; no line is an empty one.
+        What has line breaks in it is several lines; no line is an empty one. Only
+        the first begins where a line begins.
         """
         self.assertEqual(self.said("é€"), "é€\n")
-        self.assertEqual(self.said("a\nb\r\nc"), "a\nb\nc\n")
+        self.assertEqual(self.said("a\nb\r\nc"), "a\n    b\n    c\n")
         self.assertEqual(self.said(""), "\n")
 
     def test_control_characters(self) -> None:

@@ -103,13 +103,16 @@ class LineProtocol(Protocol, TimeoutMixin):
 
     def say(self, line: str) -> None:
         """
-        Send a line. What has line feeds in it arrives as several lines. To a
-        peer that is gone or going, nothing is sent.
+        Send a line. What has line feeds in it arrives as several lines, of which
+        all but the first are indented: what one peer says cannot look to another
+        like the words of a third. To a peer that is gone or going, nothing is
+        sent.
         """
         if self._leaving:
             return
         if self.plain:
             line = _CONTROL.sub(_shown, line.replace("\r\n", "\n"))
+            line = line.replace("\n", "\n    ")
         data = line.encode("utf-8", "replace") + b"\n"
         if self._backlog.room(len(data)):
             self._transport.write(data)
