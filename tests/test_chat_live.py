@@ -52,6 +52,7 @@ class ChatTests(DaemonTestCase):
         yield grace.until("here.has('Grace')")
         ada: Page = yield browser.open(room, 390, 700)
         yield ada.type("#name", "Ada")
+        yield ada.until("here.has('Ada')")
         alan = yield Lines.to(places["chat"])
         alan.type("/join lobby Alan")
         yield alan.hears("* Alan is here")
