@@ -16,8 +16,7 @@ from typing import Annotated, Any
 
 from klein import Klein
 from twisted.application.service import MultiService
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
@@ -30,7 +29,7 @@ from ropewalk.interfaces import (
     Presence,
     Steps,
 )
-from ropewalk.net.protocols import LineProtocol
+from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.net.sockets import Socket
 from ropewalk.schema import Meta, Shape, read, read_json
 from ropewalk.web.accept import preferred
@@ -374,17 +373,6 @@ class RoomLines(LineProtocol):
         return self._visit
 
 
-class RoomLinesFactory(Factory):
-    """Makes a :class:`RoomLines` for each connection."""
-
-    def __init__(self, rooms: Rooms, clock: IReactorTime) -> None:
-        self._rooms = rooms
-        self._clock = clock
-
-    def buildProtocol(self, addr: IAddress | None) -> RoomLines:
-        return RoomLines(self._rooms, self._clock)
-
-
 # The service.
 
 
@@ -407,6 +395,6 @@ def makeService(settings: Settings, host: IHost) -> Chat:
     host.web.mount("/chat", RoomPages(rooms).routes)
     host.web.socket("/chat/live", RoomSocket, rooms)
     chat = Chat(rooms)
-    lines = host.listener(settings.listen, RoomLinesFactory(rooms, host.reactor))
-    lines.setServiceParent(chat)
+    lines = LineFactory(RoomLines, rooms, host.reactor)
+    host.listener(settings.listen, lines).setServiceParent(chat)
     return chat

@@ -275,14 +275,14 @@ class LineFactory(ServerFactory):
     def __init__(
         self, make: Callable[..., LineProtocol], *args: Any, **kwargs: Any
     ) -> None:
-        self._make = make
+        self.protocol: Callable[..., Any] = make
         self._args = args
         self._kwargs = kwargs
 
     def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
-        protocol = self._make(*self._args, **self._kwargs)
-        protocol.factory = self
-        return protocol
+        made: LineProtocol = self.protocol(*self._args, **self._kwargs)
+        made.factory = self
+        return made
 
 
 def _shown(control: re.Match[str]) -> str:

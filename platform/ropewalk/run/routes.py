@@ -196,7 +196,8 @@ def _below(prefix: str, rule: str) -> str:
 def _named(factory: Any) -> str:
     """What a factory makes, if that is all that is known of it; else itself."""
     protocol = getattr(factory, "protocol", None)
-    if type(factory).__module__.startswith("twisted.") and protocol is not None:
+    general = type(factory).__module__.startswith(("twisted.", "ropewalk."))
+    if general and protocol is not None:
         return _name(protocol)
     return _name(type(factory))
 
