@@ -256,9 +256,10 @@ class RoomSocket(Socket):
         line = read(Line, {"author": visit.name, "text": said.text})
         yield self._rooms.say(visit.room, line)
 
-    def closed(self) -> None:
+    @inlineCallbacks
+    def closed(self) -> Steps[None]:
         if self._visit is not None:
-            self._rooms.leave(self._visit.room, self)
+            yield self._rooms.leave(self._visit.room, self)
 
     def complain(self, error: RopewalkError) -> None:
         faults = error.faults if isinstance(error, Invalid) else ()
@@ -320,9 +321,10 @@ class RoomLines(LineProtocol):
             raise RopewalkError(f"there is no {word}; there are {known}")
         return command(*rest)
 
-    def closed(self) -> None:
+    @inlineCallbacks
+    def closed(self) -> Steps[None]:
         if self._visit is not None:
-            self._rooms.leave(self._visit.room, self)
+            yield self._rooms.leave(self._visit.room, self)
 
     def deliver(self, message: Message) -> None:
         if message.sequence <= self._heard:
