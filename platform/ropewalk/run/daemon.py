@@ -204,7 +204,8 @@ class Daemon(Service):
     def _leave_start(self) -> Steps[None]:
         """Of a start that failed, undo what had been done."""
         yield gatherResults(
-            [owned.listener.drain("it did not start") for owned in self.host.listeners]
+            [owned.listener.drain("it did not start") for owned in self.host.listeners],
+            consumeErrors=True,
         )
         names = self._lifecycle.started
         if names:
@@ -224,7 +225,8 @@ class Daemon(Service):
             self._log.info("not ready any more; {delay:g} seconds to go", delay=delay)
             yield deferLater(self._reactor, delay)
         clean: list[bool] = yield gatherResults(
-            [self._drain(unit.name, unit.stop_within) for unit in host.units]
+            [self._drain(unit.name, unit.stop_within) for unit in host.units],
+            consumeErrors=True,
         )
         host.flush_access_log()
         left: Sequence[str] = yield self._lifecycle.stop()
@@ -250,7 +252,8 @@ class Daemon(Service):
                     seconds=seconds,
                 )
             goodbyes = gatherResults(
-                [listener.drain(self.reason) for listener in listeners]
+                [listener.drain(self.reason) for listener in listeners],
+                consumeErrors=True,
             )
             try:
                 yield within(seconds, goodbyes, self._reactor)
