@@ -121,6 +121,28 @@ class HostTests(SynchronousTestCase):
         said = self.refusal(lambda settings, host: None)
         self.assertIn("makeService in a returned None, which is not an IService", said)
 
+    def test_async(self) -> None:
+        """
+        Nor may it be ``async``: nothing is waited for while services are made.
+        """
+
+        async def make(settings: Unset, host: Any) -> Service:
+            return Service()
+
+        self.assertIn("makeService in a is async; make it a plain", self.refusal(make))
+        self.assertEqual(self.flushWarnings(), [])
+
+    def test_no_place_to_listen(self) -> None:
+        """
+        What cannot listen is told when the listener is made, with its string.
+        """
+
+        def make(settings: Unset, host: Any) -> Service:
+            listener: Service = host.listener("7070", Factory())
+            return listener
+
+        self.assertIn("cannot listen at '7070': ", self.refusal(make))
+
     def test_makes_trouble(self) -> None:
         """
         One that raises is named, with the traceback.

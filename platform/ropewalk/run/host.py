@@ -8,6 +8,7 @@ A host stops at ``makeService``: a plugin takes what it needs and passes it on.
 from __future__ import annotations
 
 import traceback
+from asyncio import iscoroutine
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -166,6 +167,13 @@ class Host:
             text = "".join(traceback.format_exception(error)).rstrip()
             reason = f"makeService in {plugin.module} failed: {error}\n{text}"
             raise StartFailed(planned.name, reason) from error
+        if iscoroutine(service):
+            service.close()
+            reason = (
+                f"makeService in {plugin.module} is async; make it a plain function: "
+                "it builds, and what takes time is for startService"
+            )
+            raise StartFailed(planned.name, reason)
         if not IService.providedBy(service):
             reason = (
                 f"makeService in {plugin.module} returned {service!r}, which is not "
