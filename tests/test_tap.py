@@ -7,6 +7,7 @@ tests/test_daemon.py.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,23 @@ class TapTests(SynchronousTestCase):
         options.parseOptions(["--settings", "other.toml"])
         self.assertEqual(options["settings"], "other.toml")
         self.assertRaises(UsageError, options.parseOptions, ["other.toml"])
+
+    def test_pay_for_what_is_used(self) -> None:
+        """
+        A daemon without WebSockets, TLS or tests imports nothing of these.
+        """
+        program = "import sys, ropewalk.run.tap; print(*sys.modules)"
+        paths = os.pathsep.join(each for each in sys.path if each)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": paths},
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        loaded = set(done.stdout.split())
+        unused = {"autobahn", "txaio", "treq", "sqlite3", "click", "hypothesis"}
+        self.assertEqual(loaded & unused, set())
 
     def writer(self, **twistd: Any) -> Any:
         """The log for some of twistd's options."""

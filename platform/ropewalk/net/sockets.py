@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import Annotated, Any
+from typing import Any
 
 from attrs import frozen
 from autobahn.twisted.websocket import (
@@ -28,7 +28,7 @@ from zope.interface import implementer
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import IDrainable
 from ropewalk.net.flow import Backlog, Turns
-from ropewalk.schema import Meta, Shape
+from ropewalk.net.limits import SocketLimits
 
 __all__ = ["GOING_AWAY", "Socket", "SocketFactory", "SocketLimits"]
 
@@ -56,30 +56,6 @@ _PIECE = 4096
 #: memory for finding matches: 32 KiB a connection rather than 256, for little less
 #: gain (as the package ``websockets`` has measured).
 _WINDOW_BITS, _MEMORY_LEVEL = 12, 5
-
-
-class SocketLimits(Shape):
-    """
-    What a WebSocket peer may do.
-
-    :ivar message: The longest message, in bytes, after decompression.
-    :ivar unsent: Bytes that may wait for a peer that does not read.
-    :ivar handshake: Seconds a peer has for its opening handshake.
-    :ivar ping: Seconds between two pings; a peer of whom nothing is heard for as
-        long after one is dropped. 0 sends none.
-    :ivar close: Seconds a peer has to answer a close frame, and to read what is
-        still on its way then.
-    :ivar deflate: Whether messages are compressed where the peer offers to (RFC
-        7692). It costs 70 KiB a connection, and lets whoever can put text of
-        his own beside a secret guess at that by the length of a message.
-    """
-
-    message: Annotated[int, Meta(ge=1)] = 64 * 1024
-    unsent: Annotated[int, Meta(ge=1)] = 1024 * 1024
-    handshake: Annotated[float, Meta(gt=0)] = 10.0
-    ping: Annotated[float, Meta(ge=0)] = 30.0
-    close: Annotated[float, Meta(gt=0)] = 3.0
-    deflate: bool = False
 
 
 class SocketFactory(WebSocketServerFactory):

@@ -23,7 +23,7 @@ from ropewalk.errors import (
     SettingFault,
 )
 from ropewalk.net.endpoints import Doorway
-from ropewalk.net.sockets import SocketLimits
+from ropewalk.net.limits import SocketLimits
 from ropewalk.plugin import Found, ServiceModule
 from ropewalk.schema import Meta, Shape, field, nearest
 from ropewalk.schema.words import spell

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
-from autobahn.twisted.resource import WebSocketResource
 from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
@@ -23,7 +22,6 @@ from ropewalk.errors import BadPlugin, Conflict, RopewalkError, StartFailed
 from ropewalk.interfaces import IHealth, IHost, IHub, IWeb
 from ropewalk.net.endpoints import Claim, claim
 from ropewalk.net.listening import Listener, namer
-from ropewalk.net.sockets import SocketFactory
 from ropewalk.plugin import caller
 from ropewalk.run.configuration import Plan, Planned, WebSettings
 from ropewalk.run.lifecycle import Unit
@@ -211,6 +209,12 @@ class Host:
     def _socket(
         self, plugin: str, place: str, path: str, make: Callable[[], Any], app: Any
     ) -> None:
+        # Autobahn is a good part of what there is to import; only who serves
+        # WebSockets waits for it.
+        from autobahn.twisted.resource import WebSocketResource
+
+        from ropewalk.net.sockets import SocketFactory
+
         web = self.plan.web
         factory = SocketFactory(make, web.sockets, self.reactor)
         resource = UpgradeResource(WebSocketResource(factory), web.origins)

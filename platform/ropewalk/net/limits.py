@@ -1,0 +1,37 @@
+# -*- test-case-name: tests.test_sockets -*-
+"""
+What peers may do, as an operator sets it. It is read by every daemon, so nothing
+is imported here that only some of them need.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from ropewalk.schema import Meta, Shape
+
+__all__ = ["SocketLimits"]
+
+
+class SocketLimits(Shape):
+    """
+    What a WebSocket peer may do.
+
+    :ivar message: The longest message, in bytes, after decompression.
+    :ivar unsent: Bytes that may wait for a peer that does not read.
+    :ivar handshake: Seconds a peer has for its opening handshake.
+    :ivar ping: Seconds between two pings; a peer of whom nothing is heard for as
+        long after one is dropped. 0 sends none.
+    :ivar close: Seconds a peer has to answer a close frame, and to read what is
+        still on its way then.
+    :ivar deflate: Whether messages are compressed where the peer offers to (RFC
+        7692). It costs 70 KiB a connection, and lets whoever can put text of
+        his own beside a secret guess at that by the length of a message.
+    """
+
+    message: Annotated[int, Meta(ge=1)] = 64 * 1024
+    unsent: Annotated[int, Meta(ge=1)] = 1024 * 1024
+    handshake: Annotated[float, Meta(gt=0)] = 10.0
+    ping: Annotated[float, Meta(ge=0)] = 30.0
+    close: Annotated[float, Meta(gt=0)] = 3.0
+    deflate: bool = False
