@@ -20,13 +20,21 @@ import treq
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.utils import getProcessOutputAndValue
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from ropewalk.awaiting import inlineCallbacks
+from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Steps
+from ropewalk.plugin import Found
+from ropewalk.run.configuration import make_plan
+from ropewalk.run.daemon import Daemon as Service
+from ropewalk.run.host import Host
 from ropewalk.run.statuses import Status
+from ropewalk.run.systemd import Systemd
+from ropewalk.settings import parse
 from tests.daemonry import (
     CHAT,
     PATIENCE,
@@ -444,6 +452,28 @@ class StopTests(DaemonTestCase):
         places = yield again.ready()
         lines = yield Lines.to(places["trouble"])
         yield lines.hears("hello")
+
+
+class InterruptTests(SynchronousTestCase):
+    """
+    Signals may come faster than the reactor turns.
+    """
+
+    def test_twice_in_a_turn(self) -> None:
+        """
+        Two signals in one turn ask the reactor to stop once: it refuses to be
+        asked again.
+        """
+        stopped: list[str] = []
+        reactor = MemoryReactorClock()
+        reactor.stop = lambda: stopped.append("stop")  # type: ignore[method-assign]
+        plan = make_plan(parse("[web]"), Found(()))
+        host = Host(plan, reactor, MemoryHub(lambda: 0.0))
+        service = Service(host, Systemd({}, 1, reactor))
+        service.startService()
+        service.interrupt("SIGTERM")
+        service.interrupt("SIGINT")
+        self.assertEqual(stopped, ["stop"])
 
 
 class ReloadTests(DaemonTestCase):

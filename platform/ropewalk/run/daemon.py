@@ -66,6 +66,7 @@ class Daemon(Service):
         self._starting: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
         self._doomed: StartFailed | None = None
+        self._asked = False
         self.reason = "shutting down"
 
     def privilegedStartService(self) -> None:
@@ -115,7 +116,9 @@ class Daemon(Service):
         if self._stopping is not None:
             self._log.warn("{name} again: stopping at once", name=name)
             self.hurry()
-        elif self.running:
+        elif self.running and not self._asked:
+            # The reactor stops us in its next turn, and may be asked but once.
+            self._asked = True
             self._log.info("{name}: stopping", name=name)
             self._reactor.stop()
 
