@@ -109,6 +109,7 @@ class ReloadTestCase(SynchronousTestCase):
     shape: type[Any] = Settings
 
     def setUp(self) -> None:
+        self.environ: dict[str, str] = {}
         self.events: list[str] = []
         observer: Any = self.observe
         globalLogPublisher.addObserver(observer)
@@ -142,7 +143,7 @@ class ReloadTestCase(SynchronousTestCase):
 
     def read(self) -> Plan:
         """The plan that the file now asks for."""
-        document = parse(self.text, "f")
+        document = parse(self.text, "f", self.environ)
         services = []
         for name in self.names:
             module = ModuleType(name)
@@ -248,6 +249,27 @@ class ReportTests(ReloadTestCase):
         self.assertEqual(report, ["[chat] token: **** → ****: in force"])
         self.assertNotIn("new", str(self.logged()))
         self.assertEqual(self.settings().token, "new")
+
+    def test_secrets_of_any_kind(self) -> None:
+        """
+        What is read from a variable or a file is a secret, even if it is a number;
+        so it stays, also where it waits for a restart in the place of another.
+        """
+        self.environ = {"PIN": "31"}
+        self.start('[chat]\nhistory = { env = "PIN" }', chat=Taker(naming("history")))
+        for number in (6, 7):
+            report = self.reload(f"[chat]\nhistory = {number}")
+            self.assertEqual(report, ["[chat] history: **** → ****: needs a restart"])
+        self.assertNotIn("31", str(self.logged()))
+
+    def test_what_becomes_a_secret(self) -> None:
+        """
+        A key may come to be one.
+        """
+        self.environ = {"PIN": "31"}
+        self.start("[chat]\nhistory = 5", chat=Taker())
+        report = self.reload('[chat]\nhistory = { env = "PIN" }')
+        self.assertEqual(report, ["[chat] history: **** → ****: in force"])
 
     def test_ours(self) -> None:
         """

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -79,6 +80,9 @@ class Reloader:
     _read: Callable[[], Plan]
     _apply: Callable[[Plan], None]
     _turn: DeferredLock = field(factory=DeferredLock, init=False)
+    _secrets: defaultdict[str, set[str]] = field(
+        factory=lambda: defaultdict(set), init=False
+    )
     _log = Logger()
 
     def reload(self) -> Deferred[tuple[Reloaded, ...]]:
@@ -135,7 +139,7 @@ class Reloader:
                 report.append(Reloaded(table, None, False, gone=table not in wanted))
                 continue
             old, new = in_force[table], wanted[table]
-            changes = differences(old, new)
+            changes = differences(old, new, self._secret(table, plan))
             if not changes:
                 continue
             if table in _LIVE:
@@ -151,6 +155,18 @@ class Reloader:
             report += [Reloaded(table, each, each.key not in still) for each in changes]
         self._apply(self._host.plan.with_values(in_force))
         return report
+
+    def _secret(self, table: str, plan: Plan) -> set[str]:
+        """
+        The keys of a table that are, or ever were, secrets: what waits for a
+        restart may have been one some reloads ago.
+        """
+        secrets = self._secrets[table]
+        for each in (self._host.plan, plan):
+            shapes = {name: shape for name, shape, _ in each.tables()}
+            shown = each.document.show(table, shapes[table])
+            secrets.update(setting.name for setting in shown if setting.hidden)
+        return secrets
 
     @inlineCallbacks
     def _reconfigure(
