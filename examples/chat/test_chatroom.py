@@ -206,6 +206,9 @@ class FaultTests(ChatTests):
         self.assertEqual((yield ada.receive()).json()["type"], "problem")
         yield ada.send({"text": "well"})
         self.assertEqual((yield ada.receive()).json()["text"], "well")
+        nobody = self.host.socket("/chat/live?room=lobby&name=")
+        problem = (yield nobody.receive()).json()
+        self.assertEqual([each["path"] for each in problem["faults"]], ["name"])
 
     @inlineCallbacks
     def test_lines(self) -> Steps[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from attrs import frozen
 from autobahn.twisted.websocket import (
@@ -153,8 +154,12 @@ class Socket(WebSocketServerProtocol):
 
     @property
     def query(self) -> dict[str, str]:
-        """The query of the URL; of a repeated name, the last value."""
-        return {name: values[-1] for name, values in self.http_request_params.items()}
+        """
+        The query of the URL; of a repeated name, the last value. What was left
+        empty is there (Autobahn's own ``http_request_params`` drops it).
+        """
+        query = urlsplit(self.http_request_uri).query
+        return dict(parse_qsl(query, keep_blank_values=True))
 
     def say(self, message: str | bytes) -> None:
         """
