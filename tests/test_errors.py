@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ropewalk import errors
 from ropewalk.errors import (
     BadEndpoint,
+    BadHandler,
     BadPlugin,
     BadSettings,
     ChannelFull,
@@ -53,6 +54,9 @@ SENTENCES: dict[RopewalkError, str] = {
     ),
     BadPlugin("chat", "acme.py:3", "acme.chat has no makeService(settings, host)"): (
         "service 'chat' (acme.py:3): acme.chat has no makeService(settings, host)"
+    ),
+    BadHandler("Pages.show", "acme.py:9", "there is no 'id' in the path"): (
+        "Pages.show (acme.py:9): there is no 'id' in the path"
     ),
     BadEndpoint("tpc:80", "there are no 'tpc' endpoints"): (
         "cannot listen at 'tpc:80': there are no 'tpc' endpoints"

@@ -32,9 +32,13 @@ from ropewalk.schema import (
     nearest,
     read,
     read_json,
+    read_msgpack,
     to_plain,
     write_json,
+    write_msgpack,
 )
+from ropewalk.schema.integers import with_integers
+from ropewalk.schema.kinds import kind_of
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -889,6 +893,175 @@ class JsonTests(SynchronousTestCase):
         self.assertIn("object cannot be written as JSON", str(error))
 
 
+class Order(Shape):
+    """What has a number of every sort in it."""
+
+    amount: Annotated[int, Meta(ge=1)]
+    price: Decimal = Decimal(1)
+    ratio: float = 1.0
+    urgent: bool = False
+    level: Level = Level.LOW
+    size: Literal[1, 2, "any"] = "any"
+    numbers: list[int | None] = field(default_factory=list)
+    counts: dict[int, int] = field(default_factory=dict)
+    either: int | float = 0
+    rest: Any = None
+
+
+class Hexagon(Shape, tag=6):
+    """A shape whose tag is a number."""
+
+    side: int
+
+
+class Triangle(Shape, tag=3):
+    """Another."""
+
+    side: int
+
+
+class Nest(Shape):
+    """Numbers in each other."""
+
+    size: int
+    inner: tuple[Nest, ...] = ()
+
+
+class Entry(Shape, array_like=True, tag=7):
+    """A list that begins with a number."""
+
+    count: int
+
+
+class IntegerTests(SynchronousTestCase):
+    """
+    JSON has no integers, but numbers that are some: ``2.0`` is one.
+    """
+
+    def test_whole(self) -> None:
+        """
+        A whole number is an integer, where there may be an integer and no other.
+        """
+        order = read_json(
+            Order,
+            b'{"amount": 2.0, "level": 2e0, "size": 1.0, "numbers": [1e2, null, -0.0],'
+            b' "counts": {"7": 3.0}, "either": 4.0, "rest": [5.0]}',
+        )
+        self.assertEqual(
+            order,
+            Order(
+                2,
+                level=Level.HIGH,
+                size=1,
+                numbers=[100, None, 0],
+                counts={7: 3},
+                either=4.0,
+                rest=[5.0],
+            ),
+        )
+        for value in (order.amount, order.numbers[0], order.counts[7]):
+            self.assertIs(type(value), int)
+        for value in (order.either, order.rest[0]):
+            self.assertIs(type(value), float)
+
+    def test_exact(self) -> None:
+        """
+        No digit is lost on the way.
+        """
+        order = read_json(
+            Order, b'{"amount": 12345678901234567891.0, "price": 0.1234567890123456789}'
+        )
+        self.assertEqual(order.amount, 12345678901234567891)
+        self.assertEqual(order.price, Decimal("0.1234567890123456789"))
+
+    def test_refused(self) -> None:
+        """
+        One that is not whole is refused; so is whatever is wrong with one that is.
+        """
+        for data, *expected in (
+            ('{"amount": 1.5}', "amount: expected an integer of at least 1, got 1.5"),
+            ('{"amount": 0.0}', "amount: expected an integer of at least 1, got 0"),
+            (
+                '{"amount": 1.0, "urgent": 1.0, "level": 3.0}',
+                "urgent: expected true or false, got 1.0",
+                "level: expected one of 1, 2, got 3",
+            ),
+            ('{"amount": 1e400}', "a number is too large"),
+            ('{"amount": 1e999999999}', "a number is too large"),
+            (
+                '{"amount": "1.0"}',
+                "amount: expected an integer of at least 1, got '1.0'",
+            ),
+        ):
+            with self.assertRaises(Invalid) as caught:
+                read_json(Order, data.encode())
+            self.assertEqual([str(each) for each in caught.exception.faults], expected)
+
+    def test_tags(self) -> None:
+        """
+        Numbers that say which shape is meant are numbers like any.
+        """
+        kind: Any = Hexagon | Triangle
+        self.assertEqual(read_json(kind, b'{"type": 6.0, "side": 2.0}'), Hexagon(2))
+        self.assertEqual(read_json(Entry, b"[7.0, 2.0]"), Entry(2))
+
+    def test_msgpack(self) -> None:
+        """
+        msgpack is as JSON is. What is not finite is no integer, nor is what msgpack
+        has no integers for.
+        """
+        raw = write_msgpack({"amount": 2.0, "level": 1.0})
+        self.assertEqual(read_msgpack(Order, raw), Order(2))
+        for number in (float("inf"), float("nan"), 1e300):
+            with self.assertRaises(Invalid) as caught:
+                read_msgpack(Order, write_msgpack({"amount": number}))
+            expected = f"amount: expected an integer of at least 1, got {number}"
+            self.assertEqual(str(caught.exception), expected)
+
+    def test_only_there(self) -> None:
+        """
+        Where there are integers, as in TOML, other numbers are none.
+        """
+        self.assertEqual(
+            problems(list[int], [2.0]), ["[0]: expected an integer, got 2.0"]
+        )
+
+    def test_others(self) -> None:
+        """
+        Dataclasses and pydantic models are read likewise.
+        """
+        self.assertEqual(read_json(Parcel, b'{"weight": 3.0}'), Parcel(3))
+        try:
+            from pydantic import BaseModel
+        except ImportError as error:
+            self.skipTest(str(error))
+
+        class Cart(BaseModel):
+            wheels: int
+            loads: list[Parcel]
+
+        raw = b'{"wheels": 2.0, "loads": [{"weight": 3.0}]}'
+        self.assertEqual(read_json(Cart, raw), Cart(wheels=2, loads=[Parcel(3)]))
+
+    def test_deep(self) -> None:
+        """
+        However deep it stands, it is read or refused.
+        """
+        for depth, good in (50, True), (100_000, False):
+            raw = b'{"size": 2.0, "inner": [' * depth + b"]}" * depth
+            if good:
+                self.assertEqual(read_json(Nest, raw).inner[0].size, 2)
+            else:
+                self.assertRaises(Invalid, read_json, Nest, raw)
+        for depth in range(200, 1200, 50):
+            raw = b'{"size": 2.0, "inner": [' * depth + b"]}" * depth
+            try:
+                nest = read_json(Nest, raw)
+            except Invalid:
+                continue
+            self.assertEqual(nest.size, 2)
+
+
 #: Types of all kinds, for finding what nobody thought of.
 SHAPES: tuple[Any, ...] = (
     Message,
@@ -902,7 +1075,6 @@ SHAPES: tuple[Any, ...] = (
     dict[Annotated[int, Meta(ge=1)], Colour],
     tuple[int, Name] | None,
     Annotated[set[int], Meta(min_length=1)],
-    Parcel,
     Person,
     list[Level | bool],
     Decimal | None,
@@ -968,14 +1140,15 @@ class AnyDataTests(SynchronousTestCase):
     def test_any_bytes(self, shape: Any, raw: bytes) -> None:
         """
         JSON is refused with at least one fault, or gives what the plain data
-        in it gives.
+        in it gives, whole numbers taken for integers.
         """
         try:
             value = read_json(shape, raw)
         except Invalid as error:
             self.assertNotEqual(error.faults, ())
         else:
-            self.assertEqual(value, read(shape, msgspec.json.decode(raw)))
+            data = with_integers(kind_of(shape), msgspec.json.decode(raw))
+            self.assertEqual(value, read(shape, data))
 
 
 class DocumentationTests(SynchronousTestCase):

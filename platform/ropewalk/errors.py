@@ -10,6 +10,7 @@ from attrs import define, frozen
 
 __all__ = [
     "BadEndpoint",
+    "BadHandler",
     "BadPlugin",
     "BadSettings",
     "ChannelFull",
@@ -36,10 +37,13 @@ class Fault:
     :ivar path: Where in the value: ``"history"``, ``"limits.size"``,
         ``"names[2]"``; empty for the value as a whole.
     :ivar problem: ``"expected an integer from 0 to 10000, got -1"``.
+    :ivar where: In which part of a request: ``"body"``, ``"query"``, ``"path"``,
+        ``"header"`` or ``"cookie"``; empty where there is but one value.
     """
 
     path: str
     problem: str
+    where: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}" if self.path else self.problem
@@ -75,9 +79,11 @@ class RopewalkError(Exception):
     :cvar status: The HTTP status that says the same to a web client, an int
         in [400, 599]. A WebSocket is closed with 4000 + ``status`` (RFC 6455,
         section 7.4.2, leaves 4000 to 4999 to applications).
+    :ivar service: Whose doing it is; empty where nobody knows.
     """
 
     status = 500
+    service = ""
 
 
 @define
@@ -135,6 +141,24 @@ class BadPlugin(RopewalkError):
 
     def __str__(self) -> str:
         return f"service {self.name!r} ({self.place}): {self.problem}"
+
+
+@define
+class BadHandler(RopewalkError):
+    """
+    A handler asks for what no request could give it, or cannot be served.
+
+    :ivar name: What it is called: ``"Products.create"``.
+    :ivar place: Where it is written: ``file:line``.
+    :ivar problem: What is wrong with it, and what to write instead.
+    """
+
+    name: str
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.place}): {self.problem}"
 
 
 @define

@@ -7,12 +7,23 @@ not be shown.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import PurePath
 from typing import Any, dataclass_transform
 
 import msgspec
 
-__all__ = ["MASK", "Secret", "Shape", "decode_custom", "encode_custom", "mask"]
+__all__ = [
+    "MASK",
+    "Secret",
+    "Shape",
+    "decode_custom",
+    "decode_text",
+    "described",
+    "encode_custom",
+    "is_model",
+    "mask",
+]
 
 #: What is shown in place of what must not be.
 MASK = "****"
@@ -59,16 +70,50 @@ def mask(text: str) -> str:
     return _QUERY_PASSWORD.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1{MASK}", text))
 
 
+def is_model(cls: Any) -> bool:
+    """
+    Whether a class is read and written by pydantic. Whoever has one has imported
+    pydantic.
+    """
+    return "pydantic" in sys.modules and hasattr(cls, "__pydantic_validator__")
+
+
+def described(cls: Any) -> tuple[str, str] | None:
+    """
+    What a class that is neither text nor a path calls its values, one and more:
+    ``("a file", "files")``. One that says this is taken as it is; nothing is made
+    into it.
+    """
+    words = getattr(cls, "described", None)
+    return words if isinstance(words, tuple) else None
+
+
 def decode_custom(cls: type, value: Any) -> Any:
     """
-    How msgspec gets at types that it does not know: kinds of text, and paths.
+    How msgspec gets at types that it does not know: kinds of text, paths and
+    pydantic models.
 
     :raise ValueError: When the value is not of the type.
     """
+    return _decode(cls, value, strict=True)
+
+
+def decode_text(cls: type, value: Any) -> Any:
+    """
+    The same where there is nothing but text.
+    """
+    return _decode(cls, value, strict=False)
+
+
+def _decode(cls: type, value: Any, *, strict: bool) -> Any:
     if isinstance(value, cls):
         return value
     if issubclass(cls, (str, PurePath)) and isinstance(value, str):
         return cls(value)
+    if is_model(cls):
+        from ropewalk.schema.models import read_model
+
+        return read_model(cls, value, strict=strict)
     raise ValueError(f"expected {cls.__name__}")
 
 
@@ -82,4 +127,8 @@ def encode_custom(value: Any) -> Any:
         return MASK if value else ""
     if isinstance(value, (str, PurePath)):
         return str(value)
+    if is_model(type(value)):
+        from ropewalk.schema.models import write_model
+
+        return write_model(value)
     raise NotImplementedError(f"{type(value).__name__} cannot be written as JSON")

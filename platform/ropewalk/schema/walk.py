@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from functools import reduce
 from itertools import islice
-from operator import or_
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Any
 
 import msgspec
 from attrs import frozen
-from msgspec import Meta, inspect
+from msgspec import inspect
 
 from ropewalk.errors import Fault
-from ropewalk.schema.shape import Secret, decode_custom
+from ropewalk.schema.guests import complaints, guest_of
+from ropewalk.schema.kinds import (
+    bare,
+    kind_of,
+    python_type,
+    takes_leaf,
+    takes_list,
+    takes_table,
+)
+from ropewalk.schema.making import convert
+from ropewalk.schema.shape import Secret, is_model
 from ropewalk.schema.words import (
     DATA,
     Step,
@@ -55,19 +60,7 @@ __all__ = [
 #: flaws as it has bytes, and the answer should not be longer than the question.
 MOST_FLAWS = 100
 
-_CONSTRAINTS = (
-    "gt",
-    "ge",
-    "lt",
-    "le",
-    "multiple_of",
-    "min_length",
-    "max_length",
-    "pattern",
-    "tz",
-)
-
-_Fields = inspect.StructType | inspect.DataclassType | inspect.TypedDictType
+_Fields = inspect.StructType | inspect.TypedDictType
 
 
 @frozen
@@ -84,33 +77,6 @@ class Flaw:
         The same for people.
         """
         return Fault(spell(self.steps), self.problem)
-
-
-def convert(shape: Any, data: Any, *, strict: bool) -> Any:
-    """
-    Have msgspec read plain data.
-
-    :raise msgspec.ValidationError: At the first fault.
-    """
-    return msgspec.convert(
-        data, shape, strict=strict, str_keys=True, dec_hook=decode_custom
-    )
-
-
-def kind_of(shape: Any) -> inspect.Type:
-    """
-    A type taken apart, without the titles and descriptions around it.
-    """
-    return bare(inspect.type_info(shape))
-
-
-def bare(kind: inspect.Type) -> inspect.Type:
-    """
-    A type without the title and description around it.
-    """
-    while isinstance(kind, inspect.Metadata):
-        kind = kind.type
-    return kind
 
 
 def find_flaws(
@@ -155,7 +121,7 @@ def make(kind: inspect.Type, value: Any, *, strict: bool) -> Any:
 
     :raise msgspec.ValidationError: When it is not one.
     """
-    return convert(_python_type(kind), value, strict=strict)
+    return convert(python_type(kind), value, strict=strict)
 
 
 @frozen
@@ -176,9 +142,7 @@ class _Walk:
                 yield from self._look_at_either(kind, value, steps)
             case inspect.StructType(array_like=True) | inspect.NamedTupleType():
                 yield from self._build(kind, value, steps)
-            case (
-                inspect.StructType() | inspect.DataclassType() | inspect.TypedDictType()
-            ):
+            case inspect.StructType() | inspect.TypedDictType():
                 yield from self._look_at_fields(kind, value, steps)
             case inspect.DictType():
                 yield from self._look_at_dict(kind, value, steps)
@@ -186,6 +150,8 @@ class _Walk:
                 yield from self._look_at_tuple(kind, value, steps)
             case inspect.CollectionType():
                 yield from self._look_at_list(kind, value, steps)
+            case inspect.CustomType() if is_model(kind.cls):
+                yield from self._look_at_model(kind, value, steps)
             case _:
                 if not fits(kind, value, strict=self.strict):
                     yield self._expected(kind, value, steps)
@@ -272,14 +238,23 @@ class _Walk:
                     got = value[kind.tag_field]
                     yield self._expected(tag, got, (*steps, kind.tag_field))
             if kind.forbid_unknown_fields:
-                yield from self._refuse_unknown(known, value, steps)
+                guest = guest_of(kind.cls)
+                fixed = guest.read_only if guest else frozenset()
+                yield from self._refuse_unknown(known, fixed, value, steps)
 
     def _refuse_unknown(
-        self, known: list[str], value: Mapping[Any, Any], steps: tuple[Step, ...]
+        self,
+        known: list[str],
+        fixed: frozenset[str],
+        value: Mapping[Any, Any],
+        steps: tuple[Step, ...],
     ) -> Iterator[Flaw]:
         missing = [name for name in known if name not in value]
         for key, inner in value.items():
             if key in known:
+                continue
+            if key in fixed:
+                yield Flaw((*steps, str(key)), "cannot be set")
                 continue
             table = isinstance(inner, Mapping)
             noun = self.words.branch if table else self.words.key
@@ -348,8 +323,41 @@ class _Walk:
         try:
             convert(kind.cls, value, strict=self.strict)
         except msgspec.ValidationError as refused:
-            told = _told(refused)
-            yield Flaw((*steps, *told.steps), told.problem)
+            told = list(self._complain(kind, value, steps))
+            if not told:
+                flaw = _told(refused)
+                told = [Flaw((*steps, *flaw.steps), flaw.problem)]
+            yield from told
+
+    def _complain(
+        self, kind: Any, value: Any, steps: tuple[Step, ...]
+    ) -> Iterator[Flaw]:
+        """
+        What an attrs class has against the values of its fields.
+        """
+        guest = guest_of(kind.cls)
+        if guest is None or not guest.checks or not isinstance(value, Mapping):
+            return
+        fields = {
+            field.name: field for field in kind.fields if field.encode_name in value
+        }
+        given = {
+            name: make(field.type, value[field.encode_name], strict=self.strict)
+            for name, field in fields.items()
+        }
+        for name, said in complaints(kind.cls, given):
+            hidden = name in fields and hides(fields[name].type)
+            yield Flaw((*steps, name), "not valid" if hidden else said)
+
+    def _look_at_model(
+        self, kind: inspect.CustomType, value: Any, steps: tuple[Step, ...]
+    ) -> Iterator[Flaw]:
+        from ropewalk.schema.models import find_model_flaws
+
+        for place, problem in find_model_flaws(
+            kind.cls, value, strict=self.strict, words=self.words
+        ):
+            yield Flaw((*steps, *place), problem)
 
 
 def _meant(kind: inspect.Type, value: Any) -> str:
@@ -371,37 +379,6 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple, set, frozenset))
 
 
-def takes_table(kind: inspect.Type) -> bool:
-    """
-    Whether values of this type are tables, with parts that have names.
-    """
-    return isinstance(
-        kind,
-        (
-            inspect.DictType,
-            inspect.StructType,
-            inspect.DataclassType,
-            inspect.TypedDictType,
-        ),
-    ) and not getattr(kind, "array_like", False)
-
-
-def takes_list(kind: inspect.Type) -> bool:
-    """
-    Whether values of this type are lists, with parts in an order.
-    """
-    return isinstance(
-        kind, (inspect.CollectionType, inspect.TupleType, inspect.NamedTupleType)
-    ) or getattr(kind, "array_like", False)
-
-
-def takes_leaf(kind: inspect.Type) -> bool:
-    """
-    Whether values of this type have no parts.
-    """
-    return not takes_table(kind) and not takes_list(kind)
-
-
 def _told(refused: Exception) -> Flaw:
     """
     What msgspec said, with the place it named.
@@ -418,58 +395,3 @@ def _told(refused: Exception) -> Flaw:
         tuple(int(index) if index else name for name, index in steps),
         said or "not valid",
     )
-
-
-_PLAIN: dict[type, Any] = {
-    inspect.AnyType: Any,
-    inspect.RawType: Any,
-    inspect.BoolType: bool,
-    inspect.IntType: int,
-    inspect.FloatType: float,
-    inspect.StrType: str,
-    inspect.BytesType: bytes,
-    inspect.ByteArrayType: bytearray,
-    inspect.MemoryViewType: memoryview,
-    inspect.DateTimeType: datetime,
-    inspect.DateType: date,
-    inspect.TimeType: time,
-    inspect.TimeDeltaType: timedelta,
-    inspect.UUIDType: UUID,
-    inspect.DecimalType: Decimal,
-}
-
-
-def _python_type(kind: inspect.Type) -> Any:
-    """
-    The annotation that msgspec took apart.
-    """
-    kind = bare(kind)
-    plain = _PLAIN.get(type(kind)) or _generic_type(kind)
-    limits = {name: getattr(kind, name, None) for name in _CONSTRAINTS}
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    return Annotated[plain, Meta(**given)] if given else plain
-
-
-def _generic_type(kind: inspect.Type) -> Any:
-    match kind:
-        case inspect.NoneType():
-            return None
-        case inspect.LiteralType():
-            return Literal[kind.values]
-        case inspect.UnionType():
-            return reduce(or_, map(_python_type, kind.types))
-        case inspect.ListType():
-            return list[_python_type(kind.item_type)]  # type: ignore[misc]
-        case inspect.SetType():
-            return set[_python_type(kind.item_type)]  # type: ignore[misc]
-        case inspect.FrozenSetType():
-            return frozenset[_python_type(kind.item_type)]  # type: ignore[misc]
-        case inspect.VarTupleType():
-            return tuple[_python_type(kind.item_type), ...]  # type: ignore[misc]
-        case inspect.TupleType():
-            return tuple[tuple(map(_python_type, kind.item_types))]  # type: ignore[misc]
-        case inspect.DictType():
-            key, value = _python_type(kind.key_type), _python_type(kind.value_type)
-            return dict[key, value]  # type: ignore[valid-type]
-        case _:
-            return getattr(kind, "cls", Any)

@@ -16,7 +16,8 @@ from typing import Any
 from attrs import frozen
 from msgspec import Struct, inspect
 
-from ropewalk.schema.shape import Secret, mask
+from ropewalk.schema.kinds import parts_in, type_info
+from ropewalk.schema.shape import Secret, described, is_model, mask
 
 __all__ = [
     "DATA",
@@ -134,6 +135,8 @@ def show_got(value: Any, words: Words, *, hide: bool = False) -> str:
             return str(value.isoformat())
         case bytes() | bytearray() | memoryview():
             return f"{len(value)} bytes"
+        case _ if (said := described(type(value))) is not None:
+            return said[0]
         case _:
             return shorten(mask(repr(value)))
 
@@ -173,7 +176,7 @@ def describe(shape: Any) -> str:
 
     :param shape: Any type that :func:`~ropewalk.schema.read` takes.
     """
-    return describe_kind(inspect.type_info(shape), DATA)
+    return describe_kind(type_info(shape), DATA)
 
 
 def describe_kind(kind: inspect.Type, words: Words, *, many: bool = False) -> str:
@@ -195,9 +198,7 @@ def describe_kind(kind: inspect.Type, words: Words, *, many: bool = False) -> st
         case inspect.LiteralType() | inspect.EnumType():
             return _choice(kind, words, many)
         case inspect.CustomType():
-            if issubclass(kind.cls, PurePath):
-                return "paths" if many else "a path"
-            return "text" if issubclass(kind.cls, str) else kind.cls.__name__
+            return _describe_custom(kind.cls, words)[many]
         case inspect.UnionType():
             return _either(kind, words, many)
         case inspect.TupleType():
@@ -214,6 +215,16 @@ def describe_kind(kind: inspect.Type, words: Words, *, many: bool = False) -> st
         case _:
             one, more = _NAMES.get(type(kind), (words.table, words.tables))
             return more if many else one
+
+
+def _describe_custom(cls: type, words: Words) -> tuple[str, str]:
+    if issubclass(cls, PurePath):
+        return "a path", "paths"
+    if issubclass(cls, str):
+        return "text", "text"
+    if is_model(cls) and not getattr(cls, "__pydantic_root_model__", False):
+        return words.table, words.tables
+    return described(cls) or (cls.__name__, cls.__name__)
 
 
 def pattern_words(kind: inspect.Type) -> str | None:
@@ -337,28 +348,9 @@ def _holds_secret(kind: inspect.Type, seen: set[int]) -> bool:
         return False
     seen.add(id(kind))
     if isinstance(kind, inspect.CustomType):
+        if is_model(kind.cls):
+            from ropewalk.schema.models import hides_any
+
+            return hides_any(kind.cls)
         return issubclass(kind.cls, Secret)
-    return any(_holds_secret(part, seen) for part in _parts(kind))
-
-
-def _parts(kind: inspect.Type) -> Iterable[inspect.Type]:
-    match kind:
-        case inspect.Metadata():
-            return (kind.type,)
-        case inspect.UnionType():
-            return kind.types
-        case inspect.CollectionType():
-            return (kind.item_type,)
-        case inspect.TupleType():
-            return kind.item_types
-        case inspect.DictType():
-            return (kind.value_type,)
-        case (
-            inspect.StructType()
-            | inspect.DataclassType()
-            | inspect.TypedDictType()
-            | inspect.NamedTupleType()
-        ):
-            return (field.type for field in kind.fields)
-        case _:
-            return ()
+    return any(_holds_secret(part, seen) for part in parts_in(kind))
