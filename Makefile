@@ -51,8 +51,9 @@ docs: $(VENV)/ready-docs
 	@$(PATHS) "$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/ready-fast
+bench: $(VENV)/ready-bench
 	@"$(BIN)/python" benchmarks/startup.py
+	@"$(BIN)/python" benchmarks/dispatch.py
 
 clean:
 	rm -rf .venv* build dist docs/_build _trial_temp* .mypy_cache .ruff_cache
