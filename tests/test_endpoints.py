@@ -556,7 +556,8 @@ class DoorwayTests(TestCase):
         """
         So is one behind a proxy.
         """
-        doorway = self.doorway("haproxy:tcp:0:interface=127.0.0.1")
+        doorway = Doorway("haproxy:tcp:0:interface=127.0.0.1", reactor, bool)
+        self.addCleanup(doorway.close)
         doorway.bind()
         assert doorway._early.bound is not None
         bound = doorway._early.bound[1].getsockname()[1]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
@@ -30,9 +30,10 @@ from twisted.internet.interfaces import (
     IStreamServerEndpointStringParser,
 )
 from twisted.plugin import getPlugins
-from zope.interface import directlyProvides, providedBy
+from zope.interface import directlyProvides, implementer, providedBy
 
 from ropewalk.errors import BadEndpoint, MissingExtra
+from ropewalk.net.proxied import ProxiedFactory
 from ropewalk.schema import nearest
 
 __all__ = ["Claim", "Doorway", "claim"]
@@ -58,6 +59,14 @@ _TCP = {
     "ssl": {"interface": ""},
     "tls": {"interface": "::", "port": "443"},
 }
+
+#: What an endpoint begins with that is behind a proxy.
+_PROXIED = "haproxy:"
+
+_NOBODY_TRUSTED = (
+    "haproxy: takes a proxy's word for who is calling, and no proxy is trusted; "
+    'name yours in [host]: trusted_proxies = ["127.0.0.1"]'
+)
 
 # A word up to a colon that no backslash stands before, and one up to an equals
 # sign.
@@ -131,11 +140,14 @@ class _EarlyReactor:
     Endpoints of any kind that end in ``listenTCP`` or ``listenSSL`` use it.
 
     :ivar bound: The socket that is bound, and its port; ``None`` for none.
+    :ivar admit: Puts something before each factory, where the bytes of a connection
+        come first: before TLS.
     """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self.bound: tuple[int, socket.socket] | None = None
+        self.admit: Callable[[Any], Any] = lambda factory: factory
         directlyProvides(self, providedBy(reactor))
 
     def __getattr__(self, name: str) -> Any:
@@ -144,6 +156,7 @@ class _EarlyReactor:
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
+        factory = self.admit(factory)
         if self.bound is None or self.bound[0] != port:
             ordinary: IListeningPort = self._reactor.listenTCP(
                 port, factory, backlog=backlog, interface=interface
@@ -172,6 +185,20 @@ class _EarlyReactor:
         wrapped = TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor)
         return self.listenTCP(port, wrapped, backlog, interface)
 
+    def listenUNIX(self, address: str, factory: Any, **options: Any) -> IListeningPort:
+        opened: IListeningPort = self._reactor.listenUNIX(
+            address, self.admit(factory), **options
+        )
+        return opened
+
+    def adoptStreamPort(
+        self, fileDescriptor: int, addressFamily: Any, factory: Any
+    ) -> IListeningPort:
+        opened: IListeningPort = self._reactor.adoptStreamPort(
+            fileDescriptor, addressFamily, self.admit(factory)
+        )
+        return opened
+
 
 @define(eq=False)
 class Doorway:
@@ -180,22 +207,35 @@ class Doorway:
 
     :param description: An endpoint string. The certificates that it names are
         read at once, while there are the privileges to do so.
+    :param trusts: Whether an ``IAddress`` is a trusted proxy's, for ``haproxy:``;
+        ``None`` where there are none.
     :raise BadEndpoint: When the string is none, or what it needs is not there.
     :raise MissingExtra: When it needs a library that is not installed.
     """
 
     description: str
     _reactor: Any
+    _trusts: Callable[[Any], bool] | None = None
     _claim: Claim = field(init=False)
     _early: _EarlyReactor = field(init=False)
     _endpoint: IStreamServerEndpoint = field(init=False)
     _port: IListeningPort | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
+    _proxied: list[ProxiedFactory] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._claim = claim(self.description)
         self._early = _EarlyReactor(self._reactor)
         self._endpoint = _endpoint(self._early, self.description, self._claim)
+        if not self.description.startswith(_PROXIED):
+            return
+        if self._trusts is None:
+            raise BadEndpoint(self.description, _NOBODY_TRUSTED)
+        if _parse(_behind(self.description))[0] in _ARGUMENTS:
+            self._early.admit = self._admit
+        else:
+            # Of those that are not Twisted's own, nobody knows how they listen.
+            self._endpoint = _Wrapped(self._endpoint, self._admit)
 
     def bind(self) -> None:
         """
@@ -228,6 +268,8 @@ class Doorway:
         """Accept no more, and give the address back."""
         self._closed = True
         self._unbind(None)
+        while self._proxied:
+            self._proxied.pop().hang_up()
         port, self._port = self._port, None
         return maybeDeferred((lambda: None) if port is None else port.stopListening)
 
@@ -235,6 +277,12 @@ class Doorway:
     def address(self) -> Any:
         """The address it accepts at, an ``IAddress``; ``None`` while closed."""
         return None if self._port is None else self._port.getHost()
+
+    def _admit(self, factory: IProtocolFactory) -> ProxiedFactory:
+        assert self._trusts is not None
+        proxied = ProxiedFactory(factory, self._trusts, self._reactor, self.description)
+        self._proxied.append(proxied)
+        return proxied
 
     def _opened(self, port: IListeningPort) -> IListeningPort:
         self._port = port
@@ -247,6 +295,23 @@ class Doorway:
         if bound is not None:
             bound[1].close()
         return result
+
+
+@implementer(IStreamServerEndpoint)
+@frozen
+class _Wrapped:
+    """
+    An endpoint that puts something before each factory.
+    """
+
+    _endpoint: IStreamServerEndpoint
+    _wrap: Callable[[IProtocolFactory], IProtocolFactory]
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        listening: Deferred[IListeningPort] = self._endpoint.listen(
+            self._wrap(protocolFactory)
+        )
+        return listening
 
 
 def _parse(description: str) -> tuple[str, dict[str, str]]:
@@ -324,9 +389,11 @@ def _endpoint(reactor: Any, description: str, wanted: Claim) -> IStreamServerEnd
     """
     Make a Twisted endpoint, or say what is wrong with its string.
     """
-    kind, arguments = _parse(description)
+    # Who speaks for others is asked by us, not by Twisted: see `_admit`.
+    behind = _behind(description)
+    kind, arguments = _parse(behind)
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, behind)
         if kind == "tls":
             os.listdir(arguments["path"])  # Twisted would not miss it before long
     except Exception as error:
@@ -337,7 +404,14 @@ def _endpoint(reactor: Any, description: str, wanted: Claim) -> IStreamServerEnd
         raise BadEndpoint(description, _no_port(wanted.address))
     if wanted.kind == "unix" and not wanted.address:
         raise BadEndpoint(description, "write unix: and the path of the socket")
+    if kind == "haproxy":
+        raise BadEndpoint(description, "write haproxy: once")
     return endpoint
+
+
+def _behind(description: str) -> str:
+    """An endpoint string without what says that a proxy is before it."""
+    return description.removeprefix(_PROXIED)
 
 
 def _problem(description: str, error: Exception) -> str:

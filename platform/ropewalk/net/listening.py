@@ -42,12 +42,15 @@ class Connection(ProtocolWrapper):
 
     :ivar name: ``"c17"``.
     :ivar work: Whose work it does. After an upgrade from HTTP that is no longer
-        the site's, and whoever hands it over says so.
+        the site's, and whoever hands it over says so;
+    :ivar peer: and who is at the other end, if that is not who has connected: the
+        client of a proxy, an ``IAddress``.
     """
 
     factory: ConnectionFactory
     transport: Any
     wrappedProtocol: Any
+    peer: Any = None
 
     _log = Logger()
 
@@ -55,6 +58,10 @@ class Connection(ProtocolWrapper):
         super().__init__(factory, protocol)
         self.name = factory.next_name()
         self.work = evolve(factory.work, connection=self.name)
+
+    def getPeer(self) -> Any:
+        """The address of who is at the other end."""
+        return self.peer or self.transport.getPeer()
 
     def makeConnection(self, transport: Any) -> None:
         self._within(super().makeConnection, transport)
@@ -129,7 +136,7 @@ class Connection(ProtocolWrapper):
     def __str__(self) -> str:
         if self.transport is None:
             return self.name
-        return f"{self.name} from {_spoken(self.transport.getPeer())}"
+        return f"{self.name} from {_spoken(self.getPeer())}"
 
 
 class ConnectionFactory(WrappingFactory[Connection]):
@@ -210,6 +217,8 @@ class Listener(Service):
     :param factory: Makes a protocol for each connection.
     :param owner: The service whose connections these are.
     :param names: Makes names for connections.
+    :param trusts: Whether an ``IAddress`` is a trusted proxy's; ``None`` where there
+        are none.
     :raise BadEndpoint: When the string is none, or what it needs is not there.
     """
 
@@ -222,10 +231,11 @@ class Listener(Service):
         owner: str,
         reactor: Any,
         names: Callable[[], str] | None = None,
+        trusts: Callable[[Any], bool] | None = None,
     ) -> None:
         self.description = description
         self.owner = owner
-        self._doorway = Doorway(description, reactor)
+        self._doorway = Doorway(description, reactor, trusts)
         self._factory = ConnectionFactory(factory, Work(plugin=owner), names or namer())
         self._draining: Deferred[None] | None = None
 
