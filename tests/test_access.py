@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from klein import Klein
 from twisted.internet.address import UNIXAddress
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -84,6 +85,29 @@ class AccessLogTests(SynchronousTestCase):
                 ]
             ],
         )
+
+    def test_route(self) -> None:
+        """
+        Noted is which route answered, as it was written: few labels for many
+        addresses. Where nobody answered there is none.
+        """
+        app = Klein()
+        data = Data(b"", "text/plain")
+        data.isLeaf = True
+        app.route("/<int:id>", endpoint="one")(lambda request, id: b"")
+        app.route("/files/", branch=True, endpoint="files")(lambda request: data)
+        app.route("/", endpoint="all")(lambda request: b"")
+        self.place.mount("/companies", app)
+        for asked, route in {
+            "/companies": "/companies",
+            "/companies/17?x=1": "/companies/<int:id>",
+            "/companies/files/a/b": "/companies/files/…",
+            "/companies/files/": "/companies/files/",
+            "/companies/x": "",
+            "/data/x": "/data/…",
+            "/nobody": "",
+        }.items():
+            self.assertEqual(self.ask(asked).route, route, asked)
 
     def test_aborted(self) -> None:
         """

@@ -96,6 +96,15 @@ class CheckTests(SynchronousTestCase):
             [table.name for table in checked.tables], ["host", "web", "chat"]
         )
 
+    def test_sites(self) -> None:
+        """
+        So is each web site, with what is not written.
+        """
+        text = "[chat]\n[web.sites.internal]\nlisten = ['tcp:1']\n"
+        told = "\n".join(self.check(text, found("chat")).values())
+        self.assertRegex(told, r'  sites\.internal\.listen + = \["tcp:1"\] +\S+:3\n')
+        self.assertRegex(told, r"  sites\.internal\.idle + = 60\.0 +default\n")
+
     def test_all_faults_at_once(self) -> None:
         """
         Faults of different tables are told together, and the values are shown all

@@ -22,6 +22,7 @@ from ropewalk.run.configuration import (
     Deadlines,
     HostSettings,
     Plan,
+    SiteSettings,
     Unset,
     WebSettings,
     make_plan,
@@ -134,6 +135,40 @@ class PlanTests(PlanTestCase):
                 ("clock", Unset, Unset()),
             ),
         )
+
+    def test_sites(self) -> None:
+        """
+        The settings of each web site can be had by its name, those of the default one
+        by none; and whether the file asks for it.
+        """
+        site = "[web.sites.x]\nlisten = ['tcp:1']\n"
+        for text, default in (
+            (site, False),
+            (f"[web]\n{site}", True),
+            (f"{site}[web]\n", True),
+            (f"web.idle = 1\n{site}", True),
+            ("web = {}\n", True),
+            ("[host]\n", False),
+        ):
+            plan = self.plan(text)
+            self.assertIs(plan.listens(""), default, text)
+            self.assertEqual(plan.listens("x"), site in text)
+            self.assertIs(plan.sites()[""], plan.web)
+        self.assertEqual(self.plan(site).sites()["x"], SiteSettings(listen=("tcp:1",)))
+
+    def test_sites_of_the_environment(self) -> None:
+        """
+        The environment may say where a site of the file listens, or have one by itself.
+        """
+        plan = self.plan(
+            "[web.sites.for-us]\n",
+            ROPEWALK_WEB__SITES__FOR_US__LISTEN="tcp:1",
+            ROPEWALK_WEB__SITES__MORE__LISTEN="tcp:2",
+        )
+        listens = {name: site.listen for name, site in plan.web.sites.items()}
+        self.assertEqual(listens, {"for-us": ("tcp:1",), "more": ("tcp:2",)})
+        self.assertIs(plan.listens(""), False)
+        self.assertIs(self.plan("", ROPEWALK_WEB__IDLE="1").listens(""), True)
 
     def test_other_values(self) -> None:
         """

@@ -19,6 +19,7 @@ from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import (
@@ -345,6 +346,13 @@ class JSONTests(WriterTestCase):
         self.writer.access([Access(NOON, work, peer, method, uri, 499, 0, 1.0, True)])
         line = self.object()
         self.assertEqual((line["status"], line["aborted"]), (499, True))
+
+    def test_route(self) -> None:
+        """
+        What was answered by a route has its path.
+        """
+        self.writer.access([evolve(ACCESS, route="/chat/<room>")])
+        self.assertEqual(self.object()["route"], "/chat/<room>")
 
 
 class TextTests(WriterTestCase):
@@ -950,9 +958,9 @@ class PageTests(SynchronousTestCase):
     def access(self, style: str) -> str:
         output = io.BytesIO()
         peer, uri = "192.0.2.7", "/chat/lobby?token=****"
-        LogWriter.of(output, style, "info").access(
-            [Access(NOON, self.work, peer, "GET", uri, 200, 68, 0.00153)]
-        )
+        seen = Access(NOON, self.work, peer, "GET", uri, 200, 68, 0.00153)
+        seen = evolve(seen, route="/chat/<room>")
+        LogWriter.of(output, style, "info").access([seen])
         return output.getvalue().decode("utf-8")
 
     def test_for_people(self) -> None:

@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 from unittest import skipUnless
+from urllib.parse import quote
 
+from attrs import evolve
 from klein import Klein
 from klein.interfaces import IKleinRequest
 from twisted.internet import reactor as global_reactor
@@ -29,6 +31,7 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadPlugin, Conflict, RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.web.mounts import Mount, Mounts, resource_for
+from ropewalk.web.table import Found, Missing
 from tests.visiting import Place, request
 
 reactor: Any = global_reactor
@@ -38,7 +41,8 @@ def mount(path: str, kind: str = "pages", plugin: str = "chat", line: int = 1) -
     """
     Something at a path.
     """
-    return Mount(path, Resource(), plugin, f"{plugin}.py:{line}", kind, None)
+    resource = Resource()
+    return Mount(path, resource, plugin, f"{plugin}.py:{line}", kind, resource)
 
 
 class FindTests(SynchronousTestCase):
@@ -50,8 +54,15 @@ class FindTests(SynchronousTestCase):
         self.mounts = Mounts()
 
     def find(self, *segments: bytes) -> tuple[str, int] | None:
-        found = self.mounts.find(list(segments))
-        return None if found is None else (found[0].path, found[1])
+        path = "/" + "/".join(quote(each, safe="") for each in segments)
+        found = self.mounts.table.find(path, "GET")
+        if isinstance(found, Found):
+            entry = found.entry
+        elif isinstance(found, Missing) and found.guard is not None:
+            entry = found.guard
+        else:
+            return None
+        return entry.target.path, entry.target.depth
 
     def add(self, *paths: str) -> None:
         for path in paths:
@@ -82,7 +93,6 @@ class FindTests(SynchronousTestCase):
             [b"Chat"],
             [b"a"],
             [b"a", b""],
-            [b"", b"chat"],
         ):
             self.assertEqual(self.find(*segments), None)
 
@@ -91,7 +101,7 @@ class FindTests(SynchronousTestCase):
         What is mounted at C{/} has all that nobody else has.
         """
         self.add("/", "/chat")
-        for segments in [b""], [b"chats"], [b"", b"chat"]:
+        for segments in [b""], [b"chats"], [b"", b"chats"]:
             self.assertEqual(self.find(*segments), ("/", 0))
         self.assertEqual(self.find(b"chat", b"x"), ("/chat", 1))
 
@@ -135,6 +145,13 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(paths, ["/about", "/chat", "/chat/live"])
         self.assertIn("/chat", self.mounts)
         self.assertNotIn("/chat/x", self.mounts)
+
+    def test_hosts(self) -> None:
+        """
+        What is there for one host only is not there for all.
+        """
+        self.mounts.add(evolve(mount("/chat"), host="example.org"))
+        self.assertNotIn("/chat", self.mounts)
 
 
 class AddTests(SynchronousTestCase):
@@ -441,11 +458,11 @@ class AppTests(SynchronousTestCase):
         for asked, location in {
             "/chat/slash": "/chat/slash/",
             "/chat/slash?a=1&b=%2F": "/chat/slash/?a=1&b=%2F",
-            "//chat//slash": None,
+            "//chat//slash": "/chat/slash/",
         }.items():
             answer = self.visit.ask(asked)
             self.assertEqual(answer.headers.get("location"), location)
-            self.assertEqual(answer.status, 308 if location else 404)
+            self.assertEqual(answer.status, 308)
 
     def test_a_redirect_to_nowhere_else(self) -> None:
         """
@@ -471,7 +488,7 @@ class AppTests(SynchronousTestCase):
         for method in "POST", "TRACE", "BREW":
             answer = self.visit.ask("/chat/only", method)
             self.assertEqual(answer.status, 405)
-            self.assertEqual(set(answer.headers["allow"].split(", ")), {"GET", "HEAD"})
+            self.assertEqual(set(answer.headers["allow"].split(", ")), {"GET", "HEAD", "OPTIONS"})
             self.assertEqual(answer.json["title"], "Method Not Allowed")
 
     def test_errors_on_purpose(self) -> None:
@@ -507,7 +524,7 @@ class AppTests(SynchronousTestCase):
 
     def test_addresses_that_are_no_text(self) -> None:
         """
-        A path or a host that is not UTF-8, or no host at all, is the client's
+        A path that is not UTF-8, or a host that can be none, is the client's
         mistake: nothing is logged.
         """
         answer = self.visit.ask("/chat/%ff")
@@ -515,7 +532,7 @@ class AppTests(SynchronousTestCase):
             (answer.status, answer.json["detail"]),
             (400, "the address is not text in UTF-8"),
         )
-        answer = self.visit.ask("/chat/", "GET", f"Host: {'x' * 70}")
+        answer = self.visit.ask("/chat/", "GET", "Host: a/b")
         self.assertEqual(answer.status, 400)
         self.visit.send(b"GET /chat/ HTTP/1.1\r\nHost: \xff\r\n\r\n")
         self.assertEqual(self.visit.answer().status, 400)

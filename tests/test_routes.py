@@ -24,10 +24,11 @@ from ropewalk.interfaces import IHost, Steps
 from ropewalk.net.sockets import Socket
 from ropewalk.plugin import Found, ServicePlugin
 from ropewalk.run.configuration import make_plan
-from ropewalk.run.host import Host
-from ropewalk.run.routes import RouteMap, map_routes
+from ropewalk.run.host import Host, PluginHost
+from ropewalk.run.routes import Place, RouteMap, map_routes
 from ropewalk.schema import Shape
 from ropewalk.settings import parse
+from ropewalk.web import Routes
 
 
 class Rooms:
@@ -97,14 +98,32 @@ def makeService(settings: Settings, host: IHost) -> IService:
     return group
 
 
-def map_of(text: str) -> RouteMap:
+def hosted() -> Routes:
+    """Routes of other kinds."""
+    routes = Routes()
+
+    @routes.stream("/feed")
+    def feed(request: Any) -> Any:
+        yield "news"
+
+    @routes.socket("/socket")
+    def live(request: Any) -> Any: ...
+
+    return routes
+
+
+def map_of(text: str, pages: Any = None) -> RouteMap:
     """
     What a host answers that is made by these settings.
+
+    :param pages: Puts something more on the web.
     """
     plugins = (ServicePlugin("chat", __name__),)
     plan = make_plan(parse(text), Found(plugins))
     # Autobahn knows of one reactor only.
     host = Host(plan, reactor, MemoryHub(lambda: 0.0))
+    if pages is not None:
+        pages(PluginHost("chat", host).web)
     host.make()
     return map_routes(host)
 
@@ -179,7 +198,7 @@ class RoutesTests(SynchronousTestCase):
         The site's are told with the site; the others by what they make.
         """
         told = map_of(EVERYTHING)
-        self.assertEqual(told.site, ("tcp:8080", "tcp:8081"))
+        self.assertEqual(told.sites, (Place("", ("tcp:8080", "tcp:8081")),))
         place = place_of(
             "host.listener(settings.listen, factory).setServiceParent(group)"
         )
@@ -204,7 +223,7 @@ class RoutesTests(SynchronousTestCase):
         Where no page is mounted, there is none.
         """
         told = map_of('[chat]\npages = false\nlisten = "tcp:0"\n')
-        self.assertEqual((told.site, told.routes), ((), ()))
+        self.assertEqual((told.sites, told.routes), ((), ()))
         self.assertEqual(next(told.lines()), "Other listeners")
 
     def test_nothing(self) -> None:
@@ -220,5 +239,58 @@ class RoutesTests(SynchronousTestCase):
         plain = json.loads(json.dumps(map_of(EVERYTHING).plain()))
         route = next(each for each in plain["routes"] if each["path"] == "/chat/<room>")
         self.assertEqual(route["methods"], ["GET", "POST"])
-        self.assertEqual(route["service"], "chat")
+        self.assertEqual((route["service"], route["site"]), ("chat", ""))
+        self.assertEqual(plain["sites"][0]["listen"], ["tcp:8080", "tcp:8081"])
         self.assertEqual(plain["listeners"][0]["endpoint"], "tcp:0")
+
+
+class SitesTests(SynchronousTestCase):
+    """
+    What is told of several sites, and of hosts.
+    """
+
+    settings = (
+        "[chat]\npages = false\nlisten = 'tcp:0'\n[web]\nlisten = ['tcp:1']\n"
+        "[web.sites.internal]\nlisten = ['tcp:2']\n"
+    )
+
+    def test_sites(self) -> None:
+        """
+        Each has a part of the page for itself, with what is on it; the host comes
+        before the path, and WebSockets and streams can be told from the rest.
+        """
+
+        def pages(web: Any) -> None:
+            web.mount("/", hosted(), host="<who>.example.org")
+            web.site("internal").mount("/admin", hosted())
+            web.site("internal").socket("/admin/live", RoomSocket)
+
+        lines = list(map_of(self.settings, pages).lines())
+        self.assertEqual(
+            [each for each in lines if each and not each.startswith(" ")],
+            ["Web site at tcp:1", "Web site 'internal' at tcp:2", "Other listeners"],
+        )
+        words = [" ".join(each.split()[:-2]) for each in lines if "chat" in each]
+        self.assertEqual(
+            words[:-2],
+            [
+                "GET <who>.example.org/feed feed (stream)",
+                "WS <who>.example.org/socket live",
+                "GET /admin/feed feed (stream)",
+                "WS /admin/live RoomSocket",
+                "WS /admin/socket live",
+            ],
+        )
+        health = [each.split()[-2] for each in lines if "/health/live" in each]
+        self.assertEqual(health, ["web", "web.internal"])
+
+    def test_for_programs(self) -> None:
+        """
+        Sites, hosts and kinds have words of their own.
+        """
+        told = map_of(self.settings, lambda web: web.mount("/", hosted(), host="x.org"))
+        (feed,) = (each for each in told.plain()["routes"] if each["path"] == "/feed")
+        self.assertEqual((feed["host"], feed["kind"]), ("x.org", "stream"))
+        self.assertEqual(
+            told.plain()["sites"][1], {"name": "internal", "listen": ("tcp:2",)}
+        )

@@ -209,7 +209,7 @@ class AnswerTests(SiteTestCase):
         for path, length in {
             "/data": "4",
             "/get": "4",
-            "/app": None,
+            "/app": "4",
             "/nobody": str(len(visit.ask("/nobody").body)),
         }.items():
             visit.send(request(path, "HEAD") + request("/app"))

@@ -15,8 +15,11 @@ from autobahn.websocket.types import ConnectionDeny
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.static import Data
 
 from ropewalk.web.mounts import Mount
+from ropewalk.web.proxies import Proxies
 from ropewalk.web.upgrade import UpgradeResource
 from tests.visiting import Answer, Place, Visit, request
 
@@ -222,6 +225,51 @@ class DoorTests(UpgradeTestCase):
         visit.send(b"\r\n".join([b"GET /live HTTP/1.1", *lines, b"", b""]))
         status = int(visit.wire.value().split(b" ")[1])
         self.assertIn(status, (101, 400, 426))
+
+
+class ProxyTests(UpgradeTestCase):
+    """
+    Behind a proxy that is trusted.
+    """
+
+    def test_not_taken(self) -> None:
+        """
+        A connection that no WebSocket has taken over is the proxy's again.
+        """
+        place = Place.of(proxies=Proxies(["10.9.8.7"]))
+        for inner in (Data(b"no", "text/plain"), Broken()):
+            resource = UpgradeResource(inner, ())
+            path = f"/{type(inner).__name__}"
+            mount = Mount(path, resource, "chat", "x.py:1", "socket", Guarded)
+            place.site.mounts.add(mount)
+            visit = place.visit()
+            lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
+            visit.ask(path, "GET", "X-Forwarded-For: 192.0.2.7", *lines)
+            visit.ask("/", "GET", "X-Forwarded-For: 192.0.2.8")
+            seen = [each.getClientAddress().host for each in place.seen]
+            self.assertEqual(seen, ["192.0.2.7", "192.0.2.8"])
+            self.assertEqual(visit.connection.getPeer().host, "10.9.8.7")
+            place.seen.clear()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_refused(self) -> None:
+        """
+        Who is refused is told the id that the proxy gave.
+        """
+        place = Place.of(proxies=Proxies(["10.9.8.7"]), request_id="x-request-id")
+        answer = place.visit().ask("/live", "GET", "X-Request-ID: abc")
+        self.assertEqual(answer.headers["x-request-id"], "abc")
+
+
+class Broken(Resource):
+    """
+    A resource that fails.
+    """
+
+    isLeaf = True
+
+    def render_GET(self, request: Any) -> bytes:
+        raise ZeroDivisionError
 
 
 class OriginTests(UpgradeTestCase):

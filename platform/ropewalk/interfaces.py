@@ -6,7 +6,7 @@ an interface is here where two implementations exist, or a stranger writes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -210,16 +210,36 @@ class IHealth(Interface):
 
 class IWeb(Interface):
     """
-    The web site that a service puts its pages on.
+    A web site that services put their pages on.
     """
 
-    def mount(path: str, app: Any) -> None:
+    def site(name: str) -> IWeb:
+        """
+        Another site of the daemon.
+
+        :param name: As the settings call it: ``"internal"`` for the table
+            ``[web.sites.internal]``; empty for the default one.
+        :raise BadPlugin: When the settings do not have it.
+        """
+
+    def mount(
+        path: str, app: Any, *, host: str | None = None, override: bool = False
+    ) -> None:
         """
         Serve something at a path and below it.
 
         :param path: ``"/chat"``; ``"/"`` for all that nobody else has.
-        :param app: A ``klein.Klein``, or a ``twisted.web`` resource.
-        :raise Conflict: When the path is taken.
+        :param app: A :class:`~ropewalk.web.routes.Routes`, a ``klein.Klein``, or a
+            ``twisted.web`` resource. Applications may share a path, as long as no
+            route is in two of them.
+        :param host: For which host: ``"api.example.org"``, or
+            ``"<company>.example.org"``, whose parameter is an argument of the
+            handlers; ``None`` for all. Who is asked by name comes first.
+        :param override: Take the place of another service's routes. An application
+            takes the methods that it answers, a resource all that is mounted there.
+        :raise BadPlugin: When nobody could ask for it, or it cannot be served.
+        :raise Conflict: When the path is taken. That two services have one route is
+            found when all are made.
         """
 
     def socket(
@@ -234,6 +254,42 @@ class IWeb(Interface):
         :raise Conflict: When the path is taken.
         """
 
+    def use(*middleware: Any) -> None:
+        """
+        Put middleware around every request of the site, whoever answers it: see
+        ``ropewalk.web.around``. The first is the outermost; it is inside of what
+        was put there before.
+
+        :raise TypeError: For something that is no middleware.
+        """
+
+    def component(
+        function: Callable[..., Any],
+        *,
+        provides: Any = None,
+        close: Callable[[Any], Any] | None = None,
+        security: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Let a function make what handlers ask for by its type, on all of the site:
+        see ``ropewalk.web.components``.
+        """
+
+    def provide(kind: Any, value: Any) -> None:
+        """
+        Give one value to all handlers of the site that ask for its type.
+        """
+
+    def when(moment: str, listener: Callable[..., object]) -> None:
+        """
+        Be told of every request of the site.
+
+        :param moment: ``"started"``, ``"finished"``, or ``"failed"`` by accident.
+        :param listener: Called with the request, and for ``"failed"`` with a
+            ``Failure`` as well.
+        :raise ValueError: When there is no such moment.
+        """
+
 
 class IHost(Interface):
     """
@@ -241,7 +297,7 @@ class IHost(Interface):
     hand on by name what an object needs, never the host.
     """
 
-    web = Attribute("Pages and WebSockets, an IWeb.")
+    web = Attribute("Pages and WebSockets: the default site, an IWeb.")
     hub = Attribute("The channels, an IHub.")
     health = Attribute("Health checks, an IHealth.")
     reactor = Attribute("The reactor, which is the clock too.")

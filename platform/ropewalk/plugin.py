@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 from attrs import field, frozen
+from twisted.application.service import Service
 from twisted.plugin import IPlugin
 from twisted.python.filepath import FilePath
 from twisted.python.modules import getModule
@@ -109,7 +110,9 @@ class ServiceModule:
 
     :ivar plugin: The plugin that named it.
     :ivar module: The module. It has ``makeService(settings, host)``, and may
-        have ``Settings``, a :class:`ropewalk.schema.Shape`.
+        have ``Settings``, a :class:`ropewalk.schema.Shape`. One that has but
+        ``routes`` (or an ``app``), :class:`~ropewalk.web.routes.Routes` or a
+        ``klein.Klein``, serves these at ``/``.
     :ivar requires: The module's ``requires``: names of services that must have
         started before this one does, and stop after it.
     """
@@ -126,9 +129,9 @@ class ServiceModule:
 
     @property
     def make_service(self) -> Callable[..., Any]:
-        """Its ``makeService``."""
-        made: Callable[..., Any] = self.module.makeService
-        return made
+        """Its ``makeService``, or what serves its routes where it has none."""
+        made: Callable[..., Any] | None = getattr(self.module, "makeService", None)
+        return _serve_routes(_routes(self.module)) if made is None else made
 
 
 @frozen
@@ -295,8 +298,9 @@ def _flaw(module: ModuleType) -> str:
     What keeps a module from being a service's, put after its name; empty when
     nothing does.
     """
-    if not callable(getattr(module, "makeService", None)):
-        return " has no makeService(settings, host)"
+    made = getattr(module, "makeService", None)
+    if not callable(made) and (made is not None or _routes(module) is None):
+        return " has no makeService(settings, host), and no routes"
     shape = getattr(module, "Settings", None)
     if shape is not None and not (
         isinstance(shape, type) and issubclass(shape, msgspec.Struct)
@@ -310,6 +314,26 @@ def _flaw(module: ModuleType) -> str:
     ):
         return f".requires is {requires!r}; make it a tuple of the names of services"
     return ""
+
+
+def _routes(module: ModuleType) -> Any:
+    """
+    What a module serves that only has routes, called ``routes`` or ``app``; ``None``
+    if it has none. (Klein's, or ours: we ask without importing either.)
+    """
+    for name in "routes", "app":
+        routes = getattr(module, name, None)
+        if hasattr(routes, "url_map") and hasattr(routes, "execute_endpoint"):
+            return routes
+    return None
+
+
+def _serve_routes(routes: Any) -> Callable[..., Any]:
+    def make_service(_: Any, host: Any) -> Service:
+        host.web.mount("/", routes)
+        return Service()
+
+    return make_service
 
 
 def _place(error: BaseException, path: str) -> str:

@@ -16,8 +16,9 @@ from ropewalk.errors import BadPlugin, BadSettings, Conflict, SettingFault
 from ropewalk.plugin import Broken, Found
 from ropewalk.run.columns import align, near
 from ropewalk.run.configuration import OURS, Plan, Unset, make_plan
+from ropewalk.run.single import open_settings, with_file
 from ropewalk.run.statuses import Status
-from ropewalk.settings import Document, Setting, load
+from ropewalk.settings import Document, Setting
 
 __all__ = ["Checked", "Table", "check"]
 
@@ -121,9 +122,10 @@ def check(
     :param found: The plugins that are installed.
     """
     try:
-        document = load(path, environ)
+        document = open_settings(path, environ)
     except BadSettings as error:
         return Checked((), error.faults, found.broken, ())
+    found = with_file(found, path)
     faults: tuple[SettingFault, ...] = ()
     services: tuple[str, ...] = ()
     try:

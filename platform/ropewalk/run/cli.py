@@ -188,6 +188,9 @@ def run(
     daemon again when one changes. A daemon that cannot start waits for the
     change that mends it.
 
+    It turns `[host] development` on, unless the settings say otherwise: what goes
+    wrong is then explained in the browser, to nobody but you.
+
     The first Ctrl-C lets the services say goodbye, a second one stops at once.
     The exit status is the daemon's: 0 stopped as asked, 1 a service did not
     start, 2 the settings cannot be used, 3 something would not stop.

@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
 from attrs import evolve, frozen
+from msgspec import Struct, structs
 
 from ropewalk.errors import (
     BadEndpoint,
@@ -25,10 +26,11 @@ from ropewalk.errors import (
 from ropewalk.net.endpoints import Doorway
 from ropewalk.net.limits import SocketLimits
 from ropewalk.plugin import Found, ServiceModule
-from ropewalk.schema import Meta, Shape, field, nearest
-from ropewalk.schema.words import spell
+from ropewalk.schema import Meta, Secret, Shape, field, nearest
+from ropewalk.schema.words import Step, spell
 from ropewalk.settings import Document
 from ropewalk.settings.kinds import match_name
+from ropewalk.web.proxies import Family, Proxies
 
 __all__ = [
     "OURS",
@@ -36,6 +38,7 @@ __all__ = [
     "HostSettings",
     "Plan",
     "Planned",
+    "SiteSettings",
     "Unset",
     "WebSettings",
     "make_plan",
@@ -53,6 +56,24 @@ Origin = Annotated[
     Meta(
         pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+/?)$",
         description="an origin like https://example.org, or '*'",
+    ),
+]
+
+
+HeaderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="the name of a header like X-Request-ID, or '' for none",
+    ),
+]
+
+
+PathOrNone = Annotated[
+    str,
+    Meta(
+        pattern=r"^(/[^/?#%\s]+)*$",
+        description="a path like /openapi, or '' for none",
     ),
 ]
 
@@ -85,6 +106,11 @@ class HostSettings(Shape):
     :ivar deadlines: Other deadlines, by service.
     :ivar drain_delay: Seconds between "not ready" at ``/health/ready`` and the
         closing of the listeners: what a load balancer needs to notice.
+    :ivar trusted_proxies: Who may say whom they speak for, by ``Forwarded`` and
+        ``X-Forwarded-For`` or by the PROXY protocol: ``"127.0.0.1"``,
+        ``"10.0.0.0/8"``; ``"unix"`` for whoever can connect to a UNIX socket.
+    :ivar development: Whether errors are explained to who sits at this machine.
+        ``ropewalk run`` turns it on unless something else is said.
     """
 
     log: Literal["auto", "text", "json"] = "auto"
@@ -94,6 +120,8 @@ class HostSettings(Shape):
     stop_deadline: SomeSeconds = 10.0
     deadlines: dict[str, Deadlines] = field(default_factory=dict)
     drain_delay: SomeSeconds = 0.0
+    trusted_proxies: tuple[str, ...] = ()
+    development: bool = False
 
     def start_within(self, service: str) -> float:
         """Seconds a service has to start."""
@@ -111,28 +139,66 @@ class HostSettings(Shape):
         return Deadlines() if name is None else self.deadlines[name]
 
 
-class WebSettings(Shape):
-    """
-    The table ``[web]``.
+SiteName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$",
+        max_length=40,
+        description="the name of a site like internal, all in lower case",
+    ),
+]
 
-    :ivar listen: Endpoint strings.
+
+class SiteSettings(Shape):
+    """
+    A web site: the table ``[web]``, or one that is called ``[web.sites.NAME]``.
+
+    :ivar listen: Endpoint strings. ``[web]`` need not say it: it listens at
+        ``"tcp:8080:interface=127.0.0.1"`` then.
     :ivar access_log: Whether each request that is answered is logged.
     :ivar longest_body: Bytes of the longest request body taken.
     :ivar idle: Seconds a connection may be silent.
     :ivar origins: Which pages may open WebSockets here besides our own:
         ``"https://example.org"``; ``"*"`` for all, ``"null"`` for those without
         an origin.
+    :ivar forwarded: Which headers of trusted proxies are read: ``Forwarded`` (RFC
+        7239), those called ``X-Forwarded-…``, or ``"any"``. Name the one that the
+        proxies write: in the other, anybody may.
+    :ivar request_id: The header that has a request's id, in answers and in what
+        trusted proxies send; empty for none.
+    :ivar title: What the site is called on its own pages; ``"Ropewalk"`` and its
+        name unless set.
+    :ivar openapi: Where the documentation of typed handlers is, ``"/openapi"``, with
+        the OpenAPI document at the same path and ``.json``; empty for nowhere.
     :ivar sockets: What a WebSocket peer may do.
+    :ivar debugger: Whether the page of an error runs Python in its frames, for who
+        knows the PIN; in development only.
+    """
+
+    listen: Annotated[tuple[str, ...], Meta(min_length=1)]
+    access_log: bool = True
+    longest_body: Annotated[int, Meta(ge=0)] = 1024 * 1024
+    idle: Seconds = 60.0
+    origins: tuple[Origin, ...] = ()
+    forwarded: Family = "x-forwarded"
+    request_id: HeaderName = "x-request-id"
+    title: str = ""
+    openapi: PathOrNone = "/openapi"
+    sockets: SocketLimits = SocketLimits()
+    debugger: bool = False
+
+
+class WebSettings(SiteSettings):
+    """
+    The table ``[web]``: the default site, and those besides.
+
+    :ivar sites: The other sites, by name.
     """
 
     listen: Annotated[tuple[str, ...], Meta(min_length=1)] = (
         "tcp:8080:interface=127.0.0.1",
     )
-    access_log: bool = True
-    longest_body: Annotated[int, Meta(ge=0)] = 1024 * 1024
-    idle: Seconds = 60.0
-    origins: tuple[Origin, ...] = ()
-    sockets: SocketLimits = SocketLimits()
+    sites: dict[SiteName, SiteSettings] = field(default_factory=dict)
 
 
 #: The tables that are not a service's, and their shapes.
@@ -181,6 +247,33 @@ class Plan:
             *((each.name, each.shape, each.settings) for each in self.services),
         )
 
+    def sites(self) -> dict[str, SiteSettings]:
+        """The settings of each web site by its name; the default one has none."""
+        return {"": self.web, **self.web.sites}
+
+    def listens(self, site: str) -> bool:
+        """
+        Whether the file asks for a site, be there something on it or not.
+
+        :param site: Its name; empty for the default one.
+        """
+        return site in self.web.sites or (
+            not site and self.document.has("web", besides="sites")
+        )
+
+    def secrets(self) -> Iterator[str]:
+        """Every value that must not be shown."""
+        for name, shape, value in self.tables():
+            shown = self.document.show(name, shape)
+            hidden = [setting.name for setting in shown if setting.hidden]
+            for key, text in _texts(value, ()):
+                is_hidden = any(
+                    key == each or key.startswith((f"{each}.", f"{each}["))
+                    for each in hidden
+                )
+                if is_hidden or isinstance(text, Secret):
+                    yield text
+
     def with_values(self, values: Mapping[str, Any]) -> Plan:
         """The same plan with other values for its tables."""
         return evolve(
@@ -191,6 +284,24 @@ class Plan:
                 evolve(each, settings=values[each.name]) for each in self.services
             ),
         )
+
+
+def _texts(value: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, str]]:
+    """The texts in a value, each with its key."""
+    parts: Iterator[tuple[Step, Any]] = iter(())
+    if isinstance(value, Struct):
+        parts = (
+            (each.encode_name, getattr(value, each.name))
+            for each in structs.fields(value)
+        )
+    elif isinstance(value, dict):
+        parts = ((str(key), each) for key, each in value.items())
+    elif isinstance(value, list | tuple):
+        parts = iter(enumerate(value))
+    elif isinstance(value, str):
+        yield spell(steps), value
+    for step, part in parts:
+        yield from _texts(part, (*steps, step))
 
 
 def make_plan(document: Document, found: Found) -> Plan:
@@ -224,8 +335,11 @@ def make_plan(document: Document, found: Found) -> Plan:
     faults += _circles(document, requires)
     if "host" in ours:
         faults += _strange_deadlines(document, ours["host"], ("web", *found.names))
+        faults += _bad_proxies(document, ours["host"])
     if "web" in ours:
-        faults += _bad_endpoints(document, ours["web"])
+        faults += _bad_endpoints(document, ours["web"], ours.get("host"))
+    if len(ours) == len(OURS) and not ours["host"].development:
+        faults += _debugged_production(document, ours["web"])
     if not faults and not document.tables:
         problem = (
             "asks for nothing: add a table for each service that is to run, like "
@@ -238,19 +352,56 @@ def make_plan(document: Document, found: Found) -> Plan:
     return Plan(document, ours["host"], ours["web"], tuple(order))
 
 
-def _bad_endpoints(document: Document, web: WebSettings) -> Iterator[SettingFault]:
+def _debugged_production(
+    document: Document, web: WebSettings
+) -> Iterator[SettingFault]:
+    problem = (
+        "in production there is no debugger: it runs whatever it is told to. "
+        "Turn it off; or, on your own machine, start with `ropewalk run`, or set "
+        "development = true in [host]"
+    )
+    for table, site in _sites(web):
+        if site.debugger:
+            origin = document.origin(table, "debugger")
+            yield SettingFault(origin, table, Fault("debugger", problem))
+
+
+def _sites(web: WebSettings) -> Iterator[tuple[str, SiteSettings]]:
+    """All sites, each with its table."""
+    yield "web", web
+    for name, site in web.sites.items():
+        yield f"web.sites.{name}", site
+
+
+def _bad_proxies(document: Document, host: HostSettings) -> Iterator[SettingFault]:
+    for number, entry in enumerate(host.trusted_proxies):
+        try:
+            Proxies([entry])
+        except ValueError as error:
+            fault = Fault(f"trusted_proxies[{number}]", str(error))
+            origin = document.origin("host", "trusted_proxies")
+            yield SettingFault(origin, "host", fault)
+
+
+def _bad_endpoints(
+    document: Document, web: WebSettings, host: HostSettings | None
+) -> Iterator[SettingFault]:
     """
-    What of ``[web] listen`` is no place to listen. What systemd hands over is
+    What of a site's ``listen`` is no place to listen. What systemd hands over is
     only there where systemd has started us.
     """
-    for number, description in enumerate(web.listen):
-        if description.startswith("systemd:"):
-            continue
-        try:
-            Doorway(description, None)
-        except (BadEndpoint, MissingExtra) as error:
-            fault = Fault(f"listen[{number}]", str(error))
-            yield SettingFault(document.origin("web", "listen"), "web", fault)
+    # Of a host whose settings cannot be read, nobody knows whom it trusts.
+    somebody = host is None or host.trusted_proxies
+    trusts = Proxies(()).trusts if somebody else None
+    for table, site in _sites(web):
+        for number, description in enumerate(site.listen):
+            if description.startswith("systemd:"):
+                continue
+            try:
+                Doorway(description, None, trusts)
+            except (BadEndpoint, MissingExtra) as error:
+                fault = Fault(f"listen[{number}]", str(error))
+                yield SettingFault(document.origin(table, "listen"), table, fault)
 
 
 def _load(document: Document, found: Found, table: str) -> ServiceModule:

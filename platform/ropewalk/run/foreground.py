@@ -11,15 +11,22 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from ropewalk.errors import BadSettings
+from ropewalk.run.single import open_settings
 from ropewalk.run.statuses import Status
+from ropewalk.schema import Shape
 
-__all__ = ["STOP", "hold", "serve"]
+__all__ = ["STOP", "develop", "hold", "serve"]
 
 #: What is said on the lifeline to have the daemon stop, unless it already does.
 STOP = b"stop\n"
+
+#: What says that somebody develops.
+_VARIABLE = "ROPEWALK_HOST__DEVELOPMENT"
 
 #: Seconds the daemon has to stop after the lifeline has broken. Whoever held it
 #: is not there any more to end a daemon that hangs.
@@ -33,6 +40,7 @@ def serve(settings: str, lifeline: int | None = None) -> None:
     :param settings: The settings file.
     :param lifeline: A file descriptor; see :func:`hold`.
     """
+    develop(settings, os.environ)
     # Until the daemon has its own ways to stop, it just ends, without the
     # traceback of a KeyboardInterrupt from somewhere in an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -49,6 +57,32 @@ def serve(settings: str, lifeline: int | None = None) -> None:
     from twisted.scripts.twistd import run
 
     run()
+
+
+def develop(settings: str, environ: MutableMapping[str, str]) -> None:
+    """
+    Turn ``[host] development`` on, by its variable, unless the settings file or the
+    environment says something of it.
+
+    :param settings: The settings file.
+    """
+    try:
+        document = open_settings(settings, environ)
+    except BadSettings:
+        return  # the daemon says so, in more words
+    shown = document.show("host", _Development)
+    is_open = any(
+        (each.name, each.origin) == ("development", "default") for each in shown
+    )
+    # A file that asks for nothing is to go on doing so.
+    if is_open and document.tables:
+        environ[_VARIABLE] = "true"
+
+
+class _Development(Shape):
+    """What is asked of the table ``[host]``."""
+
+    development: bool = False
 
 
 def hold(lifeline: int) -> None:

@@ -10,28 +10,30 @@ from __future__ import annotations
 import traceback
 from asyncio import iscoroutine
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ropewalk.errors import BadPlugin, Conflict, RopewalkError, StartFailed
+from ropewalk.errors import Conflict, RopewalkError, StartFailed
 from ropewalk.interfaces import IHealth, IHost, IHub, IWeb
 from ropewalk.net.endpoints import Claim, claim
 from ropewalk.net.listening import Listener, namer
 from ropewalk.plugin import caller
-from ropewalk.run.configuration import Plan, Planned, WebSettings
+from ropewalk.run.configuration import Plan, Planned, SiteSettings
 from ropewalk.run.lifecycle import Unit
+from ropewalk.run.sites import PluginWeb, Sites, WebSite
 from ropewalk.telemetry import Health, working
 from ropewalk.web.access import AccessLog
 from ropewalk.web.health import HealthPages
 from ropewalk.web.home import Entry, Home
-from ropewalk.web.mounts import Mount, Mounts, resource_for
+from ropewalk.web.mounts import Mount, Mounts
+from ropewalk.web.proxies import Proxies
 from ropewalk.web.site import Site
-from ropewalk.web.upgrade import UpgradeResource
 
 __all__ = ["Host", "Owned", "PluginHost"]
 
@@ -60,6 +62,7 @@ class Host:
     :param reactor: The reactor.
     :param hub: The channels.
     :param access: Takes each answered request, for the access log.
+    :ivar sites: The web sites by their names; the default one has none.
     :ivar units: The services, made and not started, in order.
     :ivar listeners: What they listen on, in the order in which it was made.
     :ivar state: ``"starting"``, ``"ready"``, ``"draining"`` …
@@ -70,24 +73,33 @@ class Host:
     hub: IHub
     _access: AccessLog | None = None
     health: Health = field(factory=Health, init=False)
-    mounts: Mounts = field(factory=Mounts, init=False)
     listeners: list[Owned] = field(factory=list, init=False)
     units: tuple[Unit, ...] = field(default=(), init=False)
     state: str = field(default="starting", init=False)
-    site: Site = field(init=False)
+    sites: Sites = field(init=False)
+    _proxies: Proxies = field(init=False)
     _names: Callable[[], str] = field(factory=namer, init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        web = self.plan.web
-        self.site = Site(
-            self.mounts,
-            self.reactor,
-            Home("Ropewalk", self._entries),
-            longest_body=web.longest_body,
-            idle=web.idle,
-            observe=self._access if web.access_log else None,
+        self._proxies = Proxies(self.plan.host.trusted_proxies)
+        self.sites = Sites(
+            self._site(name, settings) for name, settings in self.plan.sites().items()
         )
+        development = self.plan.host.development
+        if development:
+            for each in self.sites.values():
+                each.develop(development, lambda: self.plan.secrets())
+
+    @property
+    def site(self) -> Site:
+        """The default web site."""
+        return self.sites[""].site
+
+    @property
+    def mounts(self) -> Mounts:
+        """What is on the default web site."""
+        return self.sites[""].mounts
 
     def make(self) -> None:
         """
@@ -96,8 +108,12 @@ class Host:
         :raise StartFailed: When one cannot be built.
         """
         made = [self._unit(each.name, self._make(each)) for each in self.plan.services]
-        if self._has_web():
-            made.append(self._unit("web", self._make_web(self.plan.web)))
+        pages = HealthPages(lambda: self.state, self.health, self.reactor)
+        document, about = self.plan.document, self._about()
+        for site in self.sites.values():
+            if list(site.mounts) or self.plan.listens(site.name):
+                served = site.serve(pages.routes, document, self.listener, about)
+                made.append(self._unit(site.owner, served, "web"))
         self.units = tuple(made)
 
     def listener(
@@ -117,15 +133,16 @@ class Host:
                     f"service {other.owner!r} ({other.place})",
                     f"service {owner!r} ({place})",
                 )
-        listener = Listener(endpoint, factory, owner, self.reactor, self._names)
+        trusts = self._proxies.trusts if self._proxies else None
+        listener = Listener(endpoint, factory, owner, self.reactor, self._names, trusts)
         self.listeners.append(Owned(listener, wanted, owner, place))
         return listener
 
     def reconfigure(self, plan: Plan) -> None:
         """Work by other settings, so far as a running site can."""
         self.plan = plan
-        self.site.longest_body = plan.web.longest_body
-        self.site.observe = self._access if plan.web.access_log else None
+        for name, settings in plan.sites().items():
+            self.sites[name].reconfigure(settings)
 
     def flush_access_log(self) -> None:
         """Log the requests answered last: there may be no next turn."""
@@ -144,14 +161,19 @@ class Host:
         return tuple(
             (
                 each.owner,
-                _url(each.listener) if each.owner == "web" else each.listener.place,
+                _url(each.listener)
+                if each.owner in self.sites.owners
+                else each.listener.place,
             )
             for each in self.listeners
             if each.listener.address is not None
         )
 
-    def _has_web(self) -> bool:
-        return bool(list(self.mounts)) or "web" in self.plan.document.tables
+    def _site(self, name: str, settings: SiteSettings) -> WebSite:
+        title = settings.title or (f"Ropewalk: {name}" if name else "Ropewalk")
+        home = Home(title, partial(self._entries, name))
+        proxies = Proxies(self.plan.host.trusted_proxies, settings.forwarded)
+        return WebSite(name, settings, proxies, home, self.reactor, self._access)
 
     def _make(self, planned: Planned) -> IService:
         plugin = planned.module.plugin
@@ -181,59 +203,28 @@ class Host:
         adopted: IService = service
         return adopted
 
-    def _make_web(self, settings: WebSettings) -> IService:
-        pages = HealthPages(lambda: self.state, self.health, self.reactor)
-        if "/health" not in self.mounts:
-            self._mount("web", caller(0), "/health", pages.routes)
-        group = MultiService()
-        for number, endpoint in enumerate(settings.listen):
-            origin = self.plan.document.origin("web", "listen")
-            try:
-                listener = self.listener("web", origin, endpoint, self.site)
-            except RopewalkError as error:
-                raise StartFailed("web", str(error)) from error
-            listener.setName(f"listen[{number}]")
-            listener.setServiceParent(group)
-        return group
+    def _unit(self, name: str, service: IService, known_as: str = "") -> Unit:
+        """
+        :param known_as: What its deadlines are set for, if not its name.
+        """
+        host, called = self.plan.host, known_as or name
+        return Unit(name, service, host.start_within(called), host.stop_within(called))
 
-    def _mount(self, plugin: str, place: str, path: str, app: Any) -> None:
-        resource = resource_for(app)
-        if resource is None:
-            problem = (
-                f"cannot mount {app!r} at {path!r}: it is neither a klein.Klein "
-                "nor a twisted.web resource"
-            )
-            raise BadPlugin(plugin, place, problem)
-        self.mounts.add(Mount(path, resource, plugin, place, "pages", app))
+    def _about(self) -> dict[str, str]:
+        """What the services are, by name."""
+        return {each.name: _about(each) for each in self.plan.services}
 
-    def _socket(
-        self, plugin: str, place: str, path: str, make: Callable[[], Any], app: Any
-    ) -> None:
-        # Autobahn is a good part of what there is to import; only who serves
-        # WebSockets waits for it.
-        from autobahn.twisted.resource import WebSocketResource
-
-        from ropewalk.net.sockets import SocketFactory
-
-        web = self.plan.web
-        factory = SocketFactory(make, web.sockets, self.reactor)
-        resource = UpgradeResource(WebSocketResource(factory), web.origins)
-        self.mounts.add(Mount(path, resource, plugin, place, "socket", app))
-
-    def _unit(self, name: str, service: IService) -> Unit:
-        host = self.plan.host
-        return Unit(name, service, host.start_within(name), host.stop_within(name))
-
-    def _entries(self) -> Sequence[Entry]:
-        about = {each.name: _about(each) for each in self.plan.services}
+    def _entries(self, site: str = "") -> Sequence[Entry]:
+        """What is told at ``/`` of a site."""
+        mounts, about = self.sites[site].mounts, self._about()
         pages = [
-            Entry("Pages", mount.path, about[mount.plugin], mount.path)
-            for mount in self.mounts
+            _page(mount, about[mount.plugin])
+            for mount in mounts
             if mount.kind == "pages" and mount.plugin in about
         ]
         sockets = [
             Entry("WebSockets", mount.path, about[mount.plugin])
-            for mount in self.mounts
+            for mount in mounts
             if mount.kind == "socket"
         ]
         listeners = [
@@ -248,7 +239,11 @@ class Host:
                 ("/health/ready", "Whether it should be given work; if not, why not."),
             )
         ]
-        return [*pages, *sockets, *listeners, *health]
+        path = self.sites[site].settings.openapi
+        told = "What can be asked of the handlers here, and a way to try it."
+        documented = path in mounts
+        documentation = [Entry("Documentation", path, told, path)] if documented else []
+        return [*pages, *documentation, *sockets, *listeners, *health]
 
 
 @implementer(IHost)
@@ -266,7 +261,8 @@ class PluginHost:
     @property
     def web(self) -> IWeb:
         """Pages and WebSockets."""
-        return _PluginWeb(self.name, self._host)
+        sites = self._host.sites
+        return PluginWeb(self.name, sites, sites[""])
 
     @property
     def hub(self) -> IHub:
@@ -288,37 +284,29 @@ class PluginHost:
         return self._host.listener(self.name, caller(), endpoint, factory)
 
 
-@implementer(IWeb)
-@frozen
-class _PluginWeb:
-    _name: str
-    _host: Host
-
-    def mount(self, path: str, app: Any) -> None:
-        self._host._mount(self._name, caller(), path, app)
-
-    def socket(
-        self, path: str, protocol: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> None:
-        def make() -> Any:
-            return protocol(*args, **kwargs)
-
-        self._host._socket(self._name, caller(), path, make, protocol)
-
-
 def _about(planned: Planned) -> str:
     """The first sentence of the service module's docstring."""
     text = (planned.module.module.__doc__ or planned.module.plugin.module).strip()
     return " ".join(text.split("\n\n")[0].replace("``", "").split())
 
 
+def _page(mount: Mount, about: str) -> Entry:
+    """Where to find something; on another host, nobody knows the port."""
+    if mount.host is None:
+        return Entry("Pages", mount.path, about, mount.path)
+    return Entry("Pages", mount.host + mount.path, about)
+
+
 def _command(listener: Listener) -> str:
     """What to type to talk to a listener."""
     host, colon, port = listener.place.rpartition(":")
+    if listener.description.startswith("haproxy:"):
+        return listener.place  # only a proxy can talk to it
     return f"nc {host.strip('[]')} {port}" if colon else listener.place
 
 
 def _url(listener: Listener) -> str:
-    scheme = "https" if listener.description.startswith(("ssl:", "tls:")) else "http"
+    endpoint = listener.description.removeprefix("haproxy:")
+    scheme = "https" if endpoint.startswith(("ssl:", "tls:")) else "http"
     place = listener.place
     return f"{scheme}://{place}/" if ":" in place else place

@@ -555,6 +555,8 @@ def _access_json(each: Access) -> str:
         "size": each.size,
         "milliseconds": round(each.took * 1000, 2),
     }
+    if each.route:
+        line["route"] = each.route
     if each.aborted:
         line["aborted"] = True
     return _dump(line)

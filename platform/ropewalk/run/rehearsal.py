@@ -14,7 +14,7 @@ from ropewalk.plugin import Found
 from ropewalk.run import reactors
 from ropewalk.run.configuration import make_plan
 from ropewalk.run.host import Host
-from ropewalk.settings import load
+from ropewalk.run.single import open_settings, with_file
 
 __all__ = ["rehearse"]
 
@@ -30,7 +30,7 @@ def rehearse(
     :raise BadSettings: When the settings cannot be used.
     :raise StartFailed: When a service cannot be built.
     """
-    plan = make_plan(load(path, environ), found)
+    plan = make_plan(open_settings(path, environ), with_file(found, path))
     host = Host(plan, reactors.running(), MemoryHub(time.time))
     host.make()
     return host

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import copy
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -30,8 +31,10 @@ from ropewalk.telemetry import working
 
 __all__ = ["Reloaded", "Reloader"]
 
-#: What the daemon itself can change while it runs.
+#: What the daemon itself can change while it runs; of ``web``, of each site.
 _LIVE = {"host": {"log_level", "drain_delay"}, "web": {"access_log", "longest_body"}}
+
+_SITE = re.compile(r"sites\.[^.]*\.")
 
 
 @frozen
@@ -143,7 +146,9 @@ class Reloader:
             if not changes:
                 continue
             if table in _LIVE:
-                later: Collection[str] = {each.key for each in changes} - _LIVE[table]
+                later: Collection[str] = {
+                    each.key for each in changes if not _is_live(table, each.key)
+                }
             else:
                 later = yield self._reconfigure(units[table], old, new, taken)
             waiting = {each.key for each in changes if _among(each.key, later)}
@@ -239,6 +244,11 @@ class Reloader:
                     name=name,
                 )
         return spelled
+
+
+def _is_live(table: str, key: str) -> bool:
+    """Whether the daemon itself can change a key of its own while it runs."""
+    return _SITE.sub("", key, count=1) in _LIVE[table]
 
 
 def _taking_part(service: Any) -> list[Any]:

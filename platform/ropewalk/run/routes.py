@@ -6,33 +6,30 @@ page. The services are built for it and never started.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from attrs import asdict, frozen
-from klein import Klein
-from klein.resource import KleinResource
 
 from ropewalk.run.columns import align, near
 from ropewalk.run.host import Host
-from ropewalk.web.mounts import Mount
+from ropewalk.run.sites import WebSite
+from ropewalk.web.compiling import name_of, place_of
+from ropewalk.web.table import Entry, Missing
 
-__all__ = ["Port", "Route", "RouteMap", "map_routes"]
-
-#: How Klein writes what a branch takes: all that is below its path.
-_REST = "<path:__rest__>"
+__all__ = ["Place", "Port", "Route", "RouteMap", "map_routes"]
 
 
 @frozen
 class Route:
     """
-    Something that answers at a path of the web site.
+    Something that answers at a path of a web site.
 
     :ivar methods: The methods it answers; none when it answers all.
-    :ivar kind: ``"route"`` of a Klein application, ``"resource"`` of
-        ``twisted.web``, or ``"socket"``.
+    :ivar kind: ``"route"``, ``"stream"``, ``"resource"`` of ``twisted.web``, or
+        ``"socket"``.
+    :ivar site: The name of the site; empty for the default one.
+    :ivar host: The host it is for, ``"<company>.example.org"``; empty for all.
     :ivar path: The whole path, with ``…`` at the end when all below it belongs
         to it, too.
     :ivar answers: The function or class that answers.
@@ -42,6 +39,8 @@ class Route:
 
     methods: tuple[str, ...]
     kind: str
+    site: str
+    host: str
     path: str
     answers: str
     place: str
@@ -51,6 +50,17 @@ class Route:
     def verbs(self) -> str:
         """Its methods, for people."""
         return "WS" if self.kind == "socket" else ",".join(self.methods) or "any"
+
+    def words(self) -> tuple[str, ...]:
+        """A line of the page."""
+        told = f" ({self.kind})" if self.kind in ("stream", "resource") else ""
+        return (
+            self.verbs,
+            self.host + self.path,
+            self.answers + told,
+            self.service,
+            near(self.place),
+        )
 
 
 @frozen
@@ -69,58 +79,60 @@ class Port:
     place: str
     service: str
 
+    def words(self) -> tuple[str, ...]:
+        """A line of the page."""
+        return self.endpoint, self.answers, self.service, near(self.place)
+
+
+@frozen
+class Place:
+    """
+    A web site.
+
+    :ivar name: What the settings call it; empty for the default one.
+    :ivar listen: Where it listens.
+    """
+
+    name: str
+    listen: tuple[str, ...]
+
+    def __str__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"Web site{name} at {', '.join(self.listen)}"
+
 
 @frozen
 class RouteMap:
     """
     All that a daemon would answer.
 
-    :ivar site: Where the web site listens; nowhere, if nothing is on it.
-    :ivar routes: What is on it, by path.
+    :ivar sites: The web sites that listen.
+    :ivar routes: What is on them: by site, host and path.
     :ivar ports: All other listeners, in the order in which they are made.
     """
 
-    site: tuple[str, ...]
+    sites: tuple[Place, ...]
     routes: tuple[Route, ...]
     ports: tuple[Port, ...]
 
     def lines(self) -> Iterator[str]:
         """The page."""
-        if not self.site and not self.ports:
-            yield "Nothing listens."
-        if self.site:
-            yield f"Web site at {', '.join(self.site)}"
-            yield ""
-            yield from align(
-                (
-                    (
-                        each.verbs,
-                        each.path,
-                        each.answers,
-                        each.service,
-                        near(each.place),
-                    )
-                    for each in self.routes
-                ),
-                indent=2,
-            )
-        if self.site and self.ports:
-            yield ""
+        sections: list[tuple[str, list[tuple[str, ...]]]] = []
+        for site in self.sites:
+            on_it = [each.words() for each in self.routes if each.site == site.name]
+            sections.append((str(site), on_it))
         if self.ports:
-            yield "Other listeners"
-            yield ""
-            yield from align(
-                (
-                    (each.endpoint, each.answers, each.service, near(each.place))
-                    for each in self.ports
-                ),
-                indent=2,
-            )
+            sections.append(("Other listeners", [each.words() for each in self.ports]))
+        if not sections:
+            yield "Nothing listens."
+        for number, (heading, rows) in enumerate(sections):
+            yield from ["", heading, ""] if number else [heading, ""]
+            yield from align(rows, indent=2)
 
     def plain(self) -> dict[str, Any]:
         """The same for programs."""
         return {
-            "site": list(self.site),
+            "sites": [asdict(each) for each in self.sites],
             "routes": [asdict(each) for each in self.routes],
             "listeners": [asdict(each) for each in self.ports],
         }
@@ -132,14 +144,12 @@ def map_routes(host: Host) -> RouteMap:
 
     :param host: Its services are made; they need not run.
     """
-    site = [each for each in host.listeners if each.owner == "web"]
-    routes = [route for mount in host.mounts for route in _routes(mount)]
-    if site and "/" not in host.mounts:
-        home = type(host.site.resource)
-        routes.append(
-            Route(("GET",), "resource", "/", home.__qualname__, _written(home), "web")
-        )
-    routes.sort(key=lambda each: (each.path, each.methods))
+    sites, routes = [], []
+    for site in host.sites.values():
+        listen = tuple(each.description for each in host.owned_by(site.owner))
+        if listen:
+            sites.append(Place(site.name, listen))
+            routes += sorted(_routes(site), key=_order)
     ports = [
         Port(
             each.listener.description,
@@ -148,49 +158,56 @@ def map_routes(host: Host) -> RouteMap:
             each.owner,
         )
         for each in host.listeners
-        if each.owner != "web"
+        if each.owner not in host.sites.owners
     ]
-    endpoints = tuple(each.listener.description for each in site)
-    return RouteMap(endpoints, tuple(routes), tuple(ports))
+    return RouteMap(tuple(sites), tuple(routes), tuple(ports))
 
 
-def _routes(mount: Mount) -> Iterator[Route]:
-    app = mount.app
-    if isinstance(app, KleinResource):
-        app = app._app
-    if isinstance(app, Klein):
-        yield from _klein_routes(mount, app)
-    elif mount.kind == "socket":
-        name, place = _name(app), _written(app) or mount.place
-        yield Route((), "socket", mount.path, name, place, mount.plugin)
-    else:
-        path = f"{mount.path.rstrip('/')}/…"
-        name = _name(type(app))
-        yield Route((), "resource", path, name, mount.place, mount.plugin)
-
-
-def _klein_routes(mount: Mount, app: Klein) -> Iterator[Route]:
-    for rule in app.url_map.iter_rules():
-        if rule.build_only:
+def _routes(site: WebSite) -> Iterator[Route]:
+    """What is on a site, each once."""
+    seen = set()
+    for entry in site.mounts.table.entries:
+        target = entry.target
+        if entry.build_only or not target.shown or id(target) in seen:
             continue
-        methods = set(rule.methods or ())
-        if "GET" in methods:
-            methods.discard("HEAD")  # which Werkzeug adds to every GET
-        handler = inspect.unwrap(app.endpoints[rule.endpoint])
+        seen.add(id(target))
         yield Route(
-            tuple(sorted(methods)),
-            "route",
-            _below(mount.path, rule.rule),
-            _name(handler),
-            _written(handler) or mount.place,
-            mount.plugin,
+            _verbs(entry),
+            target.kind,
+            site.name,
+            "" if entry.host is None else entry.host.rule,
+            target.shown,
+            name_of(target.handler),
+            _place(target),
+            target.plugin,
         )
+    at_root = site.mounts.table.find("/", "GET")
+    if isinstance(at_root, Missing) and at_root.guard is None:
+        kind = type(site.site.resource)
+        place = place_of(kind)
+        name = kind.__qualname__
+        yield Route(("GET",), "resource", site.name, "", "/", name, place, site.owner)
 
 
-def _below(prefix: str, rule: str) -> str:
-    """The path of a route, as somebody would type it."""
-    path = prefix.rstrip("/") + rule.replace(_REST, "…")
-    return path if rule != "/" else prefix
+def _order(route: Route) -> tuple[str, str, tuple[str, ...]]:
+    return route.host, route.path, route.methods
+
+
+def _verbs(entry: Entry[Any]) -> tuple[str, ...]:
+    if entry.target.kind == "socket":
+        return ()
+    methods = set(entry.methods or ())
+    if "GET" in methods:
+        methods.discard("HEAD")  # it comes with every GET
+    return tuple(sorted(methods))
+
+
+def _place(target: Any) -> str:
+    """Where a socket's class is written, or a resource mounted."""
+    if target.kind == "socket":
+        return place_of(target.handler) or target.place
+    place: str = target.place
+    return place
 
 
 def _named(factory: Any) -> str:
@@ -198,25 +215,5 @@ def _named(factory: Any) -> str:
     protocol = getattr(factory, "protocol", None)
     general = type(factory).__module__.startswith(("twisted.", "ropewalk."))
     if general and protocol is not None:
-        return _name(protocol)
-    return _name(type(factory))
-
-
-def _name(thing: Any) -> str:
-    """The name of a function or a class, as its author wrote it."""
-    while isinstance(thing, partial):
-        thing = thing.func
-    name: str = getattr(thing, "__qualname__", None) or type(thing).__qualname__
-    return name.rpartition("<locals>.")[2]
-
-
-def _written(thing: Any) -> str:
-    """Where a function or a class is written; empty if nobody knows."""
-    code = getattr(thing, "__code__", None)
-    if code is not None:
-        return f"{code.co_filename}:{code.co_firstlineno}"
-    try:
-        _, line = inspect.findsource(thing)
-        return f"{inspect.getfile(thing)}:{line + 1}"
-    except (OSError, TypeError):
-        return ""
+        return name_of(protocol)
+    return name_of(type(factory))

@@ -42,9 +42,9 @@ from ropewalk.run.logs import (  # noqa: E402
     open_log,
 )
 from ropewalk.run.reload import Reloader  # noqa: E402
+from ropewalk.run.single import open_settings, with_file  # noqa: E402
 from ropewalk.run.statuses import Status  # noqa: E402
 from ropewalk.run.systemd import Systemd  # noqa: E402
-from ropewalk.settings import load  # noqa: E402
 from ropewalk.web.access import AccessLog  # noqa: E402
 
 __all__ = ["Options", "makeService"]
@@ -88,9 +88,9 @@ def makeService(options: Any) -> Service:
     # on SIGHUP.
     given = options["settings"]
     path = _seen_from(twistd.get("chroot"), os.path.abspath(given))
-    installed = Installed()
+    installed = Installed(given)
     try:
-        plan = make_plan(load(given, os.environ), installed.look())
+        plan = make_plan(open_settings(given, os.environ), installed.look())
     except BadSettings as error:
         _refuse(f"{installed.broken()}{error}", Status.BAD_SETTINGS)
     if installed.broken():
@@ -112,7 +112,7 @@ def makeService(options: Any) -> Service:
     daemon = Daemon(host, systemd, parent.tell)
 
     def read() -> Plan:
-        return make_plan(load(path, os.environ), installed.look())
+        return make_plan(open_settings(path, os.environ), installed.look())
 
     def apply(new: Plan) -> None:
         host.reconfigure(new)
@@ -246,12 +246,13 @@ class Installed:
     can no longer be seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
+        self._settings = settings
         self._found = Found(())
 
     def look(self) -> Found:
         """Find what is installed, and what was."""
-        now = discover()
+        now = with_file(discover(), self._settings)
         known = {(plugin.name, plugin.module) for plugin in now.plugins}
         gone = [
             plugin

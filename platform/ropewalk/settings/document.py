@@ -17,7 +17,7 @@ from attrs import frozen
 from ropewalk.errors import BadSettings, Fault, SettingFault
 from ropewalk.schema.walk import Flaw, convert, find_flaws, kind_of
 from ropewalk.schema.words import SETTINGS, Step, nearest, spell
-from ropewalk.settings.kinds import match_name
+from ropewalk.settings.kinds import fold, match_name
 from ropewalk.settings.lines import Lines, find_lines
 from ropewalk.settings.showing import Setting, show
 from ropewalk.settings.sources import Origin, Override, Pointers, Sources, overrides
@@ -138,6 +138,21 @@ class Document:
             if match_name(override.names[0], [*names, *self._data]) is None:
                 names.append(override.names[0])
         return tuple(names)
+
+    def has(self, table: str, *, besides: str) -> bool:
+        """
+        Whether a table is in the document for more than another one that is in it.
+
+        :param besides: The other one: ``[web.sites.internal]`` alone says nothing of
+            ``web`` besides ``sites``.
+        """
+        if (table,) in self._lines.headers:
+            return True
+        value = self._data.get(table)
+        return (isinstance(value, dict) and value.keys() != {besides}) or any(
+            self._is_for(each, table) and fold(each.names[1]) != fold(besides)
+            for each in self._overrides
+        )
 
     def chosen(self, known: Collection[str]) -> tuple[str, ...]:
         """

@@ -13,28 +13,33 @@ test moves, and are talked to by clients with the same three verbs, ``send``,
             yield host.http().post("/chat/lobby", json={"author": "Alan", "text": "hi"})
             self.assertIn("Alan: hi", (yield ada.received()))
 
-Importing this installs the asyncio reactor, unless somebody chose another.
+Importing ``TestCase`` or ``MemoryHost`` installs the asyncio reactor, unless somebody
+chose another. The others take the reactor that they are given.
 """
 
-from ropewalk.testing.choosing import choose
+from __future__ import annotations
 
-choose()
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from ropewalk.testing.case import NeverRun, TestCase  # noqa: E402
-from ropewalk.testing.clients import (  # noqa: E402
-    Closed,
-    Closing,
-    HTTPClient,
-    LineClient,
-    Response,
-    SocketClient,
-    Text,
-)
-from ropewalk.testing.clock import Clock, Restless, Silence  # noqa: E402
-from ropewalk.testing.host import LeftBehind, MemoryHost  # noqa: E402
-from ropewalk.testing.reactor import MemoryReactor  # noqa: E402
+if TYPE_CHECKING:
+    from ropewalk.testing.case import NeverRun, TestCase
+    from ropewalk.testing.clients import (
+        Closed,
+        Closing,
+        HTTPClient,
+        LineClient,
+        SocketClient,
+        Text,
+    )
+    from ropewalk.testing.clock import Clock, Restless, Silence
+    from ropewalk.testing.host import LeftBehind, MemoryHost
+    from ropewalk.testing.reactor import MemoryReactor
+    from ropewalk.testing.response import Response
+    from ropewalk.testing.synchronous import Client, NoAnswer
 
 __all__ = [
+    "Client",
     "Clock",
     "Closed",
     "Closing",
@@ -44,6 +49,7 @@ __all__ = [
     "MemoryHost",
     "MemoryReactor",
     "NeverRun",
+    "NoAnswer",
     "Response",
     "Restless",
     "Silence",
@@ -51,3 +57,32 @@ __all__ = [
     "TestCase",
     "Text",
 ]
+
+#: The modules, and what can be had from each; as above, where type checkers look.
+_HOMES = {
+    "case": "NeverRun TestCase",
+    "clients": "Closed Closing HTTPClient LineClient SocketClient Text",
+    "clock": "Clock Restless Silence",
+    "host": "LeftBehind MemoryHost",
+    "reactor": "MemoryReactor",
+    "response": "Response",
+    "synchronous": "Client NoAnswer",
+}
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # who would then believe that there is any name
+
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for (PEP 562)."""
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

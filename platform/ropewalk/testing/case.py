@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import AsyncGeneratorType, GeneratorType
+from types import AsyncGeneratorType, GeneratorType, ModuleType
 from typing import Any
 
 import txaio.tx
@@ -20,11 +22,20 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.python.failure import Failure
 from twisted.trial import unittest
 
+import ropewalk.testing.chosen  # noqa: F401
 from ropewalk import awaiting
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import Steps
+from ropewalk.plugin import ServicePlugin
 from ropewalk.run import reactors
-from ropewalk.testing.host import LeftBehind, MemoryHost, Service, Wanted
+from ropewalk.testing.host import (
+    LeftBehind,
+    MemoryHost,
+    Served,
+    Service,
+    Wanted,
+    file_plugin,
+)
 from ropewalk.testing.reactor import MemoryReactor
 
 __all__ = ["NeverRun", "TestCase"]
@@ -102,6 +113,46 @@ class TestCase(unittest.TestCase):
         self.addCleanup(host.end)
         yield host.start()
         return host
+
+    @inlineCallbacks
+    def serve(
+        self,
+        served: Any,
+        *,
+        settings: str | Path = "",
+        environ: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Steps[MemoryHost]:
+        """
+        Run routes, or a Python file, in memory, as :meth:`start` runs services::
+
+            host = yield self.serve(routes)
+            host = yield self.serve("hello.py")
+
+        :param served: What ``host.web.mount`` takes, for ``/``. Or the path of a
+            file, as for ``ropewalk run hello.py``, from the directory in which the
+            test is written; it is run anew, whoever has imported it.
+
+        The others are as for :meth:`start`.
+        """
+        if isinstance(served, str | os.PathLike):
+            plugin = self._file_plugin(served)
+        else:
+            place = inspect.getfile(type(self))
+            plugin = Served("routes", "routes", place=place, app=served)
+        host: MemoryHost = yield self.start(
+            plugin, settings=settings, environ=environ, **values
+        )
+        return host
+
+    def _file_plugin(self, path: str | os.PathLike[str]) -> ServicePlugin:
+        """The service in a file, of which nothing is left after the test."""
+        self.patch(sys, "path", [*sys.path])
+        directory = os.path.dirname(inspect.getfile(type(self)))
+        plugin = file_plugin(os.path.join(directory, path))
+        imported = sys.modules.pop(plugin.module, None)
+        self.addCleanup(_restore_module, plugin.module, imported)
+        return plugin
 
     # What trial and pytest call.
 
@@ -189,6 +240,12 @@ class TestCase(unittest.TestCase):
         if tasks:
             names = ", ".join(map(_spoken, tasks))
             raise LeftBehind(f"every service has stopped, but tasks go on: {names}")
+
+
+def _restore_module(name: str, module: ModuleType | None) -> None:
+    sys.modules.pop(name, None)
+    if module is not None:
+        sys.modules[name] = module
 
 
 def _refuse_generator(result: Any, function: Callable[[], Any]) -> Any:

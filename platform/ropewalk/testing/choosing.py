@@ -37,12 +37,12 @@ def choose() -> Any:
     strangers = {module.__name__ for module, _ in holders}
     strangers = {name for name in strangers if name.split(".")[0] not in _HARMLESS}
     if strangers:
-        warnings.warn(
+        warnings.warn_explicit(
             f"the reactor was imported by {', '.join(sorted(strangers))} before "
             "ropewalk.testing could install asyncio's, so that tests cannot wait for "
             "asyncio. Import ropewalk.testing first, or `trial --reactor asyncio`",
             RuntimeWarning,
-            stacklevel=3,
+            *_importer(),
         )
         return reactors.choose()
     del sys.modules["twisted.internet.reactor"]
@@ -55,6 +55,16 @@ def choose() -> Any:
         if issubclass(type(case), TestCase):
             case._twistedPrivateScheduler = chosen
     return chosen
+
+
+def _importer() -> tuple[str, int]:
+    """The file, and the line in it, that imports the kit."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        ("ropewalk.testing", "importlib")
+    ):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _nobody_chose(reactor: Any) -> bool:

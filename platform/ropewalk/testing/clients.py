@@ -33,6 +33,7 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import Steps
 from ropewalk.testing.clock import Clock, Silence
 from ropewalk.testing.reactor import MemoryReactor
+from ropewalk.testing.response import Response
 
 __all__ = [
     "Closed",
@@ -79,32 +80,6 @@ class Text(str):
     def json(self) -> Any:
         """What it says, if it is JSON."""
         return json.loads(self)
-
-
-@frozen
-class Response:
-    """
-    A response to a request.
-
-    :ivar status: The status code.
-    :ivar headers: Whatever their case: ``headers["content-type"]``; ``None`` if
-        there is none. ``headers.get_all("set-cookie")`` is a list.
-    :ivar body: The body.
-    """
-
-    status: int
-    headers: HTTPMessage = field(repr=False)
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        charset = self.headers.get_content_charset("utf-8")
-        return self.body.decode(charset, "replace")
-
-    def json(self) -> Any:
-        """What the body says, if it is JSON."""
-        return json.loads(self.body)
 
 
 @define

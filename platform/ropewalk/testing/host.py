@@ -14,24 +14,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
+from twisted.application.service import MultiService
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import FailTest
 
+import ropewalk.testing.chosen  # noqa: F401
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import StartFailed
+from ropewalk.errors import BadSettings, Fault, SettingFault, StartFailed
 from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import IHub, Steps
 from ropewalk.net.endpoints import claim
-from ropewalk.plugin import RESERVED, Found, ServicePlugin, discover
+from ropewalk.plugin import RESERVED, Found, ServiceModule, ServicePlugin, discover
 from ropewalk.run.configuration import Plan, make_plan
 from ropewalk.run.daemon import Daemon
 from ropewalk.run.host import Host, Owned
 from ropewalk.run.logs import log_access
 from ropewalk.run.reload import Reloaded, Reloader
+from ropewalk.run.single import with_file
 from ropewalk.run.statuses import Status
 from ropewalk.run.systemd import Systemd
 from ropewalk.settings import parse
@@ -44,12 +47,45 @@ from ropewalk.testing.clients import (
 from ropewalk.testing.reactor import MemoryEndpoint, MemoryReactor
 from ropewalk.web.access import AccessLog
 
-__all__ = ["LeftBehind", "MemoryHost", "Service", "Wanted"]
+__all__ = ["LeftBehind", "MemoryHost", "Served", "Service", "Wanted", "file_plugin"]
 
 #: A service to run: the name of an installed one, or one that need not be
 #: installed: a :class:`~ropewalk.plugin.ServicePlugin`, or a module that has
 #: ``makeService``, whose table is the last word of its name.
 Service = str | ServicePlugin | ModuleType
+
+
+@frozen
+class Served(ServicePlugin):
+    """
+    A service that is nothing but what it serves.
+
+    :ivar app: What ``host.web.mount`` takes, for ``/``.
+    """
+
+    app: Any = field(default=None, eq=False)
+
+    def load(self) -> ServiceModule:
+        """Make its module, which is in no file."""
+        module: Any = ModuleType(self.module, "What the test serves.")
+        module.makeService = self._make
+        return ServiceModule(self, module, ())
+
+    def _make(self, _: object, host: Any) -> MultiService:
+        host.web.mount("/", self.app)
+        return MultiService()
+
+
+def file_plugin(path: str) -> ServicePlugin:
+    """
+    The service in a Python file, as ``ropewalk run`` finds it.
+
+    :raise BadSettings: When there is no such file.
+    """
+    for plugin in with_file(Found(()), path).plugins:
+        return plugin
+    problem = Fault("", "no such file, or its name does not end with .py")
+    raise BadSettings((SettingFault(path, "", problem),))
 
 
 class LeftBehind(FailTest):
@@ -144,8 +180,9 @@ class MemoryHost:
         Somebody who speaks HTTP, keeps cookies and follows no redirects.
 
         :param where: Which listener: ``"tcp:7070"``, whatever else its endpoint
-            string says; or the name of the service whose only one it is. Unless
-            it is said, the first one of the web site.
+            string says; or the name of the service whose only one it is. The site
+            ``[web.sites.internal]`` is the service ``"web.internal"``. Unless it is
+            said, the first one of a web site.
         :param peer: The address to come from.
         :param cut: Bytes of the longest piece in which anything arrives, in
             both directions; 0 for as much as there is.
@@ -279,7 +316,8 @@ class MemoryHost:
     def _door(self, where: str | None) -> _Door:
         there = list(self._doors)
         if where is None:
-            named = [each for each in there if each.owner == "web"][:1]
+            sites = self._host.sites.owners
+            named = [each for each in there if each.owner in sites][:1]
         elif ":" in where:
             named = [each for each in there if each.claim.clashes(claim(where))]
         else:

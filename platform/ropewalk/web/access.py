@@ -35,6 +35,8 @@ class Access:
     :ivar size: Bytes of the answer's body.
     :ivar took: Seconds from its headers to the end of the answer.
     :ivar aborted: Whether the connection ended before the answer did.
+    :ivar route: The path of what answered, as it was written:
+        ``"/companies/<int:id>"``; empty where nothing did.
     """
 
     at: float
@@ -46,6 +48,7 @@ class Access:
     size: int
     took: float
     aborted: bool = False
+    route: str = ""
 
 
 class AccessLog:
@@ -84,6 +87,7 @@ class AccessLog:
                 request.sentLength,
                 self._clock.seconds() - request.began,
                 request.aborted,
+                "" if request.route is None else request.route.shown,
             )
         )
 

@@ -1,12 +1,13 @@
 # -*- test-case-name: tests.test_mounts -*-
 """
-What is served where: paths, and the resources mounted at them.
+What is served where: all that the services mount on a site, and the one table that
+comes of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import Factory, define, frozen
@@ -14,8 +15,16 @@ from klein import Klein
 from klein.resource import KleinResource
 from twisted.web.resource import IResource
 
-from ropewalk.errors import BadPlugin, Conflict
+from ropewalk.errors import BadPlugin, Conflict, RopewalkError
 from ropewalk.web.apps import AppResource
+from ropewalk.web.around import Call, Middleware, around
+from ropewalk.web.claims import Claim, settle
+from ropewalk.web.compiling import Ground, compile_mount, no_sockets
+from ropewalk.web.components import Components
+from ropewalk.web.links import Links
+from ropewalk.web.patterns import BadRule, parse, parse_host
+from ropewalk.web.serving import Mounted
+from ropewalk.web.table import Entry, Table
 
 __all__ = ["Mount", "Mounts", "resource_for"]
 
@@ -32,6 +41,9 @@ class Mount:
     :ivar kind: ``"pages"`` at the path and below, or a ``"socket"`` at just the
         path.
     :ivar app: What the plugin gave us.
+    :ivar host: The host it is for: ``"api.example.org"``; ``None`` for all.
+    :ivar override: Whether it takes the place of what others claim.
+    :ivar gives_way: Whether it leaves to anybody else what they claim.
     """
 
     path: str
@@ -40,16 +52,33 @@ class Mount:
     place: str
     kind: str
     app: Any
+    host: str | None = None
+    override: bool = False
+    gives_way: bool = False
 
 
 @define
 class Mounts:
     """
     The mounts of one site.
+
+    :ivar middleware: What happens around every request for them, outermost first.
+    :ivar components: What is injected into all their handlers.
+    :ivar table_class: What finds a route: made of entries as a
+        :class:`~ropewalk.web.table.Table` is, it has its ``entries``, ``find``,
+        ``build`` and ``host_of``.
+    :ivar limited: Whether some route takes longer or shorter bodies than the site.
+    :ivar sockets: Lets a protocol take a request's connection over.
     """
 
-    _by_segments: dict[tuple[bytes, ...], Mount] = Factory(dict)
-    _depth: int = 0
+    middleware: list[Middleware] = Factory(list)
+    components: Components = Factory(Components)
+    sockets: Callable[[Any, Any], Any] = no_sockets
+    table_class: Callable[..., Table[Any]] = Table
+    limited: bool = False
+    _mounts: list[Mount] = Factory(list)
+    _table: Table[Any] | None = None
+    _links: Links | None = None
 
     def add(self, mount: Mount) -> None:
         """
@@ -58,45 +87,97 @@ class Mounts:
         :raise BadPlugin: When nobody could ever ask for the path.
         :raise Conflict: When the path is taken.
         """
-        wrong = _wrong(mount.path)
+        wrong = _wrong(mount.path) or _wrong_host(mount.host)
         if wrong is not None:
             problem = f"cannot mount at {mount.path!r}: {wrong}"
             raise BadPlugin(mount.plugin, mount.place, problem)
-        segments = _segments(mount.path)
-        taken = self._by_segments.get(segments)
-        if taken is not None:
-            raise Conflict(
-                f"the path {mount.path!r}",
-                f"service {taken.plugin!r} ({taken.place})",
-                f"service {mount.plugin!r} ({mount.place})",
-            )
-        self._by_segments[segments] = mount
-        self._depth = max(self._depth, len(segments))
+        for taken in self._mounts:
+            if _exclude_each_other(taken, mount):
+                both = taken, mount
+                claims = (f"service {each.plugin!r} ({each.place})" for each in both)
+                raise Conflict(f"the path {mount.path!r}", *claims)
+        self._mounts.append(mount)
+        self._table = self._links = None
 
-    def find(self, segments: list[bytes]) -> tuple[Mount, int] | None:
+    @property
+    def table(self) -> Table[Any]:
         """
-        The mount that answers for a path: the one with the longest path.
+        What the mounts come to: compiled once, when somebody first asks.
 
-        :param segments: The path's segments, unquoted: ``[b"chat", b"lobby"]``.
-        :return: the mount and how many segments it is deep; ``None`` if nobody
-            answers.
+        :raise BadHandler: For a handler that asks for what no request could give it.
+        :raise Conflict: When two claim the same path and method.
+        :raise RopewalkError: Each of them knows as ``service`` whose doing it is.
         """
-        if segments == [b""]:  # the path "/" has no segment that says anything
-            segments = []
-        for depth in range(min(len(segments), self._depth), -1, -1):
-            mount = self._by_segments.get(tuple(segments[:depth]))
-            if mount is None:
-                continue
-            if mount.kind == "pages" or depth == len(segments):
-                return mount, depth
-        return None
+        return self.compile() if self._table is None else self._table
+
+    @property
+    def links(self) -> Links:
+        """The links into the table."""
+        if self._links is None:
+            self._links = Links(self.table)
+        return self._links
+
+    def compile(self) -> Table[Any]:
+        """See :attr:`table`."""
+        claims: list[Claim] = []
+        for turn, mount in enumerate(self._mounts):
+            depth = mount.path.rstrip("/").count("/")
+            try:
+                claims += (
+                    Claim(entry, turn, depth, mount.gives_way)
+                    for entry in self._entries(mount)
+                )
+            except RopewalkError as error:
+                error.service = error.service or mount.plugin
+                raise
+        entries = settle(claims)
+        self._table, self._links = self.table_class(entries), None
+        self.limited = any(
+            entry.target.options.longest_body is not None for entry in entries
+        )
+        return self._table
 
     def __contains__(self, path: str) -> bool:
-        return _segments(path) in self._by_segments
+        """Whether there is a mount at a path, for all hosts."""
+        return any(each.path == path and each.host is None for each in self._mounts)
 
     def __iter__(self) -> Iterator[Mount]:
         """All mounts, by path."""
-        return iter(sorted(self._by_segments.values(), key=lambda each: each.path))
+        return iter(sorted(self._mounts, key=lambda each: each.path))
+
+    def _entries(self, mount: Mount) -> Iterator[Entry[Any]]:
+        prefix = mount.path.rstrip("/")
+        if mount.kind == "socket":
+            yield self._socket(mount, prefix)
+            return
+        ground = Ground(
+            prefix=prefix,
+            plugin=mount.plugin,
+            place=mount.place,
+            components=self.components,
+            host=mount.host,
+            around=self._around if self.middleware else None,
+            override=mount.override,
+            sockets=self.sockets,
+        )
+        yield from compile_mount(mount.app, ground)
+
+    def _around(self, call: Call) -> Call:
+        return around(self.middleware, call)
+
+    def _socket(self, mount: Mount, prefix: str) -> Entry[Any]:
+        depth = prefix.count("/")
+        mounted = Mounted(
+            mount.path,
+            mount.plugin,
+            mount.place,
+            mount.app,
+            mount.resource,
+            depth,
+            kind="socket",
+        )
+        host = None if mount.host is None else parse_host(mount.host)
+        return Entry(parse(mount.path), mounted, host=host, slashes="exact")
 
 
 def resource_for(app: Any) -> Any:
@@ -113,8 +194,28 @@ def resource_for(app: Any) -> Any:
     return IResource(app, None)
 
 
-def _segments(path: str) -> tuple[bytes, ...]:
-    return tuple(path.strip("/").encode("utf-8").split(b"/")) if path != "/" else ()
+def _exclude_each_other(one: Mount, other: Mount) -> bool:
+    """
+    Whether two mounts cannot be side by side at one path. Applications can, if no
+    route is in both of them, and a resource has what they leave; so can one that says
+    that it takes the place of the other.
+    """
+    return (
+        one.path == other.path
+        and (one.host or "").lower() == (other.host or "").lower()
+        and one.override == other.override
+        and not any(isinstance(each.app, Klein) for each in (one, other))
+    )
+
+
+def _wrong_host(host: str | None) -> str | None:
+    """What is wrong with a host to mount for, if something is."""
+    try:
+        if host is not None:
+            parse_host(host)
+    except BadRule as error:
+        return str(error)
+    return None
 
 
 def _wrong(path: object) -> str | None:

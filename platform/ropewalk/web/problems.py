@@ -19,7 +19,7 @@ from twisted.web.iweb import IRequest
 from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.web.accept import preferred
 
-__all__ = ["Refused", "phrase", "respond"]
+__all__ = ["Forbidden", "Refused", "phrase", "respond"]
 
 #: RFC 9110's words, where Python learned them only in 3.13.
 _PHRASES = {
@@ -63,6 +63,17 @@ class Refused(RopewalkError):
         return self.detail
 
 
+class Forbidden(RopewalkError):
+    """
+    A rule says no.
+    """
+
+    status = 403
+
+    def __str__(self) -> str:
+        return "this is not for you"
+
+
 def respond(request: Any, error: BaseException, name: str | None = None) -> bytes:
     """
     Set status and headers for an error, and make its body.
@@ -72,11 +83,14 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
     whoever asked.
 
     :param request: A ``twisted.web`` request; nothing was written to it yet.
+    :param error: If it has ``headers``, such as ``Retry-After``, these are set, too.
     :param name: Under which name the log has what happened.
     """
     if isinstance(error, RopewalkError) and error.status != 500:
         status, detail = error.status, str(error)
         faults = error.faults if isinstance(error, Invalid) else ()
+        for header, value in getattr(error, "headers", {}).items():
+            request.setHeader(header, value)
     else:
         status, detail, faults = 500, "Something went wrong here.", ()
         if name is not None:
@@ -90,15 +104,18 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
     request.setHeader(b"content-type", b"application/problem+json")
     problem: dict[str, Any] = {"title": title, "status": status, "detail": detail}
     if faults:
-        problem["errors"] = [
-            {"path": fault.path, "problem": fault.problem} for fault in faults
-        ]
+        problem["errors"] = [_told(fault) for fault in faults]
     return json.dumps(problem).encode("ascii") + b"\n"
 
 
 def phrase(status: int) -> str:
     """A status in words: RFC 9110, section 15, and the registry of IANA."""
     return _PHRASES.get(status, "Error")
+
+
+def _told(fault: Fault) -> dict[str, str]:
+    told = {"path": fault.path, "problem": fault.problem}
+    return {"in": fault.where, **told} if fault.where else told
 
 
 def _page(status: int, title: str, detail: str, faults: Sequence[Fault]) -> str:

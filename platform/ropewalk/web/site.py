@@ -8,32 +8,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from itertools import count
+from secrets import token_hex
 from typing import Any
+from urllib.parse import quote, unquote
 
 from attrs import evolve
-from klein.resource import KleinResource
-from twisted.internet.address import UNIXAddress
+from klein.interfaces import IKleinRequest
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.http_headers import Headers
-from twisted.web.resource import Resource, getChildForRequest
+from twisted.web.resource import Resource
 
 from ropewalk.errors import RopewalkError
 from ropewalk.telemetry import Work, work
 from ropewalk.web.channel import Channel
+from ropewalk.web.compiling import is_resource, settle_route
+from ropewalk.web.media import NONE, Formats
 from ropewalk.web.mounts import Mounts
 from ropewalk.web.problems import Refused, respond
+from ropewalk.web.proxies import Proxies, Told, read_host, read_id
+from ropewalk.web.serving import KleinView, lacks_get
+from ropewalk.web.signals import Signals, tell
 from ropewalk.web.streams import cut_stream, end_upload
+from ropewalk.web.table import Found, Missing, Moved
 
 __all__ = ["BodyTooLong", "Request", "Site"]
 
 #: The beginning of a request's target that is a whole URL, as for a proxy.
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+
+#: What a host may be called (RFC 3986, section 3.2.2), and its port.
+_HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
 #: What an answer says of us and of when, and not of what it is.
 _OURS = (b"server", b"date", b"connection")
@@ -57,6 +70,9 @@ class Request(server.Request):
     :ivar name: ``"r17"``, once its headers are here.
     :ivar work: Whose work it is.
     :ivar began: When its headers were here, by the site's clock.
+    :ivar route: What answers it, once that is known.
+    :ivar path_args: The arguments in its path.
+    :ivar longest_body: How many bytes its body may have.
     :ivar aborted: Whether the connection ended before the answer did.
     """
 
@@ -65,8 +81,16 @@ class Request(server.Request):
     _refused = False
     _taken = 0
     _too_long = False
+    _secure: bool | None = None
+    _moved = False
+    _id: str | None = None
 
     site: Site
+    longest_body: int
+    route: Any = None
+    path_args: Any = None
+    scope: Any = None
+    trouble: BaseException | None = None
     name: str | None = None
     work: Work
     began: float
@@ -83,6 +107,58 @@ class Request(server.Request):
             self.method, self.uri = channel.command, channel.path
             self.clientproto = b"HTTP/2"
 
+    @property
+    def id(self) -> str:
+        """
+        The request's id, which no other process gives to another: that of the
+        trusted proxy which has sent it, if it has one. It ends with the name
+        otherwise. What is logged under the id of a proxy is not under the name.
+        """
+        if self._id is None:
+            self._id = f"{self.site.process}-{self.name}"
+        return self._id
+
+    def link(self, target: Any, view: str = "", /, **args: Any) -> str:
+        """
+        The path at which something answers.
+
+        :param target: A handler, a route's name, or a model: see
+            :meth:`ropewalk.web.links.Links.to`.
+        :param view: Which view on a model, where not the one without a name.
+        :param args: What is in the path; what is not goes into the query.
+        :return: percent-encoded. With scheme and host where it is on another host.
+        :raise BadLink: When there is no link.
+        """
+        path, host = self._link(target, args, view)
+        asked = self._asked_host().lower()
+        if host is None or host in (asked, asked.rpartition(":")[0]):
+            return path
+        return self._absolute(path, host)
+
+    def url(self, target: Any, view: str = "", /, **args: Any) -> str:
+        """
+        As :meth:`link`, with scheme and host: for mail, say.
+        """
+        path, host = self._link(target, args, view)
+        return self._absolute(path, host)
+
+    def _link(self, target: Any, args: Any, view: str) -> tuple[str, str | None]:
+        links = self.site.mounts.links
+        return links.to(target, args, view, self.route, self.path_args)
+
+    def _asked_host(self) -> str:
+        """The host that was asked for, with the port if the client wrote one."""
+        return (self.getHeader(b"host") or self.getRequestHostname()).decode("latin-1")
+
+    def _absolute(self, path: str, host: str | None) -> str:
+        secure = self.isSecure()
+        usual = ":443" if secure else ":80"
+        asked = self._asked_host()
+        if host is not None:
+            _, colon, port = asked.rpartition(":")
+            asked = f"{host}:{port}" if colon and port.isdigit() else host
+        return f"http{'s' if secure else ''}://{asked.removesuffix(usual)}{path}"
+
     def refuse(self, error: RopewalkError) -> None:
         """
         Answer before all of the request is here, and close: what else comes is
@@ -96,7 +172,7 @@ class Request(server.Request):
         channel: Any = self.channel
         self.setHeader(b"server", server.version)
         self.setHeader(b"date", http.datetimeToString())
-        body = respond(self, error, self.name)
+        body = respond(self, error, self.work.request)
         self.setHeader(b"content-length", b"%d" % len(body))
         if isinstance(channel, Channel):
             channel.stop_listening()
@@ -109,7 +185,10 @@ class Request(server.Request):
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
         self.begin()
-        self._too_long = length is not None and length > self.site.longest_body
+        if self.site.proxies is not None:
+            self._listen_to(self.site.proxies)
+        self.longest_body = self.site.longest_body_of(self)
+        self._too_long = length is not None and length > self.longest_body
         # A stream of HTTP/2 cannot be answered yet; it is when its body comes.
         if self._too_long and isinstance(self.channel, Channel):
             self._refuse_body()
@@ -118,7 +197,7 @@ class Request(server.Request):
         if self._refused:
             return
         self._taken += len(data)
-        if self._too_long or self._taken > self.site.longest_body:
+        if self._too_long or self._taken > self.longest_body:
             self._refuse_body()
         else:
             super().handleContentChunk(data)
@@ -128,7 +207,8 @@ class Request(server.Request):
             return
         absolute = _ABSOLUTE.match(path)
         if absolute is not None:  # RFC 9112, section 3.2.2
-            self.requestHeaders.setRawHeaders(b"host", [absolute[1]])
+            if not self._moved:
+                self.requestHeaders.setRawHeaders(b"host", [absolute[1]])
             path = path[absolute.end() :]
             path = path if path.startswith(b"/") else b"/" + path
         super().requestReceived(command, path, version)
@@ -136,6 +216,8 @@ class Request(server.Request):
     def process(self) -> None:
         token = work.set(self.work)
         try:
+            if self.site.signals.started:
+                tell(self.site.signals.started, self)
             super().process()
         finally:
             work.reset(token)
@@ -145,6 +227,13 @@ class Request(server.Request):
             return b"localhost"
         name: bytes = super().getRequestHostname()
         return name
+
+    def isSecure(self) -> bool:
+        """Whether the client came by TLS: to us, or to a proxy which says so."""
+        if self._secure is not None:
+            return self._secure
+        secure: bool = super().isSecure()
+        return secure
 
     def render(self, resrc: Any) -> None:
         """
@@ -173,13 +262,8 @@ class Request(server.Request):
     def write(self, data: bytes) -> None:
         if self._cut:
             return
-        if (
-            not self.startedWriting
-            and not self._inFakeHead
-            and self.site.draining
-            and self.clientproto.startswith(b"HTTP/1")
-        ):
-            self.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        if not self.startedWriting and not self._inFakeHead:
+            self._complete_headers()
         super().write(data)
 
     def finish(self) -> None:
@@ -223,6 +307,7 @@ class Request(server.Request):
             return
         if not isinstance(error, RopewalkError) or error.status == 500:
             self._report(reason)
+            tell(self.site.signals.failed, self, reason)
         if self.finished or self._disconnected:
             return
         if self.startedWriting:
@@ -235,14 +320,28 @@ class Request(server.Request):
         ours = [(name, self.responseHeaders.getRawHeaders(name)) for name in _OURS]
         self.responseHeaders = Headers({name: each for name, each in ours if each})
         try:
-            body = respond(self, error, self.name)
+            body = self._explained(reason) or respond(self, error, self.work.request)
         except Exception:
             # An error that cannot even say what it is.
             self._report(Failure())
-            body = respond(self, RuntimeError(), self.name)
+            body = respond(self, RuntimeError(), self.work.request)
         self.setHeader(b"content-length", b"%d" % len(body))
         self.write(body)
         self.finish()
+
+    def _explained(self, reason: Failure) -> bytes | None:
+        """What a developer is told, where somebody develops."""
+        error: Any = reason.value
+        accident = not isinstance(error, RopewalkError) or error.status == 500
+        if self.site.explain is None or not accident:
+            return None
+        before = self.responseHeaders.copy()
+        try:
+            return self.site.explain(self, reason)
+        except Exception:
+            self._report(Failure())
+            self.responseHeaders = before
+            return None
 
     def _report(self, failure: Failure) -> None:
         self._log.failure(
@@ -252,10 +351,58 @@ class Request(server.Request):
             path=(self.path or b"").decode("ascii", "backslashreplace"),
         )
 
+    def _complete_headers(self) -> None:
+        name = self.site.request_id
+        if name and not self.responseHeaders.hasHeader(name):
+            self.responseHeaders.setRawHeaders(name, [self.id.encode("ascii")])
+        if self.site.draining and self.clientproto.startswith(b"HTTP/1"):
+            self.responseHeaders.setRawHeaders(b"connection", [b"close"])
+
+    def _listen_to(self, proxies: Proxies) -> None:
+        """Believe what a trusted proxy says of the request, if it is one's."""
+        channel: Any = self.channel
+        connection = channel if isinstance(channel, Channel) else channel._conn
+        if not proxies.trusts(self.client) or getattr(
+            connection.transport, "anonymous", False
+        ):
+            return
+        if self.site.request_id:
+            self._id = read_id(self.requestHeaders, self.site.request_id)
+            if self._id is not None:
+                self.work = evolve(self.work, request=self._id)
+        told = proxies.read(self.requestHeaders)
+        if told.disputed:
+            self.site.warn_of_dispute(self.client)
+        self.client = told.client or self.client
+        if told.scheme or told.host or told.port:
+            self._move(told)
+
+    def _move(self, told: Told) -> None:
+        """
+        Be the request that came to the proxy, so that URLs made of it lead there:
+        as with Twisted's ``setHost``, also in the header ``Host``.
+        """
+        if told.scheme is not None:
+            self._secure = told.scheme == "https"
+        usual = 443 if self.isSecure() else 80
+        said = (self.getHeader(b"host") or b"").decode("latin-1")
+        name, port = read_host(said) or (None, None)
+        if told.host is not None:
+            name, port = told.host, None
+        port = told.port or port or usual
+        if name is not None and (told.host or told.port):
+            text = name if port == usual else f"{name}:{port}"
+            self.requestHeaders.setRawHeaders(b"host", [text.encode("ascii")])
+            self._moved = True
+        if hasattr(self.host, "port"):
+            self.host = evolve(self.host, port=port)
+        else:  # a UNIX socket
+            self.host = IPv4Address("TCP", name or "localhost", port)
+
     def _rendered(self, resrc: Any) -> Any:
         if self.method != b"HEAD":
             return resrc.render(self)
-        if not _lacks_get(resrc):
+        if not lacks_get(resrc):
             try:
                 return resrc.render(self)
             except UnsupportedMethod as error:
@@ -279,7 +426,7 @@ class Request(server.Request):
 
     def _refuse_body(self) -> None:
         """RFC 9110, section 15.5.14."""
-        limit = self.site.longest_body
+        limit = self.longest_body
         self.refuse(BodyTooLong(f"the body is too long: at most {limit} bytes"))
 
     def _break_off(self) -> None:
@@ -305,12 +452,23 @@ class Site(server.Site):
     :param reactor: The clock.
     :param home: Serves ``/`` unless something is mounted there.
     :ivar longest_body: Bytes of the longest request body taken.
+    :ivar signals: Who is told of its requests.
     :ivar draining: Whether the site says goodbye.
     :ivar observe: Called with every request that is answered, and with those
         whose connection ended before.
+    :ivar proxies: Who may say for whom they ask; ``None`` for nobody.
+    :ivar request_id: The header that has a request's id; empty for none.
+    :ivar explain: Makes the answer to a request that failed by accident, or ``None``
+        where nothing is to be told; ``None`` in production.
+    :ivar formats: Formats of its own, besides the built-in ones or in place of them.
+    :ivar process: What the ids of this process begin with: 12 hexadecimal digits,
+        so that in a million starts, the odds that two have the same are 1 in 500.
     """
 
     requestFactory = Request
+
+    _log = Logger()
+    _disputed = False
 
     def __init__(
         self,
@@ -321,13 +479,22 @@ class Site(server.Site):
         longest_body: int = 1024 * 1024,
         idle: float = 60.0,
         observe: Callable[[Request], None] | None = None,
+        proxies: Proxies | None = None,
+        request_id: str = "",
     ) -> None:
         root = _Nothing() if home is None else home
         super().__init__(root, reactor=reactor, timeout=idle)
         self.mounts = mounts
+        self.signals = Signals()
         self.longest_body = longest_body
         self.draining = False
         self.observe = observe
+        self.proxies = proxies
+        self.request_id = request_id.encode("ascii")
+        self.explain: Callable[[Request, Failure], bytes | None] | None = None
+        self.formats: Formats = NONE
+        self.process = token_hex(6)
+        self.clock = reactor
         self.seconds = reactor.seconds
         numbers = count(1)
         self.next_name = lambda: f"r{next(numbers)}"
@@ -338,26 +505,73 @@ class Site(server.Site):
         return http._GenericHTTPChannelProtocol(Channel())
 
     def getResourceFor(self, request: Any) -> Any:
-        found = self.mounts.find(request.postpath)
         # As of any Twisted site, sessions are the site's, not the mount's.
         request.sitepath = []
-        if found is None:
+        target = settle_route(request, self._find(request))
+        if target is None:
             return self.resource if request.postpath == [b""] else _Nothing()
-        mount, depth = found
-        request.work = evolve(request.work, plugin=mount.plugin)
+        if target.plugin:
+            request.work = evolve(request.work, plugin=target.plugin)
         work.set(request.work)
-        request.prepath = request.postpath[:depth]
-        request.postpath = request.postpath[depth:]
-        if not request.postpath and isinstance(mount.resource, KleinResource):
-            # A mount's own path is an app's "/", with a slash behind it or not.
-            request.postpath = [b""]
-        elif not request.postpath and _is_directory(mount.resource):
-            return _AddSlash()
-        return getChildForRequest(mount.resource, request)
+        return target.enter(request)
+
+    def _find(self, request: Any) -> Found[Any] | Moved | Missing[Any]:
+        """
+        :raise Refused: When no text can come of the path, or the ``Host`` header
+            names no host (RFC 9112, section 3.2).
+        """
+        path, method = request.path.decode("latin-1"), request.method.decode("latin-1")
+        host = (request.getHeader(b"host") or b"").decode("latin-1")
+        if not _is_host(host):
+            raise Refused(400, "the Host header names no host")
+        find = partial(self.mounts.table.find, method=method, host=host)
+        try:
+            return find(path)
+        except UnicodeDecodeError:
+            # A resource may have names that are no text; a route has not.
+            found = find(quote(unquote(path, errors="replace")))
+        if isinstance(found, Missing) and is_resource(found.guard):
+            return found
+        raise Refused(400, "the address is not text in UTF-8")
+
+    def longest_body_of(self, request: Any) -> int:
+        """
+        How long a request's body may be, as soon as its headers are here.
+        """
+        table = self.mounts.table
+        if not self.mounts.limited:
+            return self.longest_body
+        target = _ABSOLUTE.sub(b"", request.uri, count=1)
+        path, host = target.partition(b"?")[0], request.getHeader(b"host") or b""
+        asked = (each.decode("latin-1") for each in (path, request.method, host))
+        try:
+            found = table.find(*asked)
+        except UnicodeDecodeError:
+            return self.longest_body
+        own = None
+        if isinstance(found, Found):
+            own = found.entry.target.options.longest_body
+        return self.longest_body if own is None else own
 
     def log(self, request: Any) -> None:
+        if self.signals.finished:
+            tell(self.signals.finished, request)
         if self.observe is not None:
             self.observe(request)
+
+    def warn_of_dispute(self, proxy: Any) -> None:
+        """
+        Say, once, that two kinds of headers of a proxy name different clients.
+        """
+        if self._disputed:
+            return
+        self._disputed = True
+        self._log.warn(
+            "the proxy {proxy} sends Forwarded and X-Forwarded-For, which name "
+            "different clients: one of them it lets pass as anybody wrote it; set "
+            "forwarded in [web] to the one that it writes",
+            proxy=getattr(proxy, "host", "at our UNIX socket"),
+        )
 
     def startFactory(self) -> None:
         """Twisted's own access log stays off; ``observe`` is ours."""
@@ -366,25 +580,9 @@ class Site(server.Site):
         """See :meth:`startFactory`."""
 
 
-def _is_directory(resource: Any) -> bool:
-    """
-    Whether a resource does not answer for itself: its child without a name does.
-    """
-    return _lacks_get(resource) and not resource.isLeaf and b"" in resource.children
-
-
-class _AddSlash(Resource):
-    """
-    Leads from ``/docs`` to ``/docs/``, from where relative links lead on.
-    """
-
-    isLeaf = True
-
-    def render(self, request: Any) -> bytes:
-        path, mark, query = request.uri.partition(b"?")
-        request.setResponseCode(308)
-        request.setHeader(b"location", b"/" + path.strip(b"/") + b"/" + mark + query)
-        return b""
+@lru_cache(1024)
+def _is_host(host: str) -> bool:
+    return _HOST.fullmatch(host) is not None
 
 
 class _Nothing(Resource):
@@ -396,15 +594,4 @@ class _Nothing(Resource):
         return respond(request, Refused(404, "there is nothing here; what there is: /"))
 
 
-def _lacks_get(resource: Any) -> bool:
-    """
-    Whether a resource has no ``render_GET``, which the ``render_HEAD`` that all
-    have would call.
-    """
-    kind = type(resource)
-    return (
-        isinstance(resource, Resource)
-        and kind.render is Resource.render
-        and kind.render_HEAD is Resource.render_HEAD
-        and not hasattr(resource, "render_GET")
-    )
+registerAdapter(KleinView, Request, IKleinRequest)

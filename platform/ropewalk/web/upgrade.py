@@ -54,7 +54,7 @@ class UpgradeResource(Resource):
         """Let the request through, or say why not."""
         refused = self._refuse(request)
         if refused is not None:
-            return respond(request, refused, request.name)
+            return respond(request, refused, request.work.request)
         return _hand_over(request, self._inner)
 
     def _refuse(self, request: Any) -> Refused | None:
@@ -122,7 +122,15 @@ def _hand_over(request: Any, inner: Any) -> Any:
     # Until now Twisted's HTTP channel is what the transport pauses when it is
     # full; whoever comes next may want to be told.
     transport.unregisterProducer()
-    result = _render(request, inner, transport)
+    behind = request.client != transport.getPeer()
+    if behind:
+        transport.peer = request.client  # a proxy has said for whom it speaks
+    result = None
+    try:
+        result = _render(request, inner, transport)
+    finally:
+        if behind and result is not NOT_DONE_YET:
+            transport.peer = None  # what comes next may be somebody else's
     if result is NOT_DONE_YET:
         if hasattr(transport, "work"):
             # What is done on it from now on, it does for the socket's service.
@@ -144,6 +152,8 @@ def _render(request: Any, inner: Any, transport: Any) -> Any:
     is_tls: bool = ISSLTransport.providedBy(transport)
     if not is_tls or not isinstance(tls, ProtocolWrapper):
         return inner.render(request)
+    if getattr(transport, "peer", None) is not None:
+        _speak_for(tls, transport)
     request.channel.transport = tls
     try:
         return inner.render(request)
@@ -151,6 +161,12 @@ def _render(request: Any, inner: Any, transport: Any) -> Any:
         if tls.wrappedProtocol is not transport:
             transport.wrappedProtocol = tls.wrappedProtocol
             tls.wrappedProtocol = transport
+
+
+def _speak_for(tls: Any, transport: Any) -> None:
+    """Let TLS, too, say who is behind a proxy."""
+    connected = tls.getPeer
+    tls.getPeer = lambda: transport.peer or connected()
 
 
 def _values(request: Any, name: bytes) -> list[str]:

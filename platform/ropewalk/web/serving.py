@@ -1,0 +1,750 @@
+# -*- test-case-name: tests.test_serving -*-
+"""
+The way of a request from its route to its answer: middleware, the handler, error
+handlers, the answer on the wire. A plain handler that returns a plain value gets by
+without a Deferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+from klein import Klein
+from klein.interfaces import IKleinRequest
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource, getChildForRequest
+from twisted.web.server import NOT_DONE_YET
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+from zope.interface import implementer
+
+from ropewalk.awaiting import awaitable, deferred, run, within
+from ropewalk.errors import Invalid, RopewalkError
+from ropewalk.schema import read, to_plain
+from ropewalk.web.answers import Response, Stream, conclude, deliver, settle
+from ropewalk.web.around import Call, kept
+from ropewalk.web.problems import Refused, respond
+from ropewalk.web.refusals import host_of, refuse
+from ropewalk.web.routes import Options, Timeout
+
+__all__ = [
+    "AddSlash",
+    "Area",
+    "Elsewhere",
+    "Endpoint",
+    "KleinView",
+    "Mounted",
+    "Offered",
+    "TookTooLong",
+    "guarded",
+    "lacks_get",
+    "patient",
+    "shaped",
+    "streamed",
+    "translated",
+    "upgraded",
+]
+
+#: How Klein writes what a branch takes: all that is below its path.
+_REST = "<path:__rest__>"
+
+_log = Logger()
+
+
+class TookTooLong(RopewalkError):
+    """
+    A handler took longer than its route lets it.
+
+    :ivar status: 503, or 504 when the route says so.
+    """
+
+    def __init__(self, timeout: Timeout) -> None:
+        super().__init__(timeout)
+        self.status = timeout.status
+
+    def __str__(self) -> str:
+        return "this took too long; try again later"
+
+
+@define(eq=False)
+class Area:
+    """
+    An application at its place on a site: whose errors they are.
+
+    :ivar app: The application.
+    :ivar plugin: The service that mounted it.
+    :ivar place: Where in its source: ``file:line``.
+    :ivar prefix: The path at which it is.
+    :ivar parent: The area it is part of.
+    :ivar absent: What answers where it has no route.
+    """
+
+    app: Klein
+    plugin: str
+    place: str
+    prefix: str
+    parent: Area | None = None
+    absent: Endpoint | None = None
+
+    def outside(self) -> Iterator[Area]:
+        """What it is part of, the innermost first."""
+        area = self.parent
+        while area is not None:
+            yield area
+            area = area.parent
+
+    def handles(self, kind: type[BaseException]) -> bool:
+        """Whether there are error handlers for a kind of error, here or outside."""
+        return any(
+            issubclass(kind, tuple(kinds))
+            for area in (self, *self.outside())
+            for kinds, _ in area.app._error_handlers
+        )
+
+    def recover(self, request: Any, failure: Failure) -> Deferred[Any]:
+        """
+        Let the application's error handlers answer, in their order. One that fails
+        itself leaves it to those after it.
+
+        :return: fires with an answer, or with the failure that nobody handled.
+        """
+        waiting: Deferred[Any] = Deferred()
+        handlers = iter(list(self.app._error_handlers))
+        waiting.addErrback(self._try, request, handlers)
+        waiting.errback(failure)
+        return waiting
+
+    def _try(
+        self, failure: Failure, request: Any, handlers: Iterator[Any]
+    ) -> Deferred[Any] | Failure:
+        request.trouble = failure.value
+        if _is_gone(request):
+            return failure  # nobody hears an answer any more
+        # Whoever has seen it need not see it again on its way out.
+        seen = request.__dict__.setdefault("recovering", set())
+        if (id(self), id(failure.value)) in seen:
+            return failure
+        for kinds, handler in handlers:
+            if failure.check(*kinds):
+                answer = run(self._handle, handler, request, failure)
+                return answer.addErrback(self._try, request, handlers)
+        seen.add((id(self), id(failure.value)))
+        return failure
+
+    def _handle(self, handler: Any, request: Any, failure: Failure) -> Any:
+        app = self.app
+        function = getattr(handler, "__original__", None)
+        own = type(app).execute_error_handler is not Klein.execute_error_handler
+        if function is None or own:
+            return app.execute_error_handler(handler, request, failure)
+        bound = getattr(function, "__klein_bound__", False)
+        if app._instance is not None or bound:
+            return function(app._instance, request, failure)
+        return function(request, failure)
+
+
+@define(eq=False)
+class Endpoint:
+    """
+    What answers at a route. To ``twisted.web`` it is a resource.
+
+    :ivar name: What the route is called, once in its application.
+    :ivar path: Its whole path, as it was written.
+    :ivar methods: The methods it answers; ``None`` for all.
+    :ivar handler: The function, or the class of a socket's protocol.
+    :ivar place: Where that is written: ``file:line``.
+    :ivar plugin: The service it belongs to.
+    :ivar call: What answers.
+    :ivar depth: How many segments of the path it takes; what is left is below it.
+    :ivar steps: How many of these its application gave it.
+    :ivar area: The application it is of; ``None`` for a resource.
+    :ivar kind: ``"route"``, ``"socket"``, ``"stream"``; ``"resource"`` for one with
+        something around it; ``"absent"`` for what answers where its application has no
+        route.
+    :ivar is_root: Whether it is at the very path of its application.
+    :ivar binding: What the handler asks for; ``None`` where Klein calls it.
+    :ivar options: What else was said of the route.
+    :ivar shown: Its path for people and labels: ``"/files/…"``; empty where there is no
+        route.
+    """
+
+    isLeaf = True
+
+    name: str
+    path: str
+    methods: frozenset[str] | None
+    handler: Any
+    place: str
+    plugin: str
+    call: Call
+    depth: int
+    steps: int = 0
+    area: Area | None = None
+    kind: str = "route"
+    is_root: bool = False
+    binding: Any = None
+    options: Options = field(factory=Options)
+    shown: str = field(init=False)
+
+    @shown.default
+    def _show(self) -> str:
+        if self.kind == "absent":
+            return ""
+        if self.kind == "resource":
+            return f"{self.path.rstrip('/')}/…"
+        if self.is_root:
+            return self.path.rstrip("/") or "/"
+        return self.path.replace(_REST, "…")
+
+    @property
+    def typed(self) -> bool:
+        """Whether its handler asks for more than Klein gives."""
+        return self.binding is not None and not self.binding.plain
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.place})"
+
+    def enter(self, request: Any) -> Endpoint:
+        """
+        Take a request, and as much of its path as belongs here.
+
+        :return: what renders it.
+        """
+        _descend(request, self.depth)
+        request.above = len(request.prepath) - self.steps
+        if self.is_root and not request.postpath:
+            request.postpath = [b""]  # with a slash behind it or not
+        request.route = self
+        return self
+
+    def render(self, request: Any) -> Any:
+        """
+        Answer: what ``twisted.web`` asks of a resource.
+
+        :param request: Whose ``path_args`` are the arguments in its path.
+        """
+        try:
+            answer = self.call(request, request.path_args)
+            if awaitable(answer):
+                return self._wait(request, deferred(answer))
+        except Exception:
+            return self._fail(request, Failure())
+        try:
+            return self._conclude(request, answer)
+        except Exception:
+            return self._amend(request, Failure())
+
+    def _wait(
+        self, request: Any, waiting: Deferred[Any], *, amended: bool = False
+    ) -> Any:
+        """
+        Write the answer when it is there. A client that goes away cancels what
+        makes it.
+
+        :param amended: Whether it takes the place of one that could not be written.
+        """
+        gone: list[bool] = []
+
+        def leave(_: object) -> None:
+            gone.append(True)
+            waiting.cancel()
+
+        def write(answer: Any) -> Any:
+            if gone:
+                return _close(request, CancelledError())
+            try:
+                rest = self._conclude(request, answer)
+            except Exception:
+                if amended:
+                    raise
+                rest = self._amend(request, Failure())
+            return _write(request, rest)
+
+        def fail(failure: Failure) -> Any:
+            # A handler may have heard before us that its client left.
+            if not gone and not _is_gone(request):
+                return _write(request, self._fail(request, failure))
+            self._report_late(failure)
+            return _close(request, failure.value)
+
+        request.notifyFinish().addErrback(leave)
+        waiting.addCallback(write).addErrback(fail).addErrback(_report)
+        return NOT_DONE_YET
+
+    def _conclude(self, request: Any, answer: Any) -> Any:
+        """
+        Write an answer.
+
+        :return: the bytes of its body, or ``NOT_DONE_YET`` when somebody else will
+            write them, or has.
+        """
+        if answer is None and request.startedWriting:
+            # The handler has written it all.
+            return NOT_DONE_YET if request.finished else b""
+        response = settle(answer, request, typed=request.route.typed)
+        rest = deliver(request, response, clock=_clock(request))
+        if request.finished and isinstance(rest, bytes):
+            request.write(rest)  # which says that this is too late
+        if isinstance(rest, Deferred):
+            return self._follow(request, rest)
+        closing = _close(request, None)
+        if closing is None or rest is NOT_DONE_YET:
+            return rest
+        return self._follow(request, closing.addCallback(lambda _: rest))
+
+    def _follow(self, request: Any, rest: Deferred[Any]) -> Any:
+        """Conclude when all pieces are sent, and what is injected is closed."""
+
+        def end(written: bytes) -> Any:
+            closing = _close(request, None)
+            return closing.addCallback(lambda _: written) if closing else written
+
+        def fail(failure: Failure) -> Any:
+            closing = _close(request, failure.value)
+            return closing.addBoth(lambda _: failure) if closing else failure
+
+        def give_up(failure: Failure) -> None:
+            if not failure.check(CancelledError) or not _is_gone(request):
+                self._fail(request, failure)
+
+        rest.addCallbacks(end, fail)
+        rest.addCallback(lambda written: conclude(request, written))
+        rest.addErrback(give_up)
+        rest.addErrback(_report)
+        return NOT_DONE_YET
+
+    def _amend(self, request: Any, failure: Failure) -> Any:
+        """
+        Let error handlers answer for an answer that could not be written, such as a
+        resource that failed when it was rendered.
+        """
+        if request.startedWriting or self.area is None:
+            return self._fail(request, failure)
+        for name in b"content-type", b"content-length":
+            request.responseHeaders.removeHeader(name)
+        waiting = self.area.recover(request, failure)
+        for area in self.area.outside():
+            waiting.addErrback(partial(area.recover, request))
+        return self._wait(request, waiting, amended=True)
+
+    def _fail(self, request: Any, failure: Failure) -> Any:
+        """Say what went wrong: nobody handled it."""
+        closing = _close(request, failure.value)
+        if closing is not None:
+            closing.addErrback(_report)
+        if request.finished:
+            self._report_late(failure)
+            return NOT_DONE_YET
+        error: Any = failure.value
+        if not request.startedWriting:
+            if isinstance(error, HTTPException):
+                return refuse(request, error)
+            if _is_told(error) and _is_foreign(request):
+                return respond(request, error)
+        request.processingFailed(failure)
+        return NOT_DONE_YET
+
+    def _report_late(self, failure: Failure) -> None:
+        """Log what nobody can be told any more."""
+        if not failure.check(CancelledError):
+            _log.failure("{it} failed after its request had ended", failure, it=self)
+
+
+@implementer(IKleinRequest)
+class KleinView:
+    """
+    What Klein knows of a request. Werkzeug's map is asked only when somebody wants a
+    link from it.
+
+    :ivar branch_segments: What is left of the path, for the handler of a branch.
+    """
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._set: tuple[Any, MapAdapter | None] = None, None
+        self.branch_segments = [""]
+
+    @property
+    def mapper(self) -> MapAdapter:
+        """
+        Werkzeug's map, as Klein binds it to a request. A ``KleinResource`` below our
+        routes sets its own.
+        """
+        request = self._request
+        route, mapper = self._set
+        if mapper is not None and route is request.route:
+            return mapper
+        area = getattr(request.route, "area", None)
+        if area is None:
+            raise AttributeError("mapper")
+        app: Klein = area.app
+        path = [*request.prepath, *request.postpath]
+        return app.url_map.bind(
+            host_of(request),
+            _joined(path[: request.above]),
+            path_info=_joined(path[request.above :]),
+            default_method=request.method.decode("ascii", "replace"),
+            url_scheme="https" if request.isSecure() else "http",
+        )
+
+    @mapper.setter
+    def mapper(self, mapper: MapAdapter) -> None:
+        self._set = self._request.route, mapper
+
+    def url_for(
+        self,
+        endpoint: str,
+        values: Any = None,
+        method: str | None = None,
+        force_external: bool = False,
+        append_unknown: bool = True,
+    ) -> str:
+        """A link, as Werkzeug makes it."""
+        build = self.mapper.build
+        return build(endpoint, values, method, force_external, append_unknown)
+
+
+@define(eq=False)
+class Mounted:
+    """
+    A ``twisted.web`` resource at its place: it has all that is below its path.
+
+    :ivar path: The path.
+    :ivar handler: What was mounted.
+    :ivar resource: What of it renders.
+    """
+
+    path: str
+    plugin: str
+    place: str
+    handler: Any
+    resource: Any
+    depth: int
+    kind: str = "resource"
+    methods: frozenset[str] | None = None
+    options: Options = field(factory=Options)
+    binding: Any = None
+    is_root: bool = False
+
+    @property
+    def shown(self) -> str:
+        """As of an :class:`Endpoint`."""
+        return self.path if self.kind == "socket" else f"{self.path.rstrip('/')}/…"
+
+    def enter(self, request: Any) -> Any:
+        """
+        Take a request.
+
+        :return: what renders it.
+        """
+        _descend(request, self.depth)
+        request.route = self
+        return self.rendering(request)
+
+    def rendering(self, request: Any) -> Any:
+        """What renders a request that has come down to here."""
+        if not request.postpath and _is_directory(self.resource):
+            return AddSlash()
+        return getChildForRequest(self.resource, request)
+
+
+class Elsewhere:
+    """
+    Leads to another path (308; RFC 9110, section 15.4.9).
+
+    :param path: Percent-encoded.
+    """
+
+    isLeaf = True
+    plugin = ""  # the site's
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def enter(self, request: Any) -> Elsewhere:
+        """It renders itself."""
+        return self
+
+    def call(self, request: Any, args: dict[str, Any]) -> Response:
+        """Where to go; what was asked for goes along."""
+        _, mark, query = request.uri.partition(b"?")
+        return Response(b"", 308, {"Location": self._path.encode() + mark + query})
+
+    def render(self, request: Any) -> Any:
+        """Say where to go."""
+        return deliver(request, self.call(request, {}), clock=_clock(request))
+
+
+class Offered:
+    """
+    Says which methods there are: what OPTIONS asks for (RFC 9110, section 9.3.7), or
+    what another one is told that is not there (section 15.5.6).
+
+    :param allowed: The methods.
+    :param status: 204 or 405.
+    """
+
+    isLeaf = True
+    plugin = ""  # the site's
+
+    def __init__(self, allowed: Collection[str], status: int = 204) -> None:
+        self._allow = ", ".join(sorted({*allowed, "OPTIONS"}))
+        self._status = status
+
+    def enter(self, request: Any) -> Offered:
+        """It renders itself."""
+        return self
+
+    def call(self, request: Any, args: dict[str, Any]) -> Response:
+        """The methods."""
+        if self._status == 204:
+            return Response(b"", 204, {"Allow": self._allow})
+        request.setHeader(b"allow", self._allow.encode())
+        method = request.method.decode("ascii", "backslashreplace")
+        refused = Refused(405, f"there is no {method} here, only {self._allow}")
+        return Response(respond(request, refused))
+
+    def render(self, request: Any) -> Any:
+        """Say which there are."""
+        response = self.call(request, {})
+        return deliver(request, response, clock=_clock(request))
+
+
+class AddSlash(Resource):
+    """
+    Leads from ``/docs`` to ``/docs/``, from where relative links lead on.
+    """
+
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        path, mark, query = request.uri.partition(b"?")
+        request.setResponseCode(308)
+        request.setHeader(b"location", b"/" + path.strip(b"/") + b"/" + mark + query)
+        return b""
+
+
+def _is_directory(resource: Any) -> bool:
+    """
+    Whether a resource does not answer for itself: its child without a name does.
+    """
+    return lacks_get(resource) and not resource.isLeaf and b"" in resource.children
+
+
+def lacks_get(resource: Any) -> bool:
+    """
+    Whether a resource has no ``render_GET``, which the ``render_HEAD`` that all
+    have would call.
+    """
+    kind = type(resource)
+    return (
+        isinstance(resource, Resource)
+        and kind.render is Resource.render
+        and kind.render_HEAD is Resource.render_HEAD
+        and not hasattr(resource, "render_GET")
+    )
+
+
+# What a call is wrapped in.
+
+
+def guarded(call: Call, area: Area) -> Call:
+    """Let an application's error handlers answer when a call fails."""
+
+    def guard(request: Any, args: dict[str, Any]) -> Any:
+        try:
+            answer = call(request, args)
+        except Exception:
+            return area.recover(request, Failure())
+        if isinstance(answer, Failure):
+            return area.recover(request, answer)
+        if awaitable(answer):
+            waiting = deferred(answer)
+            return waiting.addErrback(kept(partial(area.recover, request)))
+        return answer
+
+    return guard
+
+
+def patient(call: Call, timeout: Timeout) -> Call:
+    """Wait for a handler, but not for ever: then it is cancelled."""
+
+    def limited(request: Any, args: dict[str, Any]) -> Any:
+        answer = call(request, args)
+        if not awaitable(answer):
+            return answer
+        own: list[BaseException | None] = []
+
+        def note(failure: Failure) -> Failure:
+            own.append(failure.value)
+            return failure
+
+        def translate(failure: Failure) -> Failure:
+            if failure.check(TimeoutError) and failure.value not in own:
+                return Failure(TookTooLong(timeout))
+            return failure
+
+        handler = deferred(answer).addErrback(note)
+        waiting = within(timeout.seconds, handler, _clock(request))
+        return waiting.addErrback(translate)
+
+    return limited
+
+
+def shaped(call: Call, shape: Any) -> Call:
+    """Have what a handler returns in the shape that its ``@output`` says."""
+
+    def convert(answer: Any) -> Response:
+        response = settle(answer)
+        body = response.body
+        if not isinstance(body, (bytes, str)):
+            try:
+                response.body = read(shape, to_plain(body))
+            except Invalid as error:
+                problem = f"a handler returned what its @output does not allow: {error}"
+                raise ValueError(problem) from error
+        return response
+
+    return _then(call, convert)
+
+
+def translated(
+    call: Call, known: tuple[tuple[type[Exception], int | None], ...]
+) -> Call:
+    """Give errors the status that an ``@errors`` says."""
+
+    def translate(failure: Failure) -> Failure:
+        for kind, status in known:
+            if status is not None and failure.check(kind):
+                error = Refused(status, str(failure.value))
+                error.__cause__ = failure.value
+                return Failure(error)
+        return failure
+
+    def listen(request: Any, args: dict[str, Any]) -> Any:
+        try:
+            answer = call(request, args)
+        except Exception:
+            translate(Failure()).raiseException()
+        if awaitable(answer):
+            return deferred(answer).addErrback(translate)
+        return answer
+
+    return listen
+
+
+def streamed(call: Call) -> Call:
+    """Send what a handler yields as it comes."""
+
+    def wrap(answer: Any) -> Response:
+        response = settle(answer)
+        if not isinstance(response.body, (Stream, bytes, str)):
+            response.body = Stream(response.body)
+        return response
+
+    return _then(call, wrap)
+
+
+def upgraded(call: Call, take_over: Callable[[Any, Any], Any]) -> Call:
+    """
+    Let the protocol that a function makes take the connection over.
+
+    :param take_over: Called with the request and the protocol; returns what
+        ``render`` of a resource does.
+    """
+
+    def listen(request: Any, args: dict[str, Any]) -> Any:
+        def hand_over(protocol: Any) -> Any:
+            return _Taking(lambda: take_over(request, protocol))
+
+        return _then(call, hand_over)(request, args)
+
+    return listen
+
+
+class _Taking(Resource):
+    """A resource that renders by a call."""
+
+    isLeaf = True
+
+    def __init__(self, render: Callable[[], Any]) -> None:
+        super().__init__()
+        self._render = render
+
+    def render(self, request: Any) -> Any:
+        return self._render()
+
+
+def _then(call: Call, follow: Callable[[Any], Any]) -> Call:
+    """Do something with an answer, when it is there."""
+
+    def both(request: Any, args: dict[str, Any]) -> Any:
+        answer = call(request, args)
+        if awaitable(answer):
+            return deferred(answer).addCallback(kept(follow))
+        return follow(answer)
+
+    return both
+
+
+def _joined(segments: Sequence[bytes]) -> str:
+    return b"/".join([b"", *segments]).decode("utf-8", "replace") or "/"
+
+
+def _descend(request: Any, depth: int) -> None:
+    """Move as many segments from what is left of the path to what is taken."""
+    request.prepath = [*request.prepath, *request.postpath[:depth]]
+    request.postpath = request.postpath[depth:]
+
+
+# The end of a request.
+
+
+def _write(request: Any, rest: Any) -> None:
+    """Write an answer that had to be waited for."""
+    if rest is not NOT_DONE_YET and not _is_gone(request):
+        conclude(request, rest)
+
+
+def _close(request: Any, error: BaseException | None) -> Deferred[None] | None:
+    """Close what was injected."""
+    scope = getattr(request, "scope", None)
+    if scope is None:
+        return None
+    request.scope = None
+    # What an error handler has answered for went wrong all the same.
+    trouble = error or getattr(request, "trouble", None)
+    closing: Deferred[None] | None = scope.close(trouble)
+    return closing
+
+
+def _is_gone(request: Any) -> bool:
+    return bool(request.finished or getattr(request, "_disconnected", False))
+
+
+def _is_foreign(request: Any) -> bool:
+    """Whether a request came to a site that is not ours and knows no errors of ours."""
+    return not isinstance(IKleinRequest(request, None), KleinView)
+
+
+def _is_told(error: Any) -> bool:
+    """Whether it was raised on purpose."""
+    return isinstance(error, RopewalkError) and error.status != 500
+
+
+def _clock(request: Any) -> Any:
+    """
+    The clock of the request's site; of one that is not ours, its reactor. ``None`` if
+    it has none: only streams and time-outs need one.
+    """
+    site = getattr(request, "site", None)
+    return getattr(site, "clock", None) or getattr(site, "reactor", None)
+
+
+def _report(failure: Failure) -> None:
+    _log.failure("an answer could not be written", failure)

@@ -1,0 +1,55 @@
+# -*- test-case-name: tests.test_signals -*-
+"""
+Signals: who wants to be told when a request begins, ends, or fails. They are told,
+and change nothing; what changes something is middleware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+from attrs import Factory, define
+from twisted.logger import Logger
+
+__all__ = ["Moment", "Signals", "tell"]
+
+#: ``"started"``: its headers and body are here, and it is about to be answered.
+#: ``"finished"``: it has been answered, or its client has left. ``"failed"``: its
+#: handler raised what nobody had planned.
+Moment = Literal["started", "finished", "failed"]
+
+_log = Logger()
+
+
+@define
+class Signals:
+    """
+    Who is told of the requests of a site.
+    """
+
+    started: list[Callable[..., object]] = Factory(list)
+    finished: list[Callable[..., object]] = Factory(list)
+    failed: list[Callable[..., object]] = Factory(list)
+
+    def connect(self, moment: str, listener: Callable[..., object]) -> None:
+        """
+        Tell somebody from now on.
+
+        :param listener: Called with the request, and for ``"failed"`` with the
+            ``Failure``, too. One that raises is logged, and changes nothing.
+        :raise ValueError: When there is no such moment.
+        """
+        if moment not in get_args(Moment):
+            moments = ", ".join(map(repr, get_args(Moment)))
+            raise ValueError(f"there is no signal {moment!r}; there are {moments}")
+        getattr(self, moment).append(listener)
+
+
+def tell(listeners: list[Callable[..., object]], *args: Any) -> None:
+    """Tell all of them."""
+    for listener in list(listeners):
+        try:
+            listener(*args)
+        except Exception:
+            _log.failure("{listener} could not take a signal", listener=listener)
