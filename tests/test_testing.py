@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 from typing import Any
 from unittest import TestResult
 
@@ -29,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from klein import Klein
+from klein.resource import KleinResource
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.endpoints import clientFromString, serverFromString
@@ -235,6 +237,32 @@ def nobody() -> bytes:
     return certificate.public_bytes(Encoding.PEM) + key.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
+
+
+#: A service in a file of its own.
+ALONE = """\
+import beside
+from klein import Klein
+from twisted.application.service import Service
+from ropewalk.schema import Shape
+
+class Settings(Shape):
+    word: str
+
+words = []
+
+class Pages:
+    routes = Klein()
+
+    @routes.route("/")
+    def all(self, request):
+        return str(words).replace("'", '"')
+
+def makeService(settings, host):
+    words.append(settings.word)
+    host.web.mount("/", Pages().routes)
+    return Service()
+"""
 
 
 # Time.
@@ -902,6 +930,58 @@ class HostTests(TestCase):
         unknown = self.start("ecko", settings='[web]\nlisten = ["tcp:81"]')
         error = yield self.assertFailure(unknown, BadSettings)
         self.assertIn("unknown table; did you mean [echo]?", str(error))
+
+    @inlineCallbacks
+    def test_serve(self) -> Steps[None]:
+        """
+        Whatever can be mounted can be served by itself, at the path ``/``.
+        """
+        for app in Pages(self.clock).routes, KleinResource(Pages(self.clock).routes):
+            host = yield self.serve(app, settings='[web]\nlisten = ["tcp:80"]')
+            said = yield host.http("tcp:80").get("/say/hi")
+            self.assertEqual(said.text, "hi")
+            yield host.stop()
+        error = yield self.assertFailure(self.serve(object()), StartFailed)
+        self.assertIn("neither a klein.Klein nor", str(error))
+
+    @inlineCallbacks
+    def test_serve_a_file(self) -> Steps[None]:
+        """
+        A Python file is a service called like the file; its name starts where the
+        test is written.
+        """
+        host = yield self.serve("../examples/hello/hello.py")
+        self.assertEqual((yield host.http().get("/")).text, "Hello.\n")
+
+    @inlineCallbacks
+    def test_serve_a_file_anew(self) -> Steps[None]:
+        """
+        A file is run anew each time, has settings, and finds what is next to it.
+        Whoever has imported it keeps what they have.
+        """
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        (directory / "beside.py").write_text("")
+        (directory / "alone.py").write_text(ALONE)
+        before = sys.modules["alone"] = ModuleType("alone")
+        self.addCleanup(sys.modules.pop, "alone")
+        self.addCleanup(sys.modules.pop, "beside", None)
+        paths = [*sys.path]
+        self.addCleanup(lambda: self.assertEqual(sys.path, paths))
+        self.addCleanup(lambda: self.assertIs(sys.modules["alone"], before))
+        for word in "first", "second":
+            host = yield self.serve(directory / "alone.py", word=word)
+            self.assertEqual((yield host.http().get("/")).json(), [word])
+            yield host.stop()
+
+    @inlineCallbacks
+    def test_serve_no_file(self) -> Steps[None]:
+        """
+        A file that is not there, and one that is no Python, are named.
+        """
+        for name in "nowhere.py", __file__ + "c":
+            error = yield self.assertFailure(self.serve(name), BadSettings)
+            self.assertIn(f"{name}: no such file", str(error))
 
     @inlineCallbacks
     def test_settings_file(self) -> Steps[None]:
