@@ -402,7 +402,7 @@ class Player:
     def _stays(self, block: Block) -> bool:
         """Whether the page leaves a command running."""
         starts = [line for line in block.lines if line.startswith("$ ")]
-        long = r"\$ (nc|ropewalk run|twistd)\b"
+        long = r"\$ (\w+=\S+ )*(nc|ropewalk run|twistd)\b"
         return not starts or re.match(long, starts[-1]) is not None
 
 
