@@ -17,6 +17,7 @@ from ropewalk.errors import Invalid, Malformed
 from ropewalk.schema import Shape, read, to_plain
 from ropewalk.web import Routes
 from ropewalk.web.answers import Response, Stream
+from ropewalk.web.documenting import mount_documentation
 from ropewalk.web.formats import OFFERS, Unsupported, accepted, read_body
 from ropewalk.web.links import Links
 from ropewalk.web.media import NONE, Formats
@@ -283,6 +284,20 @@ class SiteTests(SynchronousTestCase):
         answer = visit.ask("/orders/5", "POST", "Content-Type: a/b", body=b"7")
         self.assertEqual(answer.status, 415)
         self.assertIn(TOY, answer.json["detail"])
+
+    def test_documentation(self) -> None:
+        """
+        The documentation lists a format where it can be had.
+        """
+        formats = Formats({TOY: Toy(), "application/json": Indenting()})
+        mounts, place = self.place.site.mounts, "ropewalk.toml:1"
+        mount_documentation(mounts, "/api", "web", place, title="", formats=formats)
+        document = self.place.visit().ask("/api.json").json
+        told = document["paths"]["/orders/{number}"]["post"]
+        self.assertIn(TOY, told["requestBody"]["content"])
+        self.assertEqual(list(told["responses"]["200"]["content"]), [*OFFERS, TOY])
+        for status in "400", "422":
+            self.assertNotIn(TOY, told["responses"][status]["content"])
 
     def test_router(self) -> None:
         """

@@ -1426,7 +1426,7 @@ class PageTests(SynchronousTestCase):
         place.mount("/openapi.json", self.pages.document)
         self.visit = place.visit()
 
-    def make(self) -> Any:
+    def make(self, _: object) -> Any:
         """Note that it is made."""
         self.made.append(describe(operation("/")))
         return self.made[-1]

@@ -267,7 +267,7 @@ def make_site(clock: Any) -> Site:
     mounts.add(Mount("/", resource_for(shop), "shop", "shop.py:1", "pages", shop))
     described = operations(mounts)
     pages = DocumentationPages(
-        lambda: document(
+        lambda _: document(
             described,
             title="The rope shop",
             version="1.2",
@@ -488,7 +488,7 @@ class OpenApiPageTests(TestCase):
             },
         }
         mounts = Mounts()
-        pages = DocumentationPages(lambda: described, ATTACK)
+        pages = DocumentationPages(lambda _: described, ATTACK)
         for path, each in (("/x", pages.page), ("/openapi.json", pages.document)):
             mounts.add(Mount(path, each, "shop", "shop.py:1", "pages", each))
         home = self.serve(Site(mounts, reactor))

@@ -18,11 +18,12 @@ from twisted.web.static import Data
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import BadHandler, Conflict, RopewalkError
+from ropewalk.errors import BadHandler, Conflict, Fault, Invalid, RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.schema import Meta, Shape
 from ropewalk.web.answers import Created, Response
 from ropewalk.web.binding import Header
+from ropewalk.web.problems import Refused
 from ropewalk.web.routes import Routes, Timeout, errors, output
 from tests.visiting import Answer, Place, chunked, request
 
@@ -139,7 +140,7 @@ class MethodTests(ServingCase):
             (
                 405,
                 "GET, HEAD, OPTIONS, PUT",
-                "the methods here are GET, HEAD, OPTIONS, PUT",
+                "there is no POST here, only GET, HEAD, OPTIONS, PUT",
             ),
         )
 
@@ -440,6 +441,65 @@ class MiddlewareTests(ServingCase):
         self.routes.use(watch)
         self.assertEqual(self.ask("/shop/nothing").status, 404)
         self.assertEqual(seen, [b"/shop/nothing"])
+
+
+class SiteMiddlewareTests(ServingCase):
+    """
+    Middleware of the site is around all that it answers.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.seen: list[int] = []
+
+        def stamp(request: Any) -> Generator[Any, Any, None]:
+            response = yield
+            self.seen.append(response.status)
+            response.headers["Access-Control-Allow-Origin"] = "*"
+
+        self.place.site.mounts.middleware.append(stamp)
+
+        @self.routes.get("/thing/")
+        def show(number: int = 0) -> str:
+            if number == 1:
+                raise Refused(418, "no coffee", {"Retry-After": "5"})
+            return "shown"
+
+    def test_everything(self) -> None:
+        """
+        What is redirected, what is offered, what is not there and what was refused on
+        purpose: each is an answer to it, whose headers it can change.
+        """
+        for path, method, status in (
+            ("/shop/thing/", "GET", 200),
+            ("/shop/thing", "GET", 308),
+            ("/shop/thing/", "OPTIONS", 204),
+            ("/shop/thing/", "POST", 405),
+            ("/shop/nothing", "GET", 404),
+            ("/nothing", "GET", 404),
+            ("/shop/thing/?number=x", "GET", 400),
+            ("/shop/thing/?number=1", "GET", 418),
+        ):
+            answer = self.ask(path, method)
+            self.assertEqual(
+                (answer.status, answer.headers.get("access-control-allow-origin")),
+                (status, "*"),
+                path,
+            )
+        self.assertEqual(self.ask("/shop/thing/?number=1").headers["retry-after"], "5")
+
+    def test_accidents(self) -> None:
+        """
+        What nobody had planned stays an error: middleware may see it, and the log does.
+        """
+
+        @self.routes.get("/fails")
+        def fails() -> None:
+            raise ZeroDivisionError
+
+        self.assertEqual(self.ask("/shop/fails").status, 500)
+        self.assertEqual(self.seen, [])
+        self.assertEqual(self.logged(ZeroDivisionError), 1)
 
 
 class TimeoutTests(ServingCase):
@@ -761,6 +821,82 @@ class BodyTests(ServingCase):
         self.assertIn("<li>rating: expected an integer from 1 to 5, got", answer.text)
 
 
+class AnswerTests(ServingCase):
+    """
+    What comes of what a handler returns.
+    """
+
+    def test_nothing(self) -> None:
+        """
+        A handler that has nothing to say is answered 204; one that takes the request,
+        as Klein's do, may have said it all, and is answered as Klein does.
+        """
+
+        @self.routes.get("/ours/<word>")
+        def ours(word: str) -> None:
+            """Nothing to say."""
+
+        @self.routes.get("/kleins/<word>")
+        def kleins(request: Any, word: str) -> None:
+            """Nothing to say."""
+
+        self.assertEqual(self.ask("/shop/ours/a").status, 204)
+        answer = self.ask("/shop/kleins/a")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+
+    def test_bytes(self) -> None:
+        """
+        Bytes are bytes, not a page that a browser would run, unless it is said; of a
+        handler that takes the request, Klein's way.
+        """
+
+        @self.routes.get("/ours")
+        def ours() -> bytes:
+            return b"<script>"
+
+        @self.routes.get("/said")
+        def said() -> Response:
+            return Response(b"<b>", content_type="text/html")
+
+        @self.routes.get("/kleins")
+        def kleins(request: Any) -> bytes:
+            return b"<b>"
+
+        for path, kind in {
+            "ours": "application/octet-stream",
+            "said": "text/html",
+            "kleins": "text/html",
+        }.items():
+            answer = self.ask(f"/shop/{path}")
+            self.assertEqual(answer.headers["content-type"], kind)
+
+    def test_classes(self) -> None:
+        """
+        A class may take what is in the path when it is made.
+        """
+
+        class Greeting:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def get(self) -> str:
+                return f"Hello, {self.name}"
+
+        self.routes.add_route("/hello/<name>", Greeting)
+        self.assertEqual(self.ask("/shop/hello/Ada").text, "Hello, Ada")
+
+    def test_phrases(self) -> None:
+        """
+        A status has its own words on the wire (RFC 9110, section 15.5.21).
+        """
+
+        @self.routes.get("/")
+        def show() -> tuple[int, str]:
+            return 422, "no"
+
+        self.assertEqual(self.ask("/shop/").reason, "Unprocessable Content")
+
+
 class DecoratorTests(ServingCase):
     """
     What is said of a handler beside its annotations.
@@ -768,14 +904,14 @@ class DecoratorTests(ServingCase):
 
     def test_output(self) -> None:
         """
-        What a handler returns is written in the shape that its output has; what does
-        not fit is our fault.
+        What a handler returns is written in the shape that its output has, without
+        what that has no place for; what does not fit is our fault.
         """
 
         @self.routes.get("/<int:rating>")
         @output(Product)
         def show(rating: int) -> dict[str, Any]:
-            return {"name": "Rope", "rating": rating}
+            return {"name": "Rope", "rating": rating, "cost": 1}
 
         self.assertEqual(self.ask("/shop/5").json, {"name": "Rope", "rating": 5})
         self.assertEqual(self.ask("/shop/6").status, 500)
@@ -795,6 +931,19 @@ class DecoratorTests(ServingCase):
         self.assertEqual(self.ask("/shop/a").text, "b")
         answer = self.ask("/shop/c")
         self.assertEqual((answer.status, answer.json["detail"]), (404, "'c'"))
+
+    def test_errors_of_the_handler_alone(self) -> None:
+        """
+        What the client asked wrongly is not taken for an error of the handler's.
+        """
+
+        @self.routes.get("/")
+        @errors(Invalid, status=502)
+        async def show(number: int) -> str:
+            raise Invalid((Fault("", "what the back end said makes no sense"),))
+
+        self.assertEqual(self.ask("/shop/?number=x").status, 400)
+        self.assertEqual(self.ask("/shop/?number=1").status, 502)
 
     def test_errors_that_know_nothing(self) -> None:
         """

@@ -320,7 +320,7 @@ class SitesTests(SiteTestCase):
     @inlineCallbacks
     def test_log(self) -> Steps[None]:
         """
-        What nobody's handler has answered is in the log as the site's.
+        What no service owns is in the log as the site's.
         """
         batches: list[Any] = []
         self.patch(testing_host, "log_access", batches.extend)
@@ -333,7 +333,7 @@ class SitesTests(SiteTestCase):
         yield self.clock.settle()
         owners = [(each.work.plugin, each.status) for each in batches]
         self.assertEqual(
-            owners, [("a", 200), *(("web.internal", n) for n in (308, 404, 200))]
+            owners, [("a", 200), ("a", 308), ("web.internal", 404), ("web.internal", 200)]
         )
 
     @inlineCallbacks

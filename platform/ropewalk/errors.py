@@ -6,6 +6,8 @@ web client, and says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import define, frozen
 
 __all__ = [
@@ -76,6 +78,7 @@ class RopewalkError(Exception):
     """
     The parent of every error that ropewalk raises on purpose.
 
+    :cvar headers: What else a web client is told: ``{"Retry-After": "5"}``.
     :cvar status: The HTTP status that says the same to a web client, an int
         in [400, 599]. A WebSocket is closed with 4000 + ``status`` (RFC 6455,
         section 7.4.2, leaves 4000 to 4999 to applications).
@@ -83,6 +86,7 @@ class RopewalkError(Exception):
     """
 
     status = 500
+    headers: Mapping[str, str] = {}
     service = ""
 
 

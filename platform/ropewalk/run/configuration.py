@@ -26,6 +26,7 @@ from ropewalk.errors import (
 from ropewalk.net.endpoints import Doorway
 from ropewalk.net.limits import SocketLimits
 from ropewalk.plugin import Found, ServiceModule
+from ropewalk.run.replacing import find_faults
 from ropewalk.schema import Meta, Secret, Shape, field, nearest
 from ropewalk.schema.words import Step, spell
 from ropewalk.settings import Document
@@ -170,6 +171,10 @@ class SiteSettings(Shape):
         name unless set.
     :ivar openapi: Where the documentation of typed handlers is, ``"/openapi"``, with
         the OpenAPI document at the same path and ``.json``; empty for nowhere.
+    :ivar formats: Formats of the site's own, besides the built-in ones or in place of
+        them. By media type, what has each: ``"acme.formats:CBOR"``.
+    :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
+        ropewalk's own; empty for that.
     :ivar sockets: What a WebSocket peer may do.
     :ivar debugger: Whether the page of an error runs Python in its frames, for who
         knows the PIN; in development only.
@@ -184,6 +189,8 @@ class SiteSettings(Shape):
     request_id: HeaderName = "x-request-id"
     title: str = ""
     openapi: PathOrNone = "/openapi"
+    formats: dict[str, str] = field(default_factory=dict)
+    router: str = ""
     sockets: SocketLimits = SocketLimits()
     debugger: bool = False
 
@@ -338,6 +345,8 @@ def make_plan(document: Document, found: Found) -> Plan:
         faults += _bad_proxies(document, ours["host"])
     if "web" in ours:
         faults += _bad_endpoints(document, ours["web"], ours.get("host"))
+        for table, site in _sites(ours["web"]):
+            faults += find_faults(document, table, site.formats, site.router)
     if len(ours) == len(OURS) and not ours["host"].development:
         faults += _debugged_production(document, ours["web"])
     if not faults and not document.tables:

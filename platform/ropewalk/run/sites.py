@@ -15,6 +15,7 @@ from ropewalk.errors import BadPlugin, RopewalkError, StartFailed
 from ropewalk.interfaces import IWeb
 from ropewalk.plugin import caller
 from ropewalk.run.configuration import SiteSettings
+from ropewalk.run.replacing import load_formats, load_router
 from ropewalk.schema import nearest
 from ropewalk.settings import Document
 from ropewalk.settings.kinds import match_name
@@ -73,6 +74,9 @@ class WebSite:
             proxies=proxies if proxies else None,
             request_id=settings.request_id,
         )
+        self.site.formats = load_formats(settings.formats)
+        if settings.router:
+            self.mounts.table_class = load_router(settings.router)
         self._reactor = reactor
         self._access = access
         self._debugger: Any = None
@@ -191,7 +195,13 @@ class WebSite:
         place = document.origin(self.table, "openapi")
         path, title = self.settings.openapi, self.title
         mount_documentation(
-            self.mounts, path, self.owner, place, title=title, about=about
+            self.mounts,
+            path,
+            self.owner,
+            place,
+            title=title,
+            about=about,
+            formats=self.site.formats,
         )
 
     def _mount_debugger(self, document: Document, group: MultiService) -> None:

@@ -62,6 +62,7 @@ from ropewalk.web.pieces import (
     close,
     stream,
 )
+from ropewalk.web.problems import phrase
 from ropewalk.web.sending import open_file, parts_of, type_of
 
 __all__ = [
@@ -463,7 +464,7 @@ def deliver(
     """
     status = response._status
     if status is not None and status != request.code:
-        request.setResponseCode(status)
+        request.setResponseCode(status, phrase(status).encode("ascii"))
     if response._headers is not None:
         _apply_headers(request, response._headers)
     if response._cookies is not None:

@@ -67,7 +67,8 @@ def kept(function: Callable[[Any], T]) -> Callable[[Any], T]:
     Have a callback run in the context in which we are: whoever fires a Deferred may be
     about another request.
     """
-    return partial(copy_context().run, function)
+    run: Callable[..., T] = copy_context().run
+    return partial(run, function)
 
 
 def check_middleware(middleware: Middleware) -> None:

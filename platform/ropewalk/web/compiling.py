@@ -51,7 +51,7 @@ from ropewalk.web.serving import (
     patient,
     shaped,
     streamed,
-    translated,
+    translating,
     upgraded,
 )
 from ropewalk.web.table import Entry, Found, Missing, Moved, Table
@@ -276,10 +276,17 @@ class _Compiler:
 
         if instance is None and "self" in inspect.signature(function).parameters:
             raise _needs_instance(function)
+        known = getattr(function, "__ropewalk_errors__", ())
+        if any(status is not None for _, status in known):
+            function = translating(function, known)
+        if isinstance(owner, type):
+            outer |= _named(owner)
         binding = bound(function, outer, instance is not None)
         answering: Callable[..., Any] = binding.call
+        beside: list[Binding] = []
         if isinstance(owner, type):
-            answering = _with_own(bound(owner, path), binding)
+            beside.append(bound(owner, path))
+            answering = _with_own(beside[0], binding)
         rest = REST in pattern.names
 
         def call(request: Any, args: dict[str, Any]) -> Any:
@@ -290,18 +297,17 @@ class _Compiler:
         declared: Call = call
         if options.guards:
             own = (Routes.as_method(each, instance) for each in options.guards)
-            declared = _permitted(declared, [bound(each, path) for each in own])
+            guards = [bound(each, path) for each in own]
+            declared = _permitted(declared, guards)
+            beside += guards
         shape = getattr(function, "__ropewalk_output__", None)
         if shape is not None:
             declared = shaped(declared, shape)
-        known = getattr(function, "__ropewalk_errors__", ())
-        if any(status is not None for _, status in known):
-            declared = translated(declared, known)
         if options.kind == "stream":
             declared = streamed(declared)
         elif options.kind == "socket":
             declared = upgraded(declared, self._ground.sockets)
-        return declared, binding
+        return declared, _with_all(binding, beside)
 
     # What is mounted below, and what is not there.
 
@@ -332,8 +338,12 @@ class _Compiler:
 
         def call(request: Any, args: dict[str, Any]) -> Any:
             if "moved" in args:
-                raise RequestRedirect(args["moved"])
-            raise nobody(args["allowed"])
+                if self._area.handles(RequestRedirect):
+                    raise RequestRedirect(_asking(args["moved"], request))
+                return Elsewhere(args["moved"]).call(request, args)
+            if request.method == b"OPTIONS" and args["allowed"]:
+                return Offered(args["allowed"]).call(request, args)
+            raise nobody(args["allowed"], request.method)
 
         endpoint = self._area.absent = Endpoint(
             name="",
@@ -441,10 +451,11 @@ def settle_route(request: Any, found: Found[Any] | Moved | Missing[Any]) -> Any:
         method = request.method.decode("latin-1")
         there = request.site.mounts.table.find(found.path, method, host)
         return _moved(request, there, found.path)
-    if found.allowed and request.method == b"OPTIONS":
-        return Offered(found.allowed)
-    if found.guard is None:
-        return None if not found.allowed else Offered(found.allowed, 405)
+    offered = found.allowed and request.method == b"OPTIONS"
+    if found.guard is None or (offered and found.guard.target.kind == "resource"):
+        if not found.allowed:
+            return None
+        return Offered(found.allowed, 204 if offered else 405)
     request.path_args = {"allowed": found.allowed}
     return found.guard.target
 
@@ -453,16 +464,16 @@ def _moved(
     request: Any, there: Found[Any] | Moved | Missing[Any], location: str
 ) -> Any:
     """
-    What answers where there is something at another path only: the error handlers of
-    its application, if they are for what Klein raises then.
+    What answers where there is something at another path only: its application, whose
+    error handlers may be for what Klein raises then.
 
     :param there: What is at the other path.
     """
     target = there.entry.target if isinstance(there, Found) else None
     area = getattr(target, "area", None)
-    if area is None or area.absent is None or not area.handles(RequestRedirect):
+    if area is None or area.absent is None:
         return Elsewhere(location)
-    request.path_args = {"moved": _asking(location, request)}
+    request.path_args = {"moved": location}
     return area.absent
 
 
@@ -570,6 +581,22 @@ def _with_own(making: Binding, binding: Binding) -> Callable[..., Any]:
         return binding.call(request, args, made)
 
     return call
+
+
+def _with_all(binding: Binding, beside: Sequence[Binding]) -> Binding:
+    """
+    A handler's binding, with what is asked for on its behalf: by what makes the object
+    that it is a method of, and by its guards.
+    """
+    if not beside:
+        return binding
+    every = (binding, *beside)
+    components = dict.fromkeys(each for one in every for each in one.components)
+    return evolve(
+        binding,
+        parameters=tuple(each for one in every for each in one.parameters),
+        components=tuple(components),
+    )
 
 
 def _permitted(call: Call, guards: Sequence[Binding]) -> Call:

@@ -23,7 +23,7 @@ from ropewalk.web.compiling import Ground, compile_mount, no_sockets
 from ropewalk.web.components import Components
 from ropewalk.web.links import Links
 from ropewalk.web.patterns import BadRule, parse, parse_host
-from ropewalk.web.serving import Mounted
+from ropewalk.web.serving import Endpoint, Mounted, told
 from ropewalk.web.table import Entry, Table
 
 __all__ = ["Mount", "Mounts", "resource_for"]
@@ -162,8 +162,22 @@ class Mounts:
         )
         yield from compile_mount(mount.app, ground)
 
+    def beyond(self, request: Any, resource: Any) -> Endpoint | None:
+        """
+        What renders a resource that no service has mounted, with the site's middleware
+        around it; ``None`` where there is none.
+        """
+        if not self.middleware:
+            return None
+
+        def call(request: Any, args: dict[str, Any]) -> Any:
+            return resource
+
+        endpoint = Endpoint("", "", None, resource, "", "", self._around(call), 0)
+        return endpoint.enter(request)
+
     def _around(self, call: Call) -> Call:
-        return around(self.middleware, call)
+        return around(self.middleware, told(call))
 
     def _socket(self, mount: Mount, prefix: str) -> Entry[Any]:
         depth = prefix.count("/")

@@ -8,12 +8,12 @@ where in our log it can be found.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from http import HTTPStatus
 from typing import Any
 
-from attrs import define
+from attrs import Factory, define
 from twisted.web.iweb import IRequest
 
 from ropewalk.errors import Fault, Invalid, RopewalkError
@@ -54,10 +54,12 @@ class Refused(RopewalkError):
 
     :ivar status: The HTTP status, an int in [400, 599].
     :ivar detail: Why, in a sentence.
+    :ivar headers: What else the answer says: ``{"WWW-Authenticate": "Bearer"}``.
     """
 
     status: int
     detail: str
+    headers: Mapping[str, str] = Factory(dict)
 
     def __str__(self) -> str:
         return self.detail
@@ -89,8 +91,8 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
     if isinstance(error, RopewalkError) and error.status != 500:
         status, detail = error.status, str(error)
         faults = error.faults if isinstance(error, Invalid) else ()
-        for header, value in getattr(error, "headers", {}).items():
-            request.setHeader(header, value)
+        for header, value in error.headers.items():
+            request.setHeader(header.encode("ascii"), value.encode("latin-1"))
     else:
         status, detail, faults = 500, "Something went wrong here.", ()
         if name is not None:

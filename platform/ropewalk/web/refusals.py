@@ -19,16 +19,19 @@ from ropewalk.web.problems import Refused, phrase, respond
 __all__ = ["host_of", "nobody", "refuse"]
 
 
-def nobody(allowed: Collection[str]) -> HTTPException:
+def nobody(allowed: Collection[str], method: bytes = b"") -> HTTPException:
     """
     What Klein's error handlers are told where no route answers.
 
     :param allowed: The methods that would be answered; none when there is nothing.
+    :param method: The one that was asked for.
     """
     if not allowed:
         return NotFound("there is nothing here")
     methods = sorted({*allowed, "OPTIONS"})
-    return MethodNotAllowed(methods, f"the methods here are {', '.join(methods)}")
+    asked = method.decode("ascii", "backslashreplace")
+    told = f"there is no {asked} here, only {', '.join(methods)}"
+    return MethodNotAllowed(methods, told)
 
 
 def refuse(request: Any, error: Any) -> bytes:

@@ -8,7 +8,7 @@ without a Deferred.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from attrs import define, field
@@ -26,6 +26,7 @@ from zope.interface import implementer
 from ropewalk.awaiting import awaitable, deferred, run, within
 from ropewalk.errors import Invalid, RopewalkError
 from ropewalk.schema import read, to_plain
+from ropewalk.schema.trimming import trim
 from ropewalk.web.answers import Response, Stream, conclude, deliver, settle
 from ropewalk.web.around import Call, kept
 from ropewalk.web.problems import Refused, respond
@@ -44,9 +45,10 @@ __all__ = [
     "guarded",
     "lacks_get",
     "patient",
+    "told",
     "shaped",
     "streamed",
-    "translated",
+    "translating",
     "upgraded",
 ]
 
@@ -202,6 +204,14 @@ class Endpoint:
         return self.path.replace(_REST, "…")
 
     @property
+    def is_kleins(self) -> bool:
+        """Whether Klein could call its handler: it takes the request."""
+        return self.binding is None or any(
+            each.where == "request" and each.component is None
+            for each in self.binding.parameters
+        )
+
+    @property
     def typed(self) -> bool:
         """Whether its handler asks for more than Klein gives."""
         return self.binding is not None and not self.binding.plain
@@ -286,7 +296,10 @@ class Endpoint:
         if answer is None and request.startedWriting:
             # The handler has written it all.
             return NOT_DONE_YET if request.finished else b""
-        response = settle(answer, request, typed=request.route.typed)
+        route = request.route
+        response = settle(answer, request, typed=route.typed or not route.is_kleins)
+        if not route.is_kleins and type(response.body) is bytes and response.body:
+            _name_bytes(request, response)
         rest = deliver(request, response, clock=_clock(request))
         if request.finished and isinstance(rest, bytes):
             request.write(rest)  # which says that this is too late
@@ -571,6 +584,37 @@ def guarded(call: Call, area: Area) -> Call:
     return guard
 
 
+def told(call: Call) -> Call:
+    """
+    Answer what was raised on purpose, so that who is around it sees an answer; what
+    was not is left to be reported.
+    """
+
+    def tell(request: Any, failure: Failure) -> Response | Failure:
+        error: Any = failure.value
+        if request.startedWriting or not (failure.check(HTTPException) or _is_told(error)):
+            return failure
+        request.forget_answer()
+        if isinstance(error, HTTPException):
+            body = refuse(request, error)
+        else:
+            body = respond(request, error, request.work.request)
+        return Response(body, request.code if request.code != 101 else None)
+
+    def listen(request: Any, args: dict[str, Any]) -> Any:
+        try:
+            answer = call(request, args)
+        except Exception:
+            answer = tell(request, Failure())
+            if isinstance(answer, Failure):
+                answer.raiseException()
+        if awaitable(answer):
+            return deferred(answer).addErrback(kept(partial(tell, request)))
+        return answer
+
+    return listen
+
+
 def patient(call: Call, timeout: Timeout) -> Call:
     """Wait for a handler, but not for ever: then it is cancelled."""
 
@@ -604,7 +648,7 @@ def shaped(call: Call, shape: Any) -> Call:
         body = response.body
         if not isinstance(body, (bytes, str)):
             try:
-                response.body = read(shape, to_plain(body))
+                response.body = read(shape, trim(shape, to_plain(body)))
             except Invalid as error:
                 problem = f"a handler returned what its @output does not allow: {error}"
                 raise ValueError(problem) from error
@@ -613,10 +657,13 @@ def shaped(call: Call, shape: Any) -> Call:
     return _then(call, convert)
 
 
-def translated(
-    call: Call, known: tuple[tuple[type[Exception], int | None], ...]
-) -> Call:
-    """Give errors the status that an ``@errors`` says."""
+def translating(
+    function: Callable[..., Any], known: tuple[tuple[type[Exception], int | None], ...]
+) -> Callable[..., Any]:
+    """
+    Give the errors of a handler the status that its ``@errors`` says; not those of
+    what it was asked with.
+    """
 
     def translate(failure: Failure) -> Failure:
         for kind, status in known:
@@ -626,9 +673,10 @@ def translated(
                 return Failure(error)
         return failure
 
-    def listen(request: Any, args: dict[str, Any]) -> Any:
+    @wraps(function)
+    def listen(*args: Any, **kwargs: Any) -> Any:
         try:
-            answer = call(request, args)
+            answer = function(*args, **kwargs)
         except Exception:
             translate(Failure()).raiseException()
         if awaitable(answer):
@@ -700,6 +748,16 @@ def _descend(request: Any, depth: int) -> None:
     """Move as many segments from what is left of the path to what is taken."""
     request.prepath = [*request.prepath, *request.postpath[:depth]]
     request.postpath = request.postpath[depth:]
+
+
+def _name_bytes(request: Any, response: Response) -> None:
+    """
+    Say of bytes that nobody has said anything of that they are just that. (Twisted
+    says that they are HTML, and a browser would run what is in them.)
+    """
+    said = response.content_type or "content-type" in response.headers
+    if not said and not request.responseHeaders.hasHeader(b"content-type"):
+        response.content_type = "application/octet-stream"
 
 
 # The end of a request.

@@ -35,7 +35,7 @@ from ropewalk.web.media import NONE, Formats
 from ropewalk.web.mounts import Mounts
 from ropewalk.web.problems import Refused, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
-from ropewalk.web.serving import KleinView, lacks_get
+from ropewalk.web.serving import Endpoint, KleinView, Mounted, lacks_get
 from ropewalk.web.signals import Signals, tell
 from ropewalk.web.streams import cut_stream, end_upload
 from ropewalk.web.table import Found, Missing, Moved
@@ -313,12 +313,8 @@ class Request(server.Request):
         if self.startedWriting:
             self._break_off()
             return
-        # What the handler had already decided about its answer is void.
         self._inFakeHead = False
-        self._encoder = self.etag = self.lastModified = None
-        self.cookies = []
-        ours = [(name, self.responseHeaders.getRawHeaders(name)) for name in _OURS]
-        self.responseHeaders = Headers({name: each for name, each in ours if each})
+        self.forget_answer()
         try:
             body = self._explained(reason) or respond(self, error, self.work.request)
         except Exception:
@@ -328,6 +324,13 @@ class Request(server.Request):
         self.setHeader(b"content-length", b"%d" % len(body))
         self.write(body)
         self.finish()
+
+    def forget_answer(self) -> None:
+        """Void what a handler has already decided about its answer."""
+        self._encoder = self.etag = self.lastModified = None
+        self.cookies = []
+        ours = [(name, self.responseHeaders.getRawHeaders(name)) for name in _OURS]
+        self.responseHeaders = Headers({name: each for name, each in ours if each})
 
     def _explained(self, reason: Failure) -> bytes | None:
         """What a developer is told, where somebody develops."""
@@ -509,7 +512,10 @@ class Site(server.Site):
         request.sitepath = []
         target = settle_route(request, self._find(request))
         if target is None:
-            return self.resource if request.postpath == [b""] else _Nothing()
+            target = self.resource if request.postpath == [b""] else _Nothing()
+            return self.mounts.beyond(request, target) or target
+        if not isinstance(target, Endpoint | Mounted):  # it is nobody's in particular
+            target = self.mounts.beyond(request, target) or target
         if target.plugin:
             request.work = evolve(request.work, plugin=target.plugin)
         work.set(request.work)

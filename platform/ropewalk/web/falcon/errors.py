@@ -87,7 +87,7 @@ class HTTPError(RopewalkError):
         self.status = code_of(status)
         self.title = title
         self.description = description
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = dict(headers or {})
 
     def __str__(self) -> str:
         words = [each for each in (self.title, self.description) if each]

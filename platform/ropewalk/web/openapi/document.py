@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from attrs import define, frozen
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema import write_json
+from ropewalk.web.media import NONE, Formats
 from ropewalk.web.openapi.docstrings import Example, Told, read_docstring
 from ropewalk.web.openapi.outcomes import Outcome, outcomes
 from ropewalk.web.openapi.shapes import REFERENCE, Schema, Shapes
@@ -114,6 +115,8 @@ class Operation:
     :ivar timeout: Seconds it may take; ``None`` for as long as it likes.
     :ivar late: What is answered when it takes longer.
     :ivar longest_body: Bytes; ``None`` for what the site takes.
+    :ivar streams: Whether what it returns is sent piece by piece.
+    :ivar guarded: Whether there are rules that say who may have it.
     """
 
     path: Pattern
@@ -128,6 +131,8 @@ class Operation:
     timeout: float | None = None
     late: int = 503
     longest_body: int | None = None
+    streams: bool = False
+    guarded: bool = False
 
 
 def document(
@@ -138,6 +143,7 @@ def document(
     description: str = "",
     servers: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
+    formats: Formats = NONE,
 ) -> dict[str, Any]:
     """
     Describe some operations. The same operations give the same document.
@@ -147,9 +153,10 @@ def document(
     :param servers: Where the site is, for readers who do not have the document from
         the site itself.
     :param tags: What there is to say of each tag.
+    :param formats: Formats besides the built-in ones.
     :return: what JSON can say: the document.
     """
-    return _Writer(list(operations)).document(
+    return _Writer(list(operations), formats).document(
         title, version, description, servers, tags or {}
     )
 
@@ -206,8 +213,9 @@ class _Asked:
 class _Writer:
     """Writes one document."""
 
-    def __init__(self, operations: list[Operation]) -> None:
+    def __init__(self, operations: list[Operation], formats: Formats) -> None:
         self._operations = operations
+        self._formats = formats
         self._outcomes = [_outcomes_of(each) for each in operations]
         kinds = [
             kind
@@ -260,10 +268,7 @@ class _Writer:
             path, names = _place(operation.path, methods, paths, templates)
             for method in methods:
                 told = self._operation(operation, method, ends, names)
-                name = ids[id(operation)]
-                if len(methods) > 1:
-                    name = f"{name}.{method.lower()}"
-                told["operationId"] = name
+                told["operationId"] = _name(ids[id(operation)], method, methods)
                 paths.setdefault(path, {})[method.lower()] = told
         return paths
 
@@ -396,6 +401,8 @@ class _Writer:
         # of a list may be that of nothing.
         if not forms and not self._shapes.has_lists(schema):
             types += _VALUES[2:]
+        if not forms:
+            types = _with_more(types, self._formats.accepted)
         return schema, (*types, *_FORMS) if flat or forms else types
 
     def _fields_schema(
@@ -445,7 +452,8 @@ class _Writer:
                 continue
             schema = self._shapes.schema(end.shape) if end.valued else end.schema
             content = response.setdefault("content", {})
-            for media_type in end.media_types:
+            more = self._formats.written if end.valued else ()
+            for media_type in _with_more(end.media_types, more):
                 media = content.setdefault(media_type, {"schema": schema})
                 if media["schema"] != schema:
                     media["schema"] = _either(media["schema"], schema)
@@ -510,6 +518,10 @@ def _referred(paths: Any, schemas: Mapping[str, Schema]) -> set[str]:
 # Operations.
 
 
+def _with_more(types: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*types, *more)))
+
+
 def _parameters(operation: Operation) -> tuple[Parameter, ...]:
     return () if operation.binding is None else operation.binding.parameters
 
@@ -523,7 +535,7 @@ def _guards(operation: Operation) -> list[Component]:
 def _outcomes_of(operation: Operation) -> list[Outcome]:
     empty = inspect.Parameter.empty
     declared = empty if operation.binding is None else operation.binding.answer
-    return outcomes(declared, operation.output)
+    return outcomes(declared, operation.output, streams=operation.streams)
 
 
 def _methods(operation: Operation) -> list[str]:
@@ -538,14 +550,30 @@ def _docstring(function: Any) -> Told:
 
 
 def _unique_names(operations: Sequence[Operation]) -> dict[int, str]:
-    """What each operation is called; of those with one name, the later by number."""
-    seen: Counter[str] = Counter()
+    """
+    What each operation is called; of those with one name, the later by numbers that
+    make no name of another's.
+    """
+    given = {name for each in operations for name in _names(each.name, _methods(each))}
+    taken: set[str] = set()
     names = {}
     for operation in operations:
-        seen[operation.name] += 1
-        number = seen[operation.name]
-        names[id(operation)] = operation.name + (f"_{number}" if number > 1 else "")
+        methods, name, number = _methods(operation), operation.name, 1
+        while taken & (own := _names(name, methods)) or (number > 1 and given & own):
+            number += 1
+            name = f"{operation.name}_{number}"
+        taken |= own
+        names[id(operation)] = name
     return names
+
+
+def _names(name: str, methods: Sequence[str]) -> set[str]:
+    """What the operations of a route are called."""
+    return {_name(name, method, methods) for method in methods}
+
+
+def _name(name: str, method: str, methods: Sequence[str]) -> str:
+    return f"{name}.{method.lower()}" if len(methods) > 1 else name
 
 
 def _tag(name: str, description: str | None) -> dict[str, str]:
@@ -581,10 +609,13 @@ def _place(
         if not any(method.lower() in taken for method in methods):
             theirs = re.findall(r"\{([^}]*)\}", known)
             return known, dict(zip(names, theirs, strict=True))
-    number, ours = 1, list(names)
+    told = [name.strip("_") or name for name in names]
+    if len({*told}) < len(told):
+        told = names
+    number, ours = 1, told
     while (path := _template(pattern, ours)) in paths and names:
         number += 1
-        ours = [f"{name}_{number}" for name in names]
+        ours = [f"{name}_{number}" for name in told]
     templates.setdefault(bare, []).append(path)
     return path, dict(zip(names, ours, strict=True))
 
@@ -706,7 +737,9 @@ def _own_statuses(
     if body is not None:
         yield from (413, 415, 422)
     if _guards(operation):
-        yield from (401, 403)
+        yield 401
+    if _guards(operation) or operation.guarded:
+        yield 403
     if operation.timeout is not None:
         yield operation.late
 

@@ -68,13 +68,16 @@ class Outcome:
     headers: tuple[tuple[str, str, bool], ...] = ()
 
 
-def outcomes(declared: Any, output: Any = None) -> list[Outcome]:
+def outcomes(
+    declared: Any, output: Any = None, *, streams: bool = False
+) -> list[Outcome]:
     """
     What may come of a handler.
 
     :param declared: What it returns when it has been waited for;
         ``inspect.Parameter.empty`` if it does not say.
     :param output: The shape of the value, where that is said besides.
+    :param streams: Whether it is sent piece by piece, whatever it is.
     """
     if output is not None and declared in (inspect.Parameter.empty, Any, Response):
         declared = output
@@ -82,6 +85,8 @@ def outcomes(declared: Any, output: Any = None) -> list[Outcome]:
     values: list[Any] = []
     for kind in _alternatives(declared):
         special = _special(kind, output)
+        if streams and (special is None or special.status == "default"):
+            special = _stream((get_args(kind) or (Any,))[0])
         if special is None:
             values.append(kind)
         else:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.web.http import CACHED
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
 __all__ = ["DocumentationPages"]
+
+#: How many documents are kept: there is one for each host that is told apart.
+_MOST_DOCUMENTS = 64
 
 _POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; "
@@ -28,19 +31,27 @@ _POLICY = (
 )
 
 
+def _the_only(host: str) -> Hashable:
+    return None
+
+
 @define
 class DocumentationPages:
     """
     What the documentation is served by.
 
-    :ivar make: Makes the document; called once, when somebody asks for it first.
+    :ivar make: Makes a document; called once for each that is asked for, when somebody
+        asks first.
     :ivar title: What the page is called until the document is there.
     :ivar address: Where the document is, seen from the page.
+    :ivar choose: Says by the host which document is meant: what ``make`` is called
+        with. For all that it says the same of, there is one.
     """
 
-    make: Callable[[], Mapping[str, Any]]
+    make: Callable[[Any], Mapping[str, Any]]
     title: str = "API"
     address: str = "openapi.json"
+    choose: Callable[[str], Hashable] = _the_only
     _document: Resource | None = field(default=None, init=False)
     _page: Resource | None = field(default=None, init=False)
 
@@ -48,7 +59,13 @@ class DocumentationPages:
     def document(self) -> Resource:
         """The document, for programs."""
         if self._document is None:
-            self._document = _Text("application/json", self._write)
+            write = lru_cache(_MOST_DOCUMENTS)(self._write)
+
+            def text(request: IRequest) -> _Text:
+                host = request.getRequestHostname()
+                return write(self.choose(host.decode("ascii", "replace")))
+
+            self._document = _Texts("application/json", text)
         return self._document
 
     @property
@@ -56,24 +73,41 @@ class DocumentationPages:
         """The page, for people."""
         if self._page is None:
             page, policy = _compose(self.title, self.address)
+            text = _Text.of(page)
             headers = {
                 "Content-Security-Policy": policy,
                 "Referrer-Policy": "no-referrer",
                 "X-Content-Type-Options": "nosniff",
             }
-            self._page = _Text("text/html; charset=utf-8", lambda: page, headers)
+            html = "text/html; charset=utf-8"
+            self._page = _Texts(html, lambda request: text, headers)
         return self._page
 
-    def _write(self) -> bytes:
-        said = json.dumps(self.make(), ensure_ascii=False, separators=(",", ":"))
-        return said.encode("utf-8", "replace") + b"\n"
+    def _write(self, which: Hashable) -> _Text:
+        said = json.dumps(self.make(which), ensure_ascii=False, separators=(",", ":"))
+        return _Text.of(said.encode("utf-8", "replace") + b"\n")
 
 
-class _Text(Resource):
+@frozen
+class _Text:
     """
-    A text that stays the same: who has it is told so (RFC 9110, section 13.1.2).
+    A text, and its entity tag.
+    """
 
-    :param make: Makes it, once.
+    text: bytes
+    tag: bytes
+
+    @classmethod
+    def of(cls, text: bytes) -> _Text:
+        """A text."""
+        return cls(text, b'"%s"' % sha256(text).hexdigest()[:32].encode("ascii"))
+
+
+class _Texts(Resource):
+    """
+    Texts that stay the same: who has one is told so (RFC 9110, section 13.1.2).
+
+    :param text: Gives the one that a request is for.
     """
 
     isLeaf = True
@@ -81,30 +115,24 @@ class _Text(Resource):
     def __init__(
         self,
         content_type: str,
-        make: Callable[[], bytes],
+        text: Callable[[IRequest], _Text],
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self._content_type = content_type
-        self._make = make
+        self._text = text
         self._headers = headers or {}
-
-    @cached_property
-    def _text(self) -> tuple[bytes, bytes]:
-        """The text, and its entity tag."""
-        text = self._make()
-        return text, b'"%s"' % sha256(text).hexdigest()[:32].encode("ascii")
 
     def render_GET(self, request: IRequest) -> bytes:
         """The text, or nothing new."""
-        text, tag = self._text
+        found = self._text(request)
         request.setHeader(b"content-type", self._content_type.encode("ascii"))
         request.setHeader(b"cache-control", b"no-cache")
         for name, value in self._headers.items():
             request.setHeader(name.encode("ascii"), value.encode("ascii"))
-        if request.setETag(tag) is CACHED:
+        if request.setETag(found.tag) is CACHED:
             return b""
-        return text
+        return found.text
 
 
 def _compose(title: str, address: str) -> tuple[bytes, str]:

@@ -542,9 +542,10 @@ def _base64(least: int, most: int | None) -> str:
     ways = []
     for left, tail in enumerate(("", f"{_DIGIT}{{2}}==", f"{_DIGIT}{{3}}=")):
         fewest = max(-(-(least - left) // 3), 0)
-        greatest = "" if most is None else (most - left) // 3
-        if greatest == "" or greatest >= fewest:
-            ways.append(f"({_DIGIT}{{4}}){{{fewest},{greatest}}}{tail}")
+        greatest = fewest if most is None else (most - left) // 3
+        if greatest >= fewest:
+            upto = "" if most is None else greatest
+            ways.append(f"({_DIGIT}{{4}}){{{fewest},{upto}}}{tail}")
     return f"^({'|'.join(ways)})$"
 
 
