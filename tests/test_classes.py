@@ -85,9 +85,8 @@ class ObjectTests(ClassCase):
         answer = self.ask("/ropes/sisal", "PUT", body=b'{"metres": 3}')
         self.assertEqual(answer.json, 3)
         self.assertEqual(self.ask("/ropes/sisal").text, "3 m")
-        self.assertEqual(
-            self.ask("/ropes/sisal", "HEAD").headers["content-length"], "3"
-        )
+        head = self.ask("/ropes/sisal", "HEAD")
+        self.assertEqual(head.headers["content-length"], "3")
         self.assertEqual(self.ask("/ropes/sisal", "DELETE").status, 204)
         answer = self.ask("/ropes/sisal", "POST")
         self.assertEqual(
@@ -331,7 +330,7 @@ class MistakeTests(ClassCase):
                 rf"Thing {place}: it has none of the methods get, post, .*, nor on_get",
             )
         self.assertIn("get_all, post_all", self.refused(Thing, suffix="all"))
-        self.assertIn("function (", self.refused(self.refused.__func__))
+        self.assertIn("function (", self.refused(lambda: ""))
 
     def test_methods(self) -> None:
         """

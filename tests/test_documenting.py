@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from attrs import define
 from klein import Klein
@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.static import Data
 
 from ropewalk.errors import RopewalkError
-from ropewalk.schema import Meta, Shape
+from ropewalk.schema import Shape
 from ropewalk.web import falcon
 from ropewalk.web.binding import Header
 from ropewalk.web.documenting import mount_documentation
@@ -210,11 +210,9 @@ class WhereTests(SynchronousTestCase):
         What cannot be described is logged, and the rest of the site is served.
         """
 
-        def odd(number: Annotated[int, Meta(extra_json_schema={"x": print})]) -> None:
-            """What no document can say."""
-
         routes = shop()
-        routes.get("/odd")(odd)
+        routes.component(security={"what": {"no JSON": print}})(current_user)
+        routes.get("/me")(_with_user)
         site = described(routes)
         for _ in range(2):
             answer = site.ask("/openapi.json")

@@ -45,6 +45,7 @@ class Stranger(RopewalkError):
     """The word is missing."""
 
     status = 401
+    headers = {"WWW-Authenticate": "Bearer"}
 
 
 def auth_required(

@@ -73,6 +73,23 @@ class FlaskTests(ExampleTests):
         for path in "/v1/products/7", "/v1/products/8":
             self.assertEqual((yield http.get(path)).status, 401)
 
+    @inlineCallbacks
+    def test_documentation(self) -> Steps[None]:
+        """
+        The view is documented, with what its decorators say.
+        """
+        http = yield self.visit("flask_view.py")
+        document = (yield http.get("/openapi.json")).json()
+        view = document["paths"]["/{version}/products/{prod_id}"]["get"]
+        asked = [(each["name"], each["in"]) for each in view["parameters"]]
+        self.assertEqual(asked, [("version", "path"), ("prod_id", "path")])
+        said = {
+            status: answer["description"]
+            for status, answer in view["responses"].items()
+        }
+        self.assertIn("There is no such product.", said["404"])
+        self.assertIn("The word is missing.", said["401"])
+
 
 class FalconTests(ExampleTests):
     """

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import Parameter
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from ropewalk.web.media import NONE, Formats
@@ -227,4 +229,17 @@ def _is_documented(entry: Entry[Any]) -> bool:
 
 
 def _is_typed(entry: Entry[Any]) -> bool:
-    return _is_documented(entry) and entry.target.typed
+    """Whether its handler, or what was said of it, is worth a documentation."""
+    endpoint = entry.target
+    return _is_documented(entry) and (
+        endpoint.typed
+        or hasattr(endpoint.handler, "__ropewalk_output__")
+        or hasattr(endpoint.handler, "__ropewalk_errors__")
+        or _is_shape(endpoint.binding.answer)
+    )
+
+
+def _is_shape(answer: Any) -> bool:
+    """Whether an annotation says more of an answer than Klein's own do."""
+    plain = (Parameter.empty, Any, None, NoneType, str, bytes, object)
+    return not any(answer is each for each in plain)
