@@ -99,10 +99,11 @@ class AroundTests(SynchronousTestCase):
         asked.
         """
 
-        def before(request: Any) -> Generator[Any, Any, str]:
+        def before(request: Any) -> Generator[Any, Any, str | None]:
             if request == "request":
                 return "no"
             yield
+            return None
 
         def after(request: Any) -> Generator[Any, Any, str]:
             response = yield

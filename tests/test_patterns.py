@@ -307,7 +307,7 @@ class BadRuleTests(SynchronousTestCase):
         Arguments that a converter does not take are told with the slot.
         """
         table = {
-            "int(mn=1)": "got an unexpected keyword argument 'mn'",
+            "int(no=1)": "got an unexpected keyword argument 'no'",
             "int(min=one)": "'one' is not a number",
             "int(signed=1)": "signed is True or False, not 1",
             "int(fixed_digits=-1)": "fixed_digits is a number of at least 0, not -1",

@@ -286,7 +286,7 @@ class BranchTests(ServingCase):
 
         @self.routes.handle_errors(Missing, NotFound)
         def missing(request: Any, failure: Failure) -> tuple[int, str]:
-            return 404, f"the parent's: {failure.type.__name__}"
+            return 404, f"the parent's: {type(failure.value).__name__}"
 
         for path, kind in {
             "/mounted/fails": "Missing",

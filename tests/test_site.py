@@ -450,6 +450,18 @@ class BodyTests(SiteTestCase):
         visit.leave()
         self.assertEqual(len(self.place.seen), 1)
 
+    def test_a_form_without_fields(self) -> None:
+        """
+        A form with nothing in it is one: browsers send it.
+        """
+        visit = self.place.visit()
+        head = "Content-Type: multipart/form-data; boundary=x"
+        for body in b"--x--\r\n", b"\r\n--x--":
+            visit.send(request("/app/echo", "POST", head, body=body))
+            answer = visit.answer()
+            self.assertEqual((answer.status, answer.body), (200, body))
+        self.assertFalse(visit.closed)
+
     @given(st.lists(st.binary(max_size=40), max_size=8), st.integers(1, 30))
     def test_any_pieces(self, chunks: list[bytes], step: int) -> None:
         """

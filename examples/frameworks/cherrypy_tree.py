@@ -14,12 +14,18 @@ form, and are of the types that they say.
     {"length":20,"turns":40}
 """
 
+from typing import Annotated
+
+from ropewalk.schema import Meta
 from ropewalk.web import Routes, expose
+
+Length = Annotated[int, Meta(ge=0, le=1_000)]
+Lay = Annotated[float, Meta(ge=0.01, le=1)]
 
 
 class Calculator:
     @expose
-    def turns(self, length: int, lay: float = 0.2) -> dict[str, int]:
+    def turns(self, length: Length, lay: Lay = 0.2) -> dict[str, int]:
         """How many turns are in a rope, by its length in metres."""
         return {"length": length, "turns": round(length / lay)}
 

@@ -15,6 +15,7 @@ from types import MethodDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from ropewalk.errors import BadHandler
+from ropewalk.web.signatures import name_of
 
 if TYPE_CHECKING:
     from ropewalk.web.routes import Routes
@@ -44,7 +45,7 @@ def add_route(
     """
     kind = resource if isinstance(resource, type) else type(resource)
     if "methods" in options:
-        raise TypeError(f"its methods are those that {kind.__qualname__} has")
+        raise TypeError(f"its methods are those that {name_of(kind)} has")
     end = f"_{suffix}" if suffix else ""
     falcons = {each: f"on_{each}{end}" for each in _VERBS}
     if any(callable(getattr(resource, name, None)) for name in falcons.values()):
@@ -54,7 +55,7 @@ def add_route(
     if not found:
         names = ", ".join(f"{each}{end}" for each in _VERBS)
         problem = f"it has none of the methods {names}, nor on_get{end} or its like"
-        raise BadHandler(kind.__qualname__, place, problem)
+        raise BadHandler(name_of(kind), place, problem)
     for verb, (owner, function) in found.items():
         said = {
             "owner": owner,
@@ -76,7 +77,7 @@ def _falcons(resource: Any, names: dict[str, str], place: str) -> Found:
         try:
             resource = resource()
         except TypeError as error:
-            name = resource.__qualname__
+            name = name_of(resource)
             problem = f"an object is needed, as {name}(…): {error}"
             raise BadHandler(name, place, problem) from error
     methods = {verb: getattr(resource, name, None) for verb, name in names.items()}

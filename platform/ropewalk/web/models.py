@@ -36,6 +36,7 @@ from ropewalk.awaiting import awaitable, deferred
 from ropewalk.errors import BadHandler, RopewalkError
 from ropewalk.web.patterns import BadLink, parse
 from ropewalk.web.problems import Forbidden
+from ropewalk.web.signatures import name_of
 
 if TYPE_CHECKING:
     from ropewalk.web.components import Components
@@ -109,7 +110,7 @@ class Guards(Sequence[Callable[..., Any]]):
         if not own.rules:
             for parent in self.kind.__mro__[1:]:
                 if parent in self.models and self.models[parent].rules:
-                    name, over = self.kind.__qualname__, parent.__qualname__
+                    name, over = name_of(self.kind), name_of(parent)
                     problem = (
                         f"nothing guards it, while rules guard {over}, of which it is "
                         f"a kind: say routes.permits({name}) as well"
@@ -141,15 +142,15 @@ def model(
     if kind in models:
         known = models[kind]
         problem = f"it has a path already: {known.path} ({known.place})"
-        raise BadHandler(kind.__qualname__, place, problem)
+        raise BadHandler(name_of(kind), place, problem)
     names = parse(path, routes.converters).names
 
     def by_attributes(one: Any) -> Mapping[str, Any]:
         missing = [name for name in names if not hasattr(one, name)]
         if missing:
             problem = (
-                f"a {type(one).__qualname__} has no attribute {missing[0]!r}: say "
-                f"routes.model({kind.__qualname__}, …, variables=…)"
+                f"a {name_of(type(one))} has no attribute {missing[0]!r}: say "
+                f"routes.model({name_of(kind)}, …, variables=…)"
             )
             raise BadLink(path, problem)
         return {name: getattr(one, name) for name in names}
@@ -190,7 +191,7 @@ def view(
         problem = (
             f"its path is said in another subroute ({known.place}); say both in one"
         )
-        raise BadHandler(kind.__qualname__, place, problem)
+        raise BadHandler(name_of(kind), place, problem)
     name = name.lstrip("/")
     path = f"{known.path.rstrip('/')}/{name}" if name else known.path
     return routes.route(
@@ -226,10 +227,10 @@ def _known(routes: Routes, kind: type, place: str) -> Model:
         raise TypeError(f"a model is a class, not {kind!r}")
     known: Model | None = routes._more.models.get(kind)
     if known is None:
-        name = kind.__qualname__
+        name = name_of(kind)
         problem = f"it has no path yet: say routes.model({name}, path) first"
         for parent in _parents(routes, kind):
-            problem += f", or mean {parent.__qualname__}, which has one"
+            problem += f", or mean {name_of(parent)}, which has one"
         raise BadHandler(name, place, problem)
     return known
 

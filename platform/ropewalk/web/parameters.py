@@ -12,7 +12,7 @@ A parameter is the first of these that fits:
 3. what stands in the path under its name;
 4. its default, when it has no annotation;
 5. a component (:mod:`~ropewalk.web.components`), when one gives its type;
-6. a file of a form, or several: :class:`~ropewalk.web.formats.Upload`;
+6. a file of a form, or several: :class:`~ropewalk.web.uploads.Upload`;
 7. the body, when its type has named parts; on a route whose methods have no body, the
    whole query;
 8. the query under its name, when its type is text, a number, a date and the like, or

@@ -21,8 +21,9 @@ CherryPy::
     routes.publish("/", root)
 
 Arguments come by name and type: from the path, as many as there are segments left;
-otherwise from the query, or from the form of a POST. ``**others`` gets whatever else
-is there. A path may have ``-`` where a name has ``_``.
+otherwise from the query, or of a POST from its body: a form, or an object in JSON. A
+POST without a body has them in the query. ``**others`` gets whatever else is there. A
+path may have ``-`` where a name has ``_``.
 """
 
 from __future__ import annotations
@@ -33,15 +34,18 @@ from collections.abc import Callable, Iterator, Sequence
 from types import MemberDescriptorType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from attrs import define, evolve, field, frozen
 from twisted.web.iweb import IRequest
 
 from ropewalk.errors import BadHandler, Fault, Invalid
 from ropewalk.schema import read
-from ropewalk.web.gathering import NotFound
+from ropewalk.web.fields import read_fields
+from ropewalk.web.gathering import BadRequest, NotFound
 from ropewalk.web.parameters import Source, sort_of
+from ropewalk.web.queries import read_query
 from ropewalk.web.routes import Exposed
-from ropewalk.web.signatures import read_signature
+from ropewalk.web.signatures import name_of, read_signature
 
 if TYPE_CHECKING:
     from ropewalk.web.routes import Routes
@@ -51,10 +55,10 @@ __all__ = ["publish"]
 #: How deep a tree may be, and how many objects may be in it. One that leads back to
 #: one above it is left out; but who leads to whom else may become many ways.
 _DEEPEST = 20
-_MOST = 10_000
+_MOST = 1_000
 
-#: What takes all the segments that are left, and the request.
-_PATH, _REQUEST = "path__", "request__"
+#: What takes all the segments that are left, the body, and the request.
+_PATH, _BODY, _REQUEST = "path__", "body__", "request__"
 
 _ON_PATH = (
     inspect.Parameter.POSITIONAL_ONLY,
@@ -100,7 +104,7 @@ def publish(
                 }
                 routes.route(rule, **said)(leaf.calling(taken, has_body))
     if not found:
-        name = getattr(root, "__qualname__", type(root).__qualname__)
+        name = name_of(root if isinstance(root, type) else type(root))
         problem = "nothing in it is exposed: mark methods with @expose"
         if isinstance(root, type):
             problem = f"it is a class: publish an object, {name}(…)"
@@ -162,7 +166,9 @@ class _Leaf:
                 yield dashed + rule, taken, False
 
     def _rules(self, name: str) -> Iterator[tuple[str, _Taken]]:
-        if name != "default" or self.alone:
+        if name not in ("index", "default"):
+            yield "", _Taken()
+        elif name == "index" or self.alone:
             yield "/", _Taken()
         if name == "index":
             return
@@ -176,11 +182,11 @@ class _Leaf:
 
     def needs_body(self) -> bool:
         """Whether it asks for what only a body has."""
-        kinds = list(map(_kind, self.asked))
         return any(
-            sort_of(kind) in ("file", "many parts")
-            or any(each.where in ("body", "form") for each in _sources(kind))
-            for kind in kinds
+            sort_of(_kind(each)) == "file"
+            or (_takes_body(each) and sort_of(_kind(each)) != "parts")
+            or any(source.where in ("body", "form") for source in _sources(_kind(each)))
+            for each in self.asked
         )
 
     def calling(self, taken: _Taken, has_body: bool) -> Callable[..., Any]:
@@ -192,33 +198,40 @@ class _Leaf:
         in_order = [each for each in self.asked if each.kind in _ON_PATH]
         known = {each.name for each in self.asked}
         takes_others = any(each.kind is each.VAR_KEYWORD for each in self.asked)
+        fields = self._fields(taken) if has_body else ()
+        shape = self._shape(fields) if fields else None
 
         def call(**named: Any) -> Any:
-            path, request = named.pop(_PATH, ""), named.pop(_REQUEST, None)
-            rest = [each for each in path.split("/") if each]
+            request = named.pop(_REQUEST, None)
+            rest = [each for each in named.pop(_PATH, "").split("/") if each]
             if starred is not None and rest:
                 rest = _convert(starred, rest)
-            if request is not None:
+            if shape is not None:
+                body = named.pop(_BODY, None) or _from_query(shape, request)
+                named |= {each.name: getattr(body, each.name) for each in fields}
+            if takes_others:
                 named = {**_others(request, known), **named}
             args = [named.pop(each.name, each.default) for each in in_order]
             return method(*args, *rest, **named)
 
         parameters = [
-            _keyword(each.name, self._asking(each, taken, has_body), each.default)
+            _keyword(each.name, _kind(each), each.default)
             for each in self.asked
-            if each.kind in (*_ON_PATH, each.KEYWORD_ONLY)
+            if each.kind in (*_ON_PATH, each.KEYWORD_ONLY) and each not in fields
         ]
         if taken.rest:
             parameters.append(_keyword(_PATH, str))
-        if takes_others:
+        if takes_others or shape is not None:
             parameters.append(_keyword(_REQUEST, IRequest))
+        if shape is not None:
+            body: Any = Annotated[shape | None, Source("body")]
+            parameters.append(_keyword(_BODY, body, None))
         told: Any = call
         vars(told).update(vars(inspect.unwrap(method)))
         told.__signature__ = inspect.Signature(
             parameters, return_annotation=read_signature(method).return_annotation
         )
         told.__name__ = self.words[-1]
-        told.__qualname__ = getattr(method, "__qualname__", self.words[-1])
         told.__doc__ = method.__doc__
         told.__ropewalk_handler__ = method
         return call
@@ -227,17 +240,22 @@ class _Leaf:
         stars = (each for each in self.asked if each.kind is each.VAR_POSITIONAL)
         return next(stars, None)
 
-    def _asking(self, asked: inspect.Parameter, taken: _Taken, has_body: bool) -> Any:
-        """The annotation of one of its arguments, for the handler."""
-        kind = _kind(asked)
-        if (
-            has_body
-            and asked.name not in taken.names
-            and sort_of(kind) in ("scalar", "list")
-            and not _says_where(kind)
-        ):
-            return Annotated[kind, Source("form")]
-        return kind
+    def _fields(self, taken: _Taken) -> tuple[inspect.Parameter, ...]:
+        """Those of its arguments that are fields of a body, if that is no other's."""
+        left = [each for each in self.asked if each.name not in taken.names]
+        if any(_takes_body(each) for each in left):
+            return ()
+        return tuple(filter(_may_be_field, left))
+
+    def _shape(self, fields: Sequence[inspect.Parameter]) -> type[Any]:
+        """What is read of a body."""
+        name = "".join(word.title() for word in self.words).replace("_", "")
+        return msgspec.defstruct(
+            name or "Body",
+            [_struct_field(each) for each in fields],
+            module=getattr(self.method, "__module__", __name__),
+            kw_only=True,
+        )
 
 
 @define
@@ -261,7 +279,7 @@ class _Tree:
     ) -> Iterator[_Leaf]:
         self._visited += 1
         if self._visited > _MOST:
-            name = type(self.root).__qualname__
+            name = name_of(type(self.root))
             problem = f"there are more than {_MOST} ways through its objects"
             raise BadHandler(name, self.place, problem)
         leaves = [
@@ -306,9 +324,11 @@ def _methods(node: Any) -> Iterator[tuple[str, Callable[..., Any], Exposed]]:
 
 
 def _exposed(method: Any) -> Exposed | None:
-    inner = getattr(method, "__func__", method)
-    said = getattr(inner, "__ropewalk_exposed__", None)
-    return said if isinstance(said, Exposed) else None
+    for each in method, getattr(method, "__func__", None):
+        said = getattr(each, "__ropewalk_exposed__", None)
+        if isinstance(said, Exposed):
+            return said
+    return None
 
 
 def _attributes(node: Any) -> Iterator[tuple[str, Any]]:
@@ -338,6 +358,33 @@ def _may_be_in_path(asked: inspect.Parameter) -> bool:
         and not _says_where(kind)
         and sort_of(kind) == "scalar"
     )
+
+
+def _may_be_field(asked: inspect.Parameter) -> bool:
+    """Whether an argument may be a field of a body."""
+    kind = _kind(asked)
+    return (
+        asked.kind in (*_ON_PATH, asked.KEYWORD_ONLY)
+        and asked.name != "request"
+        and not _says_where(kind)
+        and sort_of(kind) in ("scalar", "list", "file")
+    )
+
+
+def _takes_body(asked: inspect.Parameter) -> bool:
+    """Whether an argument is a body, or says what of it it is."""
+    kind = _kind(asked)
+    sources = [each.where for each in _sources(kind)]
+    if sources:
+        return not {"body", "form"}.isdisjoint(sources)
+    return sort_of(kind) in ("parts", "many parts")
+
+
+def _struct_field(asked: inspect.Parameter) -> Any:
+    name, kind, default = asked.name, _kind(asked), asked.default
+    if default is asked.empty:
+        return name, kind
+    return name, kind, msgspec.field(default_factory=lambda: default)
 
 
 def _kind(asked: inspect.Parameter) -> Any:
@@ -379,6 +426,20 @@ def _convert(starred: inspect.Parameter, texts: Sequence[str]) -> list[Any]:
     if faults:
         raise NotFound(tuple(faults))
     return values
+
+
+def _from_query(shape: type[Any], request: Any) -> Any:
+    """
+    What there would be in a body, if there were one.
+
+    :raise BadRequest: When it cannot be read.
+    """
+    query = request.uri.partition(b"?")[2]
+    try:
+        return read_fields(shape, read_query(query))
+    except Invalid as error:
+        faults = (evolve(each, where="query") for each in error.faults)
+        raise BadRequest(tuple(faults)) from None
 
 
 def _others(request: Any, known: set[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial, update_wrapper
 from types import MethodType
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, overload
 from urllib.parse import quote
 
 from attrs import Factory, define, field, frozen
@@ -437,9 +437,50 @@ class Routes(Klein):
             check_middleware(each)
         self._more.middleware += middleware
 
+    @overload  # type: ignore[override]
+    def handle_errors(self, f_or_exception: type[Exception]) -> Callable[[F], F]: ...
+    @overload
+    def handle_errors(
+        self, f_or_exception: type[Exception], *additional_exceptions: type[Exception]
+    ) -> Callable[[F], F]: ...
+    @overload
+    def handle_errors(self, f_or_exception: F) -> F: ...
+    def handle_errors(self, f_or_exception: Any, *additional_exceptions: Any) -> Any:
+        """
+        Let a function answer for errors of these classes, of all if there are none:
+        Klein's, which hands on what it decorates.
+        """
+        declare: Any = super().handle_errors
+        if not isinstance(f_or_exception, type):
+            declare(f_or_exception)
+            return f_or_exception
+
+        def decorate(function: F) -> F:
+            declare(f_or_exception, *additional_exceptions)(function)
+            return function
+
+        return decorate
+
+    @overload
     def component(
         self,
-        function: F | None = None,
+        function: F,
+        *,
+        provides: Any = None,
+        close: Callable[[Any], Any] | None = None,
+        security: Mapping[str, Any] | None = None,
+    ) -> F: ...
+    @overload
+    def component(
+        self,
+        *,
+        provides: Any = None,
+        close: Callable[[Any], Any] | None = None,
+        security: Mapping[str, Any] | None = None,
+    ) -> Callable[[F], F]: ...
+    def component(
+        self,
+        function: Any = None,
         *,
         provides: Any = None,
         close: Callable[[Any], Any] | None = None,
@@ -477,7 +518,7 @@ class Routes(Klein):
         Let ``<name:parameter>`` mean a converter of one's own, in the rules that
         follow and in the paths at which something is mounted below these.
 
-        :param converter: A :class:`~ropewalk.web.patterns.Converter`, as a class or
+        :param converter: A :class:`~ropewalk.web.converters.Converter`, as a class or
             as what makes one; or one that was written for Werkzeug.
         """
         is_werkzeugs = isinstance(converter, type) and issubclass(
@@ -750,6 +791,10 @@ class Exposed:
     methods: tuple[str, ...] = ()
 
 
+@overload
+def expose(function: F) -> F: ...
+@overload
+def expose(*, name: str = "", methods: Sequence[str] = ()) -> Callable[[F], F]: ...
 def expose(function: Any = None, *, name: str = "", methods: Sequence[str] = ()) -> Any:
     """
     Publish a method of an object that :meth:`Routes.publish` serves.

@@ -186,6 +186,8 @@ def _below(function: Any) -> Any:
         return function.__func__
     if isinstance(function, type):
         return function
+    if hasattr(function, "__ropewalk_handler__"):
+        return function.__ropewalk_handler__
     if hasattr(function, "__wrapped__") and not hasattr(function, "__signature__"):
         return function.__wrapped__
     if inspect.isroutine(function) or not callable(function):

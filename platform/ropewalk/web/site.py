@@ -45,6 +45,9 @@ __all__ = ["BodyTooLong", "Request", "Site"]
 #: The beginning of a request's target that is a whole URL, as for a proxy.
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
+#: A form that is not longer, in bytes, may be nothing but its end.
+_LONGEST_END = 300
+
 #: What a host may be called (RFC 3986, section 3.2.2), and its port.
 _HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
@@ -79,6 +82,7 @@ class Request(server.Request):
     _log = Logger()
     _cut = False
     _refused = False
+    _started = False
     _taken = 0
     _too_long = False
     _secure: bool | None = None
@@ -211,11 +215,30 @@ class Request(server.Request):
                 self.requestHeaders.setRawHeaders(b"host", [absolute[1]])
             path = path[absolute.end() :]
             path = path if path.startswith(b"/") else b"/" + path
+        content: Any = self.content
+        if self._has_blank_form():
+            content.seek(0)  # then Twisted, who takes it for none, does not look
         super().requestReceived(command, path, version)
+
+    def _has_blank_form(self) -> bool:
+        """
+        Whether it has a form without a field, as browsers send it: nothing but the end
+        (RFC 2046, section 5.1.1, wants a part before that).
+        """
+        content: Any = self.content
+        size = content.tell()
+        said = self.requestHeaders.getRawHeaders(b"content-type", [b""])[0]
+        if not 0 < size < _LONGEST_END or b"multipart/form-data" not in said.lower():
+            return False
+        content.seek(0)
+        end = content.read().strip()
+        boundary = end.removeprefix(b"--").removesuffix(b"--")
+        return end == b"--%s--" % boundary and boundary in said
 
     def process(self) -> None:
         token = work.set(self.work)
         try:
+            self._started = True
             if self.site.signals.started:
                 tell(self.site.signals.started, self)
             super().process()
@@ -560,7 +583,7 @@ class Site(server.Site):
         return self.longest_body if own is None else own
 
     def log(self, request: Any) -> None:
-        if self.signals.finished:
+        if self.signals.finished and request._started:
             tell(self.signals.finished, request)
         if self.observe is not None:
             self.observe(request)
