@@ -5,23 +5,30 @@ programs. ``ropewalk run tests/shop.py`` serves it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from itertools import count
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from attrs import Factory, frozen
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.schema import Meta, Shape, field
-from ropewalk.web.answers import Created, NoContent
-from ropewalk.web.binding import Cookie, Header
+from ropewalk.web.answers import Accepted, Created, NoContent, Redirect, redirect
+from ropewalk.web.binding import Cookie, Form, Header
 from ropewalk.web.formats import Upload
 from ropewalk.web.problems import Refused
-from ropewalk.web.routes import Routes
+from ropewalk.web.routes import Routes, errors, expose
 
 #: What opens the shop.
 TOKEN = "open-sesame"
+
 
 class Colour(Enum):
     RED = "red"
@@ -225,4 +232,233 @@ class Shop:
         return self.products[number]
 
 
+class Circle(Shape, tag=True):
+    """Round."""
+
+    radius: Annotated[float, Meta(gt=0)]
+
+
+class Rectangle(Shape, tag=True):
+    """With corners."""
+
+    width: Annotated[float, Meta(gt=0)]
+    height: Annotated[float, Meta(gt=0)]
+
+
+class Crate(Shape, rename="camel"):
+    """
+    What is in the warehouse.
+
+    :ivar sealed_at: When it was closed.
+    """
+
+    number: UUID
+    floor: Circle | Rectangle
+    sealed_at: datetime | None = None
+    best_before: date | None = None
+    opened_for: timedelta = timedelta(0)
+    picture: Annotated[bytes, Meta(max_length=10)] = b""
+    weights: dict[str, Decimal] = field(default_factory=dict)
+    origin: tuple[float, float] | None = None
+    inner: tuple[Crate, ...] = ()
+    anything: Any = None
+
+
+class Label(Shape):
+    """What is written on it, in as many formats as can be."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=20)]
+    copies: Annotated[int, Meta(ge=1, le=9)]
+    upright: bool
+    colour: Colour
+    printed: date
+
+
+@dataclass
+class Point:
+    """Where it is."""
+
+    x: int
+    y: int = 0
+
+
+@frozen
+class Route:
+    """From one place to another."""
+
+    start: Point
+    end: Point
+    stops: list[Point] = Factory(list)
+
+
+class Forbidden(RopewalkError):
+    """You may not."""
+
+    status = 403
+
+
+class Key(Shape):
+    """Who has a key."""
+
+    number: int
+
+
+def unlock(x_key: Header[str | None] = None) -> Key | None:
+    """A key opens more."""
+    return Key(len(x_key)) if x_key else None
+
+
+warehouse = Routes(name="Warehouse")
+warehouse.component(
+    security={"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}
+)(unlock)
+
+
+@warehouse.post("/crates", longest_body=100_000)
+def store(crate: Crate) -> Crate:
+    """Store a crate."""
+    return crate
+
+
+@warehouse.put("/crates")
+def store_all(crates: list[Crate], at: datetime | None = None) -> tuple[int, int]:
+    """Store crates: how many there are."""
+    return len(crates), sum(len(each.inner) for each in crates)
+
+
+@warehouse.post("/labels")
+def print_label(label: Label, key: Key | None) -> Accepted[Label]:
+    """Print a label."""
+    return Accepted(label, "/warehouse/labels")
+
+
+@warehouse.patch("/labels")
+def change_label(changes: Label | None = None) -> Label | NoContent:
+    """Change a label; without changes, nothing happens."""
+    return NoContent() if changes is None else changes
+
+
+@warehouse.post("/routes")
+def find_route(route: Route) -> Route:
+    """Find a route."""
+    return route
+
+
+@warehouse.post("/forms")
+def fill_in(
+    name: Form[str],
+    size: Form[Annotated[int, Meta(ge=1)]] = 1,
+    colours: Form[list[Colour]] = [],  # noqa: B006
+    urgent: Form[bool] = False,
+) -> dict[str, int]:
+    """Fill in a form."""
+    return {name: size + len(colours) + urgent}
+
+
+@warehouse.post("/pictures")
+def upload(
+    picture: Upload,
+    more: list[Upload] = [],  # noqa: B006
+    caption: Form[str] = "",
+) -> dict[str, int]:
+    """Upload pictures."""
+    return {each.name: each.size for each in (picture, *more)} | {caption: 0}
+
+
+@warehouse.get("/crates/<uuid:number>/<date:day>/<any(in, out):way>")
+def log(number: UUID, day: date, way: str, since: time | None = None) -> list[str]:
+    """What happened to a crate on a day."""
+    return [str(number), str(day), way, str(since)]
+
+
+@warehouse.get("/files/<path:name>.txt")
+def read_file(name: str) -> bytes:
+    """A file."""
+    return name.encode()
+
+
+@warehouse.get("/prices/<price>")
+def find_price(price: Decimal, at_most: float = 1e3) -> dict[str, Decimal]:
+    """What costs that."""
+    return {"price": price, "difference": Decimal(at_most) - price}
+
+
+@warehouse.get("/headers")
+def read_headers(
+    x_numbers: Header[list[int]] = [],  # noqa: B006
+    x_level: Header[Annotated[int, Meta(ge=0, le=9)]] = 0,
+    x_when: Header[datetime | None] = None,
+    theme: Cookie[Literal["light", "dark"]] = "light",
+) -> list[Any]:
+    """What the headers say."""
+    return [x_numbers, x_level, x_when, theme]
+
+
+@warehouse.get("/moments")
+def moments(
+    at: datetime,
+    days: list[date] = [],  # noqa: B006
+    level: Literal[1, 2] = 1,
+    exact: bool | None = None,
+) -> dict[str, datetime | list[date]]:
+    """Moments, with an offset or without."""
+    return {"at": at, "days": days}
+
+
+@warehouse.stream("/ticks")
+def ticks(count: Annotated[int, Meta(ge=0, le=5)] = 2) -> Iterator[Key]:
+    """Numbers, one by one."""
+    return (Key(number) for number in range(count))
+
+
+@warehouse.get("/old")
+def old(teapot: bool = False) -> Redirect:
+    """It has moved."""
+    return redirect("/warehouse/headers")
+
+
+@errors(Forbidden)
+@errors(LookupError, status=410)
+def guess(number: int) -> tuple[Literal[202], Key]:
+    """Guess a number."""
+    if number == 0:
+        raise LookupError("that is gone")
+    if number < 0:
+        raise Forbidden
+    return 202, Key(number)
+
+
+warehouse.post("/guesses", timeout=5)(guess)
+
+
+class Shelf:
+    """A resource, of which each request gets one."""
+
+    def __init__(self, x_aisle: Header[int] = 0) -> None:
+        self.aisle = x_aisle
+
+    def get(self, number: int) -> Key:
+        """What is on a shelf."""
+        return Key(self.aisle + number)
+
+    def put(self, number: int, label: Label) -> None:
+        """Put a label on a shelf."""
+
+
+warehouse.add_route("/shelves/<int:number>", Shelf)
+
+
+class Tree:
+    """Objects that are published."""
+
+    @expose
+    def count(self, length: int, deep: bool = False) -> list[int]:
+        """Count something."""
+        return [length, deep]
+
+
+warehouse.publish("/tree", Tree())
+
+#: Both, at once.
 routes = Shop().routes
+routes.mount("/warehouse", warehouse)

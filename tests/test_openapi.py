@@ -25,7 +25,7 @@ import msgspec
 from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import (  # type: ignore[import-untyped]
+from jsonschema import (
     Draft202012Validator,
     FormatChecker,
 )

@@ -300,7 +300,7 @@ def _flaw(module: ModuleType) -> str:
     """
     made = getattr(module, "makeService", None)
     if not callable(made) and (made is not None or _routes(module) is None):
-        return " has no makeService(settings, host), and no routes"
+        return f" has no makeService(settings, host), and no routes{_hint(module)}"
     shape = getattr(module, "Settings", None)
     if shape is not None and not (
         isinstance(shape, type) and issubclass(shape, msgspec.Struct)
@@ -323,9 +323,26 @@ def _routes(module: ModuleType) -> Any:
     """
     for name in "routes", "app":
         routes = getattr(module, name, None)
-        if hasattr(routes, "url_map") and hasattr(routes, "execute_endpoint"):
+        if _are_routes(routes):
             return routes
     return None
+
+
+def _are_routes(thing: Any) -> bool:
+    return hasattr(thing, "url_map") and hasattr(thing, "execute_endpoint")
+
+
+def _hint(module: ModuleType) -> str:
+    """What to write in a module that has nothing to serve."""
+    for name, thing in vars(module).items():
+        is_class = isinstance(thing, type)
+        if name.startswith("_") or isinstance(thing, ModuleType):
+            continue
+        if not is_class and _are_routes(thing):
+            return f": call {name} routes"
+        if _are_routes(getattr(thing, "routes", None)):
+            return f": say routes = {name}{'(…)' if is_class else ''}.routes"
+    return ": say routes = Routes(), or what else it serves"
 
 
 def _serve_routes(routes: Any) -> Callable[..., Any]:

@@ -11,7 +11,8 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from types import TracebackType
 
 from attrs import evolve, frozen
 
@@ -48,8 +49,9 @@ class FilePlugin(ServicePlugin):
                 spec.loader.exec_module(module)
             except (Exception, SystemExit) as error:
                 sys.modules.pop(self.module, None)
-                text = "".join(traceback.format_exception(error)).rstrip()
-                problem = f"cannot import {self.file}: {error}\n{text}"
+                if known is not None:
+                    sys.modules[self.module] = known
+                problem = f"cannot import {self.file}: {error}\n{_story(error)}"
                 raise BadPlugin(self.name, self.place, problem) from error
         return super().load()
 
@@ -79,11 +81,14 @@ def with_file(found: Found, path: str | os.PathLike[str]) -> Found:
     if not name.endswith(".py") or not os.path.isfile(name):
         return found
     file = os.path.abspath(name)
+    table = _name(name)
+    # What Python has by this name, it has from elsewhere, as long as we do not say
+    # where the file is.
+    module = _module(table, file)
     directory = os.path.dirname(file)
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    table = _name(name)
-    plugin = FilePlugin(table, _module(table), file, place=f"{file}:1")
+    plugin = FilePlugin(table, module, file, place=f"{file}:1")
     others = tuple(each for each in found.plugins if each.name != table)
     return evolve(found, plugins=(*others, plugin))
 
@@ -91,14 +96,41 @@ def with_file(found: Found, path: str | os.PathLike[str]) -> Found:
 def _name(path: str) -> str:
     """The table, and the service, of a file."""
     stem = os.path.basename(path).removesuffix(".py").lower()
-    name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "app"
-    return f"{name}-app" if name in RESERVED or not name[0].isalpha() else name
+    name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")
+    if not name or name[0].isdigit():
+        name = f"app-{name}".strip("-")
+    return f"{name}-app" if name in RESERVED else name
 
 
-def _module(table: str) -> str:
+def _module(table: str, file: str) -> str:
     """
     What Python calls the module. One that it has already, such as ``calendar`` or
-    ``platform``, must stay what it is.
+    ``klein``, must stay what it is.
     """
     name = table.replace("-", "_")
-    return f"_{name}" if name in sys.stdlib_module_names or name == "ropewalk" else name
+    return f"_{name}" if _is_anothers(name, file) else name
+
+
+def _is_anothers(name: str, file: str) -> bool:
+    """Whether a module of this name is not that file."""
+    if name in sys.stdlib_module_names:
+        return True
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):  # it is being imported, or was made by hand
+        return name in sys.modules
+    origin = None if spec is None else spec.origin
+    return spec is not None and (origin is None or os.path.abspath(origin) != file)
+
+
+def _story(error: BaseException) -> str:
+    """An error as Python prints it, from the file on."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and _imports(trace):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+
+
+def _imports(trace: TracebackType) -> bool:
+    name: str = trace.tb_frame.f_globals.get("__name__", "")
+    return name == __name__ or name.partition(".")[0] == "importlib"

@@ -45,9 +45,9 @@ __all__ = [
     "guarded",
     "lacks_get",
     "patient",
-    "told",
     "shaped",
     "streamed",
+    "told",
     "translating",
     "upgraded",
 ]
@@ -592,7 +592,8 @@ def told(call: Call) -> Call:
 
     def tell(request: Any, failure: Failure) -> Response | Failure:
         error: Any = failure.value
-        if request.startedWriting or not (failure.check(HTTPException) or _is_told(error)):
+        planned = isinstance(error, HTTPException) or _is_told(error)
+        if request.startedWriting or not planned:
             return failure
         request.forget_answer()
         if isinstance(error, HTTPException):

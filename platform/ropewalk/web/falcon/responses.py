@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ropewalk.schema import write_json
 from ropewalk.web.answers import Response as Answer
 from ropewalk.web.answers import Stream
 from ropewalk.web.falcon.errors import code_of, write_date
@@ -206,10 +207,16 @@ class Response:
         if self.data is not None:
             return self.data
         if self.media is not _NOTHING:
-            return self.media if self.media is not None else b"null"
+            return self._media()
         if self.stream is not None:
             return Stream(_pieces(self.stream), self.content_type)
         return b""
+
+    def _media(self) -> Any:
+        """A value: text is one as well, and JSON has quotes around it."""
+        if isinstance(self.media, str) and "json" in (self.content_type or _JSON):
+            return write_json(self.media)
+        return b"null" if self.media is None else self.media
 
 
 def _pieces(stream: Any) -> Any:

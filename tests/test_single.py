@@ -1,0 +1,462 @@
+"""
+Tests for L{ropewalk.run.single}: one Python file is a service.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from ropewalk.awaiting import inlineCallbacks
+from ropewalk.errors import BadPlugin, BadSettings
+from ropewalk.interfaces import Steps
+from ropewalk.plugin import Found, ServiceModule, ServicePlugin
+from ropewalk.run.checking import Checked, check
+from ropewalk.run.foreground import develop
+from ropewalk.run.single import open_settings, with_file
+from ropewalk.run.statuses import Status
+from tests.commandline import PATIENCE, Running, ropewalk, write
+from tests.daemonry import Daemon
+
+HELLO = """\
+from ropewalk.web import Routes
+
+routes = Routes()
+@routes.get("/")
+def hello():
+    return "Hello!"
+"""
+
+SOMEWHERE = {"ROPEWALK_WEB__LISTEN": "tcp:0:interface=127.0.0.1"}
+
+
+class FileCase(SynchronousTestCase):
+    """
+    Files, of which Python forgets what it learns.
+    """
+
+    def setUp(self) -> None:
+        self.root = Path(self.mktemp()).absolute()
+        self.patch(sys, "path", [*sys.path])
+        known = set(sys.modules)
+        self.addCleanup(self.forget, known)
+
+    def forget(self, known: set[str]) -> None:
+        for name in set(sys.modules) - known:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if file.startswith(str(self.root)):
+                del sys.modules[name]
+
+    def file(self, name: str = "hello.py", text: str = HELLO, **more: str) -> str:
+        """Write files; the path of the first."""
+        more = {f"{stem}.py": each for stem, each in more.items()}
+        return str(write(self.root, {name: text, **more}) / name)
+
+    def plugin(self, path: str, *others: ServicePlugin) -> ServicePlugin:
+        *_, plugin = with_file(Found(others), path).plugins
+        return plugin
+
+    def load(self, path: str) -> ServiceModule:
+        return self.plugin(path).load()
+
+    def refused(self, path: str) -> str:
+        return self.assertRaises(BadPlugin, self.load, path).problem
+
+    def check(self, path: str, **environ: str) -> Checked:
+        return check(path, environ, Found(()))
+
+
+class NameTests(FileCase):
+    """
+    What the service is called, and the module.
+    """
+
+    def test_names(self) -> None:
+        """
+        Like the file, as a table may be called; not as what Python has already.
+        """
+        for name, table, module in (
+            ("hello.py", "hello", "hello"),
+            ("Hello_World.py", "hello-world", "hello_world"),
+            ("my-first--app.py", "my-first-app", "my_first_app"),
+            ("2048.py", "app-2048", "app_2048"),
+            ("_.py", "app", "app"),
+            ("größe.py", "gr-e", "gr_e"),
+            ("host.py", "host-app", "host_app"),
+            ("web.py", "web-app", "web_app"),
+            ("class.py", "class", "class"),
+            ("calendar.py", "calendar", "_calendar"),
+            ("antigravity.py", "antigravity", "_antigravity"),
+            ("klein.py", "klein", "_klein"),
+            ("twisted.py", "twisted", "_twisted"),
+            ("ropewalk.py", "ropewalk", "_ropewalk"),
+            ("hypothesis.py", "hypothesis", "_hypothesis"),
+            ("__init__.py", "init", "init"),
+        ):
+            plugin = self.plugin(self.file(name))
+            self.assertEqual((plugin.name, plugin.module), (table, module))
+
+    def test_what_python_has(self) -> None:
+        """
+        A file that is called like a library leaves it alone, and is found again.
+        """
+        klein = sys.modules["klein"]
+        path = self.file("klein.py", "from klein import Klein\n\napp = Klein()\n")
+        first = self.load(path).module
+        self.assertIs(self.load(path).module, first)
+        self.assertIs(sys.modules["klein"], klein)
+        self.assertIs(sys.modules["_klein"], first)
+
+    def test_in_place_of_others(self) -> None:
+        """
+        It comes before an installed service of its name.
+        """
+        installed = ServicePlugin("hello", "acme.hello"), ServicePlugin("chat", "acme")
+        path = self.file()
+        found = with_file(Found(installed), path)
+        self.assertEqual(found.names, ("chat", "hello"))
+        hello = found.get("hello")
+        assert hello is not None
+        self.assertEqual((hello.module, hello.place), ("hello", f"{path}:1"))
+
+    def test_other_files(self) -> None:
+        """
+        A settings file is one, and a file that is not there is no service.
+        """
+        found = Found((ServicePlugin("chat", "acme"),))
+        for name in self.file("a.toml", "[chat]\n"), str(self.root / "none.py"):
+            self.assertIs(with_file(found, name), found)
+        error = self.assertRaises(
+            BadSettings, open_settings, str(self.root / "none.py"), {}
+        )
+        self.assertIn("none.py: no such file", str(error))
+        document = open_settings(self.root / "a.toml", {})
+        self.assertEqual(document.tables, ("chat",))
+
+
+class LoadTests(FileCase):
+    """
+    The module.
+    """
+
+    def test_once(self) -> None:
+        """
+        It is run once, also when the settings are read again; another file of its
+        name is another.
+        """
+        path = self.file(text=f"{HELLO}\nprint('run')\n")
+        loaded = self.load(path)
+        self.assertIs(self.load(path).module, loaded.module)
+        other = str(write(self.root, {"other/hello.py": HELLO}) / "other/hello.py")
+        self.assertEqual(self.load(other).module.__file__, other)
+
+    def test_beside_it(self) -> None:
+        """
+        What is beside it can be imported, by its name; like any script, it is in no
+        package.
+        """
+        text = f"from beside_hello import WORD\n{HELLO}"
+        path = self.file("reads.py", text, beside_hello="WORD = 'beside'\n")
+        self.assertEqual(self.load(path).module.WORD, "beside")
+        path = self.file("relative.py", f"from . import beside_hello\n{HELLO}")
+        self.assertIn("no known parent package", self.refused(path))
+
+    def test_routes(self) -> None:
+        """
+        It has C{routes}, or an C{app}, of ours or Klein's; or a C{makeService}.
+        """
+        for text in (
+            HELLO,
+            HELLO.replace("routes", "app"),
+            "from klein import Klein\n\napp = Klein()\n",
+            "from ropewalk.web import falcon\n\napp = falcon.App()\n",
+            "def makeService(settings, host): ...\n",
+        ):
+            name = f"file{len(text)}.py"
+            self.assertTrue(callable(self.load(self.file(name, text)).make_service))
+
+    def test_no_routes(self) -> None:
+        """
+        One that serves nothing is told what to write.
+        """
+        start = " has no makeService(settings, host), and no routes: "
+        for number, (text, told) in enumerate(
+            {
+                "": "say routes = Routes(), or what else it serves",
+                "app = 5": "say routes = Routes(), or what else it serves",
+                HELLO.replace("routes", "router"): "call router routes",
+                "from ropewalk.web import Routes\nclass Pages:\n    routes = Routes()": (
+                    "say routes = Pages(…).routes"
+                ),
+                "from ropewalk.web import Routes\nclass Pages:\n    routes = Routes()\n"
+                "_hidden = Pages\npages = Pages()\ndel Pages": (
+                    "say routes = pages.routes"
+                ),
+            }.items()
+        ):
+            path = self.file(f"wrong{number}.py", text)
+            self.assertEqual(self.refused(path), f"wrong{number}{start}{told}")
+
+    def test_fails(self) -> None:
+        """
+        What goes wrong in it is told with a traceback that begins in it. Nothing
+        half-run stays.
+        """
+        path = self.file(text="x = 1\n1 / 0\n")
+        problem = self.refused(path)
+        self.assertEqual(
+            problem.splitlines()[:3],
+            [
+                f"cannot import {path}: division by zero",
+                "Traceback (most recent call last):",
+                f'  File "{path}", line 2, in <module>',
+            ],
+        )
+        self.assertNotIn("hello", sys.modules)
+        problem = self.refused(self.file("odd.py", "def hello(:\n"))
+        self.assertIn("SyntaxError", problem)
+        self.assertIn("odd.py", problem)
+        self.assertNotIn("importlib", problem)
+        self.assertIn("SystemExit", self.refused(self.file("e.py", "exit(3)\n")))
+
+
+class SettingsTests(FileCase):
+    """
+    Settings without a file of settings.
+    """
+
+    def test_check(self) -> None:
+        """
+        C{ropewalk check} shows what can be set, and where it comes from.
+        """
+        settings = """
+from ropewalk.schema import Shape
+
+class Settings(Shape):
+    word: str = "Hello"
+
+def makeService(settings, host): ...
+"""
+        checked = self.check(
+            self.file(text=settings),
+            ROPEWALK_HELLO__WORD="Bye",
+            ROPEWALK_WEB__LISTEN='["tcp:9000"]',
+        )
+        self.assertEqual((checked.faults, checked.services), ((), ("hello",)))
+        tables = {each.name: each.settings for each in checked.tables}
+        (word,) = tables["hello"]
+        self.assertEqual(
+            (word.text, word.origin),
+            ('"Bye"', "environment variable ROPEWALK_HELLO__WORD"),
+        )
+        listen = next(each for each in tables["web"] if each.name == "listen")
+        self.assertIn("tcp:9000", listen.text)
+
+    def test_faults(self) -> None:
+        """
+        What is wrong with it, or with the environment, keeps it from starting.
+        """
+        checked = self.check(self.file(text=""))
+        self.assertEqual(checked.status, Status.BAD_SETTINGS)
+        self.assertIn("and no routes: say routes = Routes()", str(checked.faults[0]))
+        checked = self.check(self.file("b.py"), ROPEWALK_B__WORD="x")
+        self.assertIn("word: unknown field", "".join(map(str, checked.faults)))
+        checked = self.check(str(self.root / "none.py"))
+        self.assertIn("no such file", str(checked.faults[0]))
+
+    def test_develops(self) -> None:
+        """
+        Whoever runs a file develops, unless the environment says otherwise.
+        """
+        path = self.file()
+        for said, comes in (None, "true"), ("false", "false"):
+            name = "ROPEWALK_HOST__DEVELOPMENT"
+            environ = {} if said is None else {name: said}
+            develop(path, environ)
+            self.assertEqual(environ, {name: comes})
+
+
+class CommandTests(SynchronousTestCase):
+    """
+    The commands, in processes of their own.
+    """
+
+    def setUp(self) -> None:
+        self.root = write(Path(self.mktemp()).absolute(), {"hello.py": HELLO})
+
+    def ask(self, place: str, path: str = "/", **headers: str) -> tuple[int, str]:
+        http = HTTPConnection(place, timeout=PATIENCE)
+        self.addCleanup(http.close)
+        http.request("GET", path, headers=headers)
+        response = http.getresponse()
+        return response.status, response.read().decode()
+
+    def test_hello(self) -> None:
+        """
+        Six lines are served; somebody develops, so errors are explained; the daemon
+        stops when it is told to.
+        """
+        self.assertEqual(len(HELLO.splitlines()), 6)
+        text = f'{HELLO}\n@routes.get("/fails")\ndef fails():\n    return 1 / 0\n'
+        write(self.root, {"hello.py": text})
+        running = Running("run", "--no-reload", "hello.py", cwd=self.root, **SOMEWHERE)
+        self.addCleanup(running.kill)
+        said = running.says("web answers at ").rpartition("http://")[2]
+        place = said.partition("/")[0]
+        running.says("ready: ")
+        self.assertEqual(self.ask(place), (200, "Hello!"))
+        status, page = self.ask(place, "/fails", Accept="text/html")
+        self.assertEqual(status, 500)
+        self.assertIn("ZeroDivisionError", page)
+        running.signal(signal.SIGTERM)
+        self.assertEqual(running.end(), Status.STOPPED)
+
+    def test_from_elsewhere(self) -> None:
+        """
+        The file may be anywhere; what is beside it is found, watched, and has it
+        started again.
+        """
+        text = f"import words\n{HELLO}".replace('"Hello!"', "words.HELLO")
+        write(self.root, {"src/hello.py": text, "src/words.py": 'HELLO = "1"\n'})
+        here = write(self.root, {"here/x.txt": ""}) / "here"
+        path = os.path.join("..", "src", "hello.py")
+        running = Running(
+            *("run", "--reload", path),
+            cwd=here,
+            PYTHONDONTWRITEBYTECODE="1",
+            **SOMEWHERE,
+        )
+        self.addCleanup(running.kill)
+        for number in "1", "2":
+            said = running.says("web answers at ").rpartition("http://")[2]
+            running.says("ready: ")
+            self.assertEqual(self.ask(said.partition("/")[0])[1], number)
+            if number == "1":
+                write(self.root, {"src/words.py": 'HELLO = "2"  # changed\n'})
+                running.says("words.py changed: starting again")
+        running.signal(signal.SIGINT)
+        self.assertEqual(running.end(), Status.STOPPED)
+
+    def test_wrong(self) -> None:
+        """
+        A file that cannot be run, or serves nothing, ends the command with status 2
+        and says why.
+        """
+        for text, told in {
+            "def hello(:\n": "SyntaxError",
+            "import nowhere_at_all\n": "No module named 'nowhere_at_all'",
+            "": "say routes = Routes()",
+        }.items():
+            write(self.root, {"wrong.py": text})
+            done = ropewalk("run", "--no-reload", "wrong.py", cwd=self.root)
+            self.assertEqual((done.status, told in done.err), (2, True), done)
+        done = ropewalk("run", "--no-reload", "none.py", cwd=self.root)
+        self.assertEqual(done.status, 2)
+        self.assertIn("none.py: no such file", done.err)
+
+    def test_unserved(self) -> None:
+        """
+        A handler that asks for what nobody gives ends it with status 1, with its
+        place.
+        """
+        text = HELLO.replace("hello()", "hello(session: dict.fromkeys)")
+        write(self.root, {"hello.py": text})
+        done = ropewalk("run", "--no-reload", "hello.py", cwd=self.root)
+        self.assertEqual(done.status, Status.START_FAILED)
+        self.assertIn("hello.py:4", done.err)
+
+    def test_routes_and_check(self) -> None:
+        """
+        The other commands take it, too.
+        """
+        done = ropewalk("routes", "--json", "hello.py", cwd=self.root)
+        routes: Any = json.loads(done.out)["routes"]
+        (mine,) = (each for each in routes if each["service"] == "hello")
+        self.assertEqual((mine["path"], mine["methods"]), ("/", ["GET"]))
+        self.assertRegex(mine["place"], r"hello\.py:4$")
+        done = ropewalk("check", "hello.py", cwd=self.root)
+        self.assertEqual((done.status, done.err), (0, ""))
+        self.assertIn("No faults. What would run: hello.", done.out)
+
+    def test_grows(self) -> None:
+        """
+        The same file becomes a project's, as it is; and takes settings when it has
+        some to take.
+        """
+        plugin = (
+            "from ropewalk.plugin import ServicePlugin\n\n"
+            'hello = ServicePlugin("hello", "hello")\n'
+        )
+        files = {"twisted/plugins/my_hello.py": plugin, "ropewalk.toml": "[hello]\n"}
+        write(self.root, files)
+        done = ropewalk("routes", "--json", cwd=self.root)
+        served = [each["service"] for each in json.loads(done.out)["routes"]]
+        self.assertIn("hello", served)
+        more = """
+from twisted.application.service import Service
+from ropewalk.schema import Shape
+
+class Settings(Shape):
+    path: str = "/"
+
+def makeService(settings, host):
+    host.web.mount(settings.path, routes)
+    return Service()
+"""
+        settings = '[hello]\npath = "/greetings"\n'
+        write(self.root, {"hello.py": HELLO + more, "ropewalk.toml": settings})
+        done = ropewalk("routes", "--json", cwd=self.root)
+        paths = {
+            each["path"]: each["service"] for each in json.loads(done.out)["routes"]
+        }
+        self.assertEqual(paths["/greetings"], "hello")
+        done = ropewalk("routes", "--json", "hello.py", cwd=self.root)
+        paths = {
+            each["path"]: each["service"] for each in json.loads(done.out)["routes"]
+        }
+        self.assertEqual(paths["/"], "hello")
+
+
+class DaemonTests(TestCase):
+    """
+    The daemon of a file.
+    """
+
+    @inlineCallbacks
+    def test_twistd(self) -> Steps[None]:
+        """
+        C{twistd ropewalk -s hello.py} serves it, in production; on SIGHUP it goes on.
+        """
+        root = write(Path(self.mktemp()).absolute(), {"hello.py": HELLO})
+        daemon = Daemon.start(
+            root,
+            None,
+            paths=(),
+            environ={**SOMEWHERE, "ROPEWALK_SETTINGS": "hello.py"},
+        )
+        self.addCleanup(daemon.stop)
+        places = yield daemon.ready()
+        http = places["web"].removeprefix("http://").rstrip("/")
+        status = yield self._ask(http)
+        self.assertEqual(status, b"Hello!")
+        daemon.signal("SIGHUP")
+        yield daemon.says("reload")
+        status = yield self._ask(http)
+        self.assertEqual(status, b"Hello!")
+        daemon.signal("SIGTERM")
+        self.assertEqual((yield daemon.end()), Status.STOPPED)
+
+    @inlineCallbacks
+    def _ask(self, place: str) -> Steps[bytes]:
+        import treq
+
+        response = yield treq.get(f"http://{place}/", persistent=False)
+        body: bytes = yield response.content()
+        return body
