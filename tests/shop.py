@@ -321,9 +321,9 @@ def store(crate: Crate) -> Crate:
 
 
 @warehouse.put("/crates")
-def store_all(crates: list[Crate], at: datetime | None = None) -> tuple[int, int]:
-    """Store crates: how many there are."""
-    return len(crates), sum(len(each.inner) for each in crates)
+def store_all(crates: list[Crate], at: datetime | None = None) -> list[int]:
+    """Store crates: how many there are, and how many in them."""
+    return [len(crates), sum(len(each.inner) for each in crates)]
 
 
 @warehouse.post("/labels")
@@ -388,10 +388,11 @@ def read_headers(
     x_numbers: Header[list[int]] = [],  # noqa: B006
     x_level: Header[Annotated[int, Meta(ge=0, le=9)]] = 0,
     x_when: Header[datetime | None] = None,
+    x_size: Header[int | None] = None,
     theme: Cookie[Literal["light", "dark"]] = "light",
 ) -> list[Any]:
     """What the headers say."""
-    return [x_numbers, x_level, x_when, theme]
+    return [x_numbers, x_level, x_when, x_size, theme]
 
 
 @warehouse.get("/moments")
@@ -400,6 +401,7 @@ def moments(
     days: list[date] = [],  # noqa: B006
     level: Literal[1, 2] = 1,
     exact: bool | None = None,
+    seen: Cookie[int | None] = None,
 ) -> dict[str, datetime | list[date]]:
     """Moments, with an offset or without."""
     return {"at": at, "days": days}
@@ -418,11 +420,11 @@ def old(teapot: bool = False) -> Redirect:
 
 
 @errors(Forbidden)
-@errors(LookupError, status=410)
+@errors(LookupError, status=409)
 def guess(number: int) -> tuple[Literal[202], Key]:
     """Guess a number."""
     if number == 0:
-        raise LookupError("that is gone")
+        raise LookupError("somebody else has that")
     if number < 0:
         raise Forbidden
     return 202, Key(number)
@@ -454,7 +456,7 @@ class Tree:
     @expose
     def count(self, length: int, deep: bool = False) -> list[int]:
         """Count something."""
-        return [length, deep]
+        return [length, int(deep)]
 
 
 warehouse.publish("/tree", Tree())

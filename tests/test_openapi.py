@@ -98,6 +98,20 @@ class Flat(Shape):
     colour: Colour | None = None
 
 
+class Boxed(Shape):
+    size: Size
+    name: str
+
+
+class Flags(Shape):
+    urgent: bool
+    fragile: bool = False
+
+
+class DeepFlags(Shape):
+    flags: Flags
+
+
 class Placed(Shape):
     place: tuple[int, int]
 
@@ -877,7 +891,13 @@ class AskedTests(SynchronousTestCase):
                 {
                     "name": "since",
                     "in": "query",
-                    "schema": {"type": "string", "format": "date"},
+                    "allowEmptyValue": True,
+                    "schema": {
+                        "anyOf": [
+                            {"type": "string", "format": "date"},
+                            {"type": "null"},
+                        ]
+                    },
                 },
                 {"name": "last", "in": "cookie", "schema": {"type": "string"}},
             ],
@@ -917,19 +937,27 @@ class AskedTests(SynchronousTestCase):
     def test_bodies(self) -> None:
         """
         A body is listed in the formats in which it says the same as in JSON: a form
-        has no objects in it, and an empty list in XML looks like nothing.
+        has no objects in it, and an empty list in XML looks like nothing, as does text
+        that must not be blank.
         """
 
-        def nested(product: Product) -> None: ...
+        def nested(flags: DeepFlags) -> None: ...
         def flat(product: Flat) -> None: ...
         def listed(products: list[Flat]) -> None: ...
         def form(name: Form[str], size: Form[int] = 1) -> None: ...
         def upload(picture: Upload, caption: Form[str] = "") -> None: ...
         def row(place: Placed) -> None: ...
 
+        def boxed(box: Boxed) -> None: ...
+        def named(product: Product) -> None: ...
+        def checked(flags: Flags) -> None: ...
+
         for handler, types in (
             (row, VALUES[:2]),
-            (nested, VALUES),
+            (boxed, VALUES),
+            (named, VALUES[:2]),
+            (checked, [*VALUES, FORM, MULTIPART]),
+            (nested, VALUES[:2]),
             (flat, [*VALUES[:2], FORM, MULTIPART]),
             (listed, VALUES[:2]),
             (form, [FORM, MULTIPART]),
@@ -938,6 +966,26 @@ class AskedTests(SynchronousTestCase):
             body = the_one("/", handler, "POST")["requestBody"]
             self.assertEqual((handler, list(body["content"])), (handler, types))
             self.assertIs(body["required"], True)
+
+    def test_true_and_false(self) -> None:
+        """
+        In forms and XML, 1 is true as well, and nothing is left out.
+        """
+
+        def change(flags: Flags | None = None) -> None: ...
+
+        body = the_one("/", change, "PATCH")["requestBody"]
+        self.assertNotIn("required", body)
+        reference = {"$ref": "#/components/schemas/Flags"}
+        digits = {"type": ["boolean", "integer"], "minimum": 0, "maximum": 1}
+        for media_type, each in body["content"].items():
+            if media_type in VALUES[:2]:
+                either = {"anyOf": [reference, {"type": "null"}]}
+                self.assertEqual(each["schema"], either)
+            else:
+                properties = each["schema"]["properties"]
+                self.assertEqual(properties["urgent"], digits)
+                self.assertEqual(properties["fragile"], {**digits, "default": False})
 
     def test_form(self) -> None:
         """

@@ -510,6 +510,44 @@ class LenientTests(SynchronousTestCase):
         """
         self.assertEqual(problems(int, "500"), ["expected an integer, got '500'"])
 
+    def test_mistakable(self) -> None:
+        """
+        A number is no moment and no duration; what only Python takes for a number is
+        none.
+        """
+        number, moment = "a number", "a date and time such as 2026-01-31T12:00:00Z"
+        for shape, text, expected in (
+            (datetime.datetime, "2026", moment),
+            (datetime.datetime, "0.5", moment),
+            (datetime.timedelta, "5", "a duration such as 'PT1H30M'"),
+            (float, "nan", number),
+            (float, "-Infinity", number),
+            (float, "1_0", number),
+            (Decimal, "sNaN", "a decimal number"),
+            (Decimal, "٣", "a decimal number"),
+            (Decimal, " 1", "a decimal number"),
+            (datetime.datetime | None, "1e3", f"{moment} or null"),
+        ):
+            told = f"[0].a: expected {expected}, got {text!r}"
+            nested: Any = list[dict[str, shape]]  # type: ignore[valid-type]
+            found = problems(nested, [{"a": text}], strict=False)
+            self.assertEqual(found, [told])
+
+    def test_unmistakable(self) -> None:
+        """
+        Numbers are numbers wherever there may be one, and text is text.
+        """
+        for shape, text, expected in (
+            (float, "1e3", 1000.0),
+            (float, "0.5", 0.5),
+            (Decimal, "-5.", Decimal(-5)),
+            (int | datetime.datetime, "2026", 2026),
+            (str | float, "nan", "nan"),
+            (datetime.timedelta, "PT5S", datetime.timedelta(seconds=5)),
+            (dict[str, Any], {"a": "nan"}, {"a": "nan"}),
+        ):
+            self.assertEqual(read(shape, text, strict=False), expected)
+
 
 class SecretTests(SynchronousTestCase):
     """
@@ -959,10 +997,9 @@ class IntegerTests(SynchronousTestCase):
                 rest=[5.0],
             ),
         )
-        for value in (order.amount, order.numbers[0], order.counts[7]):
-            self.assertIs(type(value), int)
-        for value in (order.either, order.rest[0]):
-            self.assertIs(type(value), float)
+        integers = [order.amount, order.numbers[0], order.counts[7]]
+        self.assertEqual({type(each) for each in integers}, {int})
+        self.assertEqual({type(order.either), type(order.rest[0])}, {float})
 
     def test_exact(self) -> None:
         """
@@ -1007,16 +1044,29 @@ class IntegerTests(SynchronousTestCase):
 
     def test_msgpack(self) -> None:
         """
-        msgpack is as JSON is. What is not finite is no integer, nor is what msgpack
-        has no integers for.
+        msgpack is as JSON is. What is not finite is no integer.
         """
         raw = write_msgpack({"amount": 2.0, "level": 1.0})
         self.assertEqual(read_msgpack(Order, raw), Order(2))
-        for number in (float("inf"), float("nan"), 1e300):
+        huge = read_msgpack(Order, write_msgpack({"amount": 1e300}))
+        self.assertEqual(huge.amount, int(1e300))
+        for number in (float("inf"), float("nan"), 1.5):
             with self.assertRaises(Invalid) as caught:
                 read_msgpack(Order, write_msgpack({"amount": number}))
             expected = f"amount: expected an integer of at least 1, got {number}"
             self.assertEqual(str(caught.exception), expected)
+
+    def test_bytes_in_msgpack(self) -> None:
+        """
+        Bytes are bytes there, or base64 as in JSON.
+        """
+        shape = dict[str, bytes]
+        for said in b"rope", "cm9wZQ==":
+            raw = write_msgpack({"a": said})
+            self.assertEqual(read_msgpack(shape, raw), {"a": b"rope"})
+        with self.assertRaises(Invalid) as caught:
+            read_msgpack(shape, write_msgpack({"a": "rope!"}))
+        self.assertEqual(str(caught.exception), "a: expected base64 text, got 'rope!'")
 
     def test_only_there(self) -> None:
         """

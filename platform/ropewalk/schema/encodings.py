@@ -76,15 +76,17 @@ class _Format:
     One way to say plain data in bytes.
 
     :ivar decode: Gives plain data.
-    :ivar decode_exactly: The same, with no digit of a number lost.
-    :ivar encode: Says what the latter gave.
+    :ivar decode_mended: Gives a typed value of what was refused: called with the shape,
+        the bytes, what decodes them, and the plain data with whole numbers made
+        integers.
     :ivar malformed: Says why bytes are none of this.
+    :ivar has_more: Whether that may help where there are no such numbers.
     """
 
     decode: _Decode
-    decode_exactly: _Decode
-    encode: Callable[[Any], bytes]
+    decode_mended: Callable[[Any, bytes, _Decode, Any], Any]
     malformed: Callable[[bytes, Exception], Fault]
+    has_more: bool = False
 
 
 def _read(shape: Any, raw: bytes, decode: _Decode, plain: _Format) -> Any:
@@ -101,16 +103,29 @@ def _read(shape: Any, raw: bytes, decode: _Decode, plain: _Format) -> Any:
     except RecursionError:
         raise Malformed((TOO_DEEP,)) from None
     try:
-        kind = kind_of(shape)
-        mended = with_integers(kind, data)
-        if mended is not data:
-            exact = with_integers(kind, plain.decode_exactly(raw))
-            return decode(plain.encode(exact))
+        mended = with_integers(kind_of(shape), data)
+        if mended is not data or plain.has_more:
+            return plain.decode_mended(shape, raw, decode, mended)
     except msgspec.ValidationError as error:
         data, refused = mended, error
-    except (OverflowError, RecursionError):
+    except RecursionError:
         pass  # what was refused first is told
     raise Invalid(tuple(flaw.fault() for flaw in find_flaws(shape, data, refused)))
+
+
+def _decode_json(shape: Any, raw: bytes, decode: _Decode, mended: Any) -> Any:
+    """No digit is lost of numbers that are no integers."""
+    exact = with_integers(kind_of(shape), _exact_json.decode(raw))
+    return decode(_exact_json_encoder.encode(exact))
+
+
+_exact_json = msgspec.json.Decoder(float_hook=Decimal)
+_exact_json_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def _decode_msgpack(shape: Any, raw: bytes, decode: _Decode, mended: Any) -> Any:
+    """Bytes may be said as in JSON as well."""
+    return convert(shape, mended, strict=True)
 
 
 def write_json(value: Any) -> bytes:
@@ -200,15 +215,5 @@ def _no_msgpack(raw: bytes, refused: Exception) -> Fault:
     return Fault("", f"not msgpack: {said[:1].lower()}{said[1:]}")
 
 
-_JSON = _Format(
-    msgspec.json.decode,
-    msgspec.json.Decoder(float_hook=Decimal).decode,
-    msgspec.json.Encoder(decimal_format="number").encode,
-    _no_json,
-)
-_MSGPACK = _Format(
-    msgspec.msgpack.decode,
-    msgspec.msgpack.decode,
-    msgspec.msgpack.Encoder().encode,
-    _no_msgpack,
-)
+_JSON = _Format(msgspec.json.decode, _decode_json, _no_json)
+_MSGPACK = _Format(msgspec.msgpack.decode, _decode_msgpack, _no_msgpack, has_more=True)

@@ -6,20 +6,13 @@ well (JSON Schema 2020-12, validation, section 6.1.1), and some languages write 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from msgspec import inspect
 
-from ropewalk.schema.kinds import (
-    ANYTHING,
-    alternatives,
-    item_kind,
-    list_kind,
-    part_kinds,
-    table_kind,
-)
+from ropewalk.schema.kinds import alternatives
+from ropewalk.schema.leaves import change_leaves
 
 __all__ = ["with_integers"]
 
@@ -44,47 +37,12 @@ def with_integers(kind: inspect.Type, data: Any) -> Any:
         ``float`` or ``Decimal``.
     :return: the very same object if there is no such number.
     """
-    match data:
-        case float() | Decimal():
-            return int(data) if _is_whole(data) and _wants_integer(kind) else data
-        case dict():
-            return _in_table(kind, data)
-        case list():
-            several = list_kind(kind)
-            if several is None:
-                return data
-            items = [
-                with_integers(item_kind(several, at), each)
-                for at, each in enumerate(data)
-            ]
-            return _unless_same(data, items, zip(data, items, strict=True))
-    return data
+    return change_leaves(kind, data, _as_integer)
 
 
-def _in_table(kind: inspect.Type, data: Mapping[Any, Any]) -> Any:
-    table = table_kind(kind, lambda name: _tag(data.get(name)))
-    if table is None:
-        return data
-    known = {**part_kinds(table)}
-    tag_field = getattr(table, "tag_field", None)
-    if tag_field is not None:
-        known[tag_field] = inspect.LiteralType((getattr(table, "tag", None),))
-    other = getattr(table, "value_type", ANYTHING)
-    parts = {
-        name: with_integers(known.get(name, other), each) for name, each in data.items()
-    }
-    return _unless_same(data, parts, ((data[name], parts[name]) for name in data))
-
-
-def _unless_same(data: Any, changed: Any, pairs: Any) -> Any:
-    return data if all(one is other for one, other in pairs) else changed
-
-
-def _tag(value: Any) -> str | None:
-    """What says which of several objects is meant, as text."""
-    if isinstance(value, (float, Decimal)) and _is_whole(value):
-        return str(int(value))
-    return str(value) if isinstance(value, (str, int)) else None
+def _as_integer(kind: inspect.Type, value: Any) -> Any:
+    is_other = isinstance(value, (float, Decimal))
+    return int(value) if is_other and _is_whole(value) and _wants(kind) else value
 
 
 def _is_whole(number: float | Decimal) -> bool:
@@ -94,7 +52,7 @@ def _is_whole(number: float | Decimal) -> bool:
     return exact == exact.to_integral_value()
 
 
-def _wants_integer(kind: inspect.Type) -> bool:
+def _wants(kind: inspect.Type) -> bool:
     kinds = list(alternatives(kind))
     return not any(isinstance(each, _NUMBERS) for each in kinds) and any(
         map(_has_integers, kinds)

@@ -33,6 +33,7 @@ from ropewalk.schema.shape import (
     described,
     is_model,
 )
+from ropewalk.schema.texts import mistakable, without_mistakable
 
 __all__ = ["check", "convert", "has_guests"]
 
@@ -46,6 +47,8 @@ def convert(shape: Any, data: Any, *, strict: bool) -> Any:
 
     :raise msgspec.ValidationError: At the first fault.
     """
+    if not strict and (doubtful := _doubtful(shape)) is not None:
+        data = without_mistakable(doubtful, data)
     make = _maker_of(shape)
     if make is None:
         return _convert(shape, data, strict)
@@ -153,6 +156,24 @@ def _maker_of(shape: Any) -> Make | None:
 @lru_cache(maxsize=1024)
 def _kept_maker(shape: Any) -> Make | None:
     return _find_maker(shape)
+
+
+def _doubtful(shape: Any) -> inspect.Type | None:
+    """The type taken apart, if some text could be mistaken for a value of it."""
+    try:
+        return _kept_doubtful(shape)
+    except TypeError:
+        return _find_doubtful(shape)
+
+
+@lru_cache(maxsize=1024)
+def _kept_doubtful(shape: Any) -> inspect.Type | None:
+    return _find_doubtful(shape)
+
+
+def _find_doubtful(shape: Any) -> inspect.Type | None:
+    kind = kind_of(shape)
+    return kind if mistakable(kind) else None
 
 
 def _find_maker(shape: Any) -> Make | None:

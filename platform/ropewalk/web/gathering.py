@@ -27,7 +27,7 @@ from ropewalk.schema.kinds import (
     part_kinds,
     takes_text,
 )
-from ropewalk.web.components import Component
+from ropewalk.web.components import Component, without_none
 from ropewalk.web.media import formats_of
 from ropewalk.web.parameters import Asker, Parameter, fits_as_it_is
 from ropewalk.web.queries import read_cookies, read_query
@@ -363,6 +363,7 @@ class _Fields:
 
     @classmethod
     def of(cls, parameters: Sequence[Parameter], find: Find) -> _Fields:
+        parameters = [_as_written(each) for each in parameters]
         shape = msgspec.defstruct(
             "Fields",
             [(each.name, each.shape, _struct_field(each)) for each in parameters],
@@ -381,6 +382,16 @@ class _Fields:
             arguments.update(asdict(read(self.shape, data, strict=False)))
         except Invalid as refused:
             gathering.refuse(refused, self.where)
+
+
+def _as_written(parameter: Parameter) -> Parameter:
+    """
+    A header or a cookie that need not be there has no word for ``None``: a blank one
+    is there.
+    """
+    if parameter.where not in ("header", "cookie"):
+        return parameter
+    return evolve(parameter, shape=without_none(parameter.shape)[0])
 
 
 def _struct_field(parameter: Parameter) -> Any:

@@ -48,6 +48,7 @@ from ropewalk.web.signatures import (
 from ropewalk.web.uploads import Upload
 
 __all__ = [
+    "ELSEWHERE",
     "Asker",
     "Body",
     "Cookie",
@@ -65,6 +66,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+#: The default of a body that somebody looks for elsewhere when it is missing, and does
+#: not do without: it is documented as one that must be there.
+ELSEWHERE: Any = object()
 
 Where = Literal[
     "request", "path", "query", "header", "cookie", "form", "body", "component"

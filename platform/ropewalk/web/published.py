@@ -42,7 +42,7 @@ from ropewalk.errors import BadHandler, Fault, Invalid
 from ropewalk.schema import read
 from ropewalk.web.fields import read_fields
 from ropewalk.web.gathering import BadRequest, NotFound
-from ropewalk.web.parameters import Source, sort_of
+from ropewalk.web.parameters import ELSEWHERE, Source, sort_of
 from ropewalk.web.queries import read_query
 from ropewalk.web.routes import Exposed
 from ropewalk.web.signatures import name_of, read_signature
@@ -207,7 +207,9 @@ class _Leaf:
             if starred is not None and rest:
                 rest = _convert(starred, rest)
             if shape is not None:
-                body = named.pop(_BODY, None) or _from_query(shape, request)
+                body = named.pop(_BODY)
+                if body is None or body is ELSEWHERE:
+                    body = _from_query(shape, request)
                 named |= {each.name: getattr(body, each.name) for each in fields}
             if takes_others:
                 named = {**_others(request, known), **named}
@@ -224,8 +226,10 @@ class _Leaf:
         if takes_others or shape is not None:
             parameters.append(_keyword(_REQUEST, IRequest))
         if shape is not None:
-            body: Any = Annotated[shape | None, Source("body")]
-            parameters.append(_keyword(_BODY, body, None))
+            body: Any = Annotated[shape, Source("body")]
+            needed = any(each.default is each.empty for each in fields)
+            missing = ELSEWHERE if needed else None
+            parameters.append(_keyword(_BODY, body, missing))
         told: Any = call
         vars(told).update(vars(inspect.unwrap(method)))
         told.__signature__ = inspect.Signature(

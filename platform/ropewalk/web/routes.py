@@ -21,7 +21,7 @@ from types import MethodType
 from typing import Any, Literal, TypeVar, get_args, overload
 from urllib.parse import quote
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 from klein import Klein
 from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
 
@@ -151,7 +151,7 @@ class Named(str):
         return Named(super().__add__(more), self.options)
 
 
-@frozen
+@frozen(eq=False)
 class Branch:
     """
     Something mounted below routes.
@@ -168,10 +168,11 @@ class Branch:
     override: bool
 
 
-@define(eq=False)
+@define
 class More:
     """
-    What routes know besides what Klein does.
+    What routes know besides what Klein does. As Klein has it, those of two instances
+    are equal if these are, and nothing else differs.
 
     :ivar url_map: Werkzeug's map, also while there is a ``subroute``.
     :ivar below: The path of that.
@@ -182,13 +183,13 @@ class More:
     url_map: Map
     slashes: Slashes = "redirect"
     name: str = ""
-    models: dict[type, Any] = Factory(dict)
-    shared: More | None = None
-    middleware: list[Middleware] = Factory(list)
-    components: list[Callable[[Components, Any], None]] = Factory(list)
-    branches: list[Branch] = Factory(list)
+    models: dict[type, Any] = field(factory=dict, eq=id)
+    shared: More | None = field(default=None, eq=id)
+    middleware: list[Middleware] = field(factory=list)
+    components: list[Callable[[Components, Any], None]] = field(factory=list)
+    branches: list[Branch] = field(factory=list)
     below: str = ""
-    own: dict[int, tuple[Any, More]] = Factory(dict)
+    own: dict[int, tuple[Any, More]] = field(factory=dict, eq=False)
 
     def layers(self) -> tuple[More, ...]:
         """What all instances have in common, then what is one's alone."""

@@ -22,7 +22,8 @@ from ropewalk.schema import write_json
 from ropewalk.web.media import NONE, Formats
 from ropewalk.web.openapi.docstrings import Example, Told, read_docstring
 from ropewalk.web.openapi.outcomes import Outcome, outcomes
-from ropewalk.web.openapi.shapes import REFERENCE, Schema, Shapes
+from ropewalk.web.openapi.shapes import REFERENCE, Schema, Shapes, is_text
+from ropewalk.web.parameters import ELSEWHERE
 from ropewalk.web.problems import phrase
 from ropewalk.web.signatures import written
 
@@ -81,6 +82,9 @@ _TEXT: Schema = {"type": "string"}
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _VALUES = ("application/json", "application/msgpack", "application/xml")
+
+#: True and false as forms and XML have them.
+_DIGITS: Schema = {"type": ["boolean", "integer"], "minimum": 0, "maximum": 1}
 
 #: Why a request is refused before, or without, the handler.
 _REASONS = {
@@ -180,11 +184,14 @@ class _Asked:
     def of(
         cls, where: str, key: str, schema: Schema, required: bool, told: str = ""
     ) -> _Asked:
-        """One that is written as text: nothing is blank there, or ``null``."""
+        """One that is written as text: blank is nothing there, or true."""
         schema = _written_null(schema)
         blank = where == "query" and any(
-            each.get("type") == "null" for each in schema.get("anyOf", ())
+            each.get("type") in ("null", "boolean")
+            for each in schema.get("anyOf", [schema])
         )
+        if where != "query":  # what is blank there is not left out, but blank
+            schema = _without_null(schema)
         return cls(where, key, schema, required, told, blank=blank)
 
     def can_be_wrong(self) -> bool:
@@ -368,14 +375,13 @@ class _Writer:
             return None
         schema, media_types = self._body_schema(given, docstring)
         examples = [each for each in docstring.examples if not each.answer]
-        content = {
-            media_type: {"schema": schema, **_examples(examples)}
-            if media_type == _VALUES[0] or media_type in _FORMS
-            else {"schema": schema}
-            for media_type in media_types
-        }
+        content: dict[str, Any] = {}
+        for media_type in media_types:
+            content[media_type] = {"schema": self._in_format(schema, media_type)}
+            if media_type == _VALUES[0] or media_type in _FORMS:
+                content[media_type] |= _examples(examples)
         body: dict[str, Any] = {"content": content}
-        if any(each.required for each in given):
+        if any(each.required or each.default is ELSEWHERE for each in given):
             body["required"] = True
         told = [docstring.about.get(each.name, "") for each in given if each.whole]
         if any(told):
@@ -398,12 +404,29 @@ class _Writer:
         flat = bool(fields) and all(self._shapes.is_flat(each) for _, each, _ in fields)
         types: tuple[str, ...] = () if forms else _VALUES[:2]
         # Only what means the same in every format that is listed: the empty element
-        # of a list may be that of nothing.
-        if not forms and not self._shapes.has_lists(schema):
+        # of a list, or of an object that may be empty, may be that of nothing.
+        if not forms and not self._shapes.is_vague(schema):
             types += _VALUES[2:]
         if not forms:
             types = _with_more(types, self._formats.accepted)
         return schema, (*types, *_FORMS) if flat or forms else types
+
+    def _in_format(self, schema: Schema, media_type: str) -> Schema:
+        """
+        A schema as a format has it. In forms and XML nothing is ``null``, and 1 and 0
+        are true and false.
+        """
+        if media_type in _VALUES[:2] or media_type not in (*_VALUES, *_FORMS):
+            return schema
+        schema = _without_null(schema)
+        inside = self._shapes.behind(schema)
+        fields = {
+            key: _with_digits(each)
+            for key, each in inside.get("properties", {}).items()
+        }
+        if fields == inside.get("properties", {}):
+            return schema
+        return {**inside, "properties": fields}
 
     def _fields_schema(
         self, given: Sequence[Parameter], docstring: Told
@@ -678,10 +701,27 @@ def _written_null(schema: Schema) -> Schema:
     if "default" in schema and schema["default"] is None:
         schema = {name: said for name, said in schema.items() if name != "default"}
     rest = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
-    if not any(each.get("type") == "string" and "enum" not in each for each in rest):
+    return _without_null(schema) if any(map(is_text, rest)) else schema
+
+
+def _without_null(schema: Schema) -> Schema:
+    """A schema for a format that has no word for nothing, or has text for it."""
+    rest = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if not rest or len(rest) == len(schema["anyOf"]):
         return schema
     own = {name: value for name, value in schema.items() if name != "anyOf"}
     return {**rest[0], **own} if len(rest) == 1 else {"anyOf": rest, **own}
+
+
+def _with_digits(schema: Schema) -> Schema:
+    """What is taken in forms and XML where a schema has true and false."""
+    if schema.get("type") == "boolean":
+        return {**schema, **_DIGITS}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_with_digits(each) for each in schema["anyOf"]]}
+    if schema.get("type") == "array" and isinstance(schema.get("items"), dict):
+        return {**schema, "items": _with_digits(schema["items"])}
+    return schema
 
 
 def _with_default(schema: Schema, default: Any) -> Schema:

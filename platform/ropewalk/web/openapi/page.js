@@ -112,9 +112,10 @@ function words(schema, many = false) {
     return whole.enum.length > 1 ? `one of ${list}` : list;
   }
   if (name && (whole.properties || whole.prefixItems)) return name;
-  // What may be text or a number is told as what the text is.
+  // What may be text or a number is told as what the text is; true may be 1 in a form.
   const types = kinds(whole).filter((each, at, list) => each !== "null"
-    && !(each === "number" && whole.format === "decimal" && list.includes("string")));
+    && !(each === "number" && whole.format === "decimal" && list.includes("string"))
+    && !(each === "integer" && list.includes("boolean")));
   const said = types.map(type => typeWords(whole, type, many));
   if (kinds(whole).includes("null")) said.push("null");
   return said.join(" or ") || (whole === false ? "nothing" : "anything");
@@ -141,7 +142,7 @@ const FORMATS = {
   "date-time": ["date and time", "dates and times"], date: ["date", "dates"],
   "date-time-local": ["local date and time", "local dates and times"],
   "time-local": ["local time", "local times"],
-  time: ["time", "times"], duration: ["duration", "durations"], uuid: ["UUID", "UUIDs"],
+  time: ["time", "times"], "iso-duration": ["duration", "durations"], uuid: ["UUID", "UUIDs"],
   password: ["secret text", "secret texts"], binary: ["file", "files"],
   decimal: ["decimal number", "decimal numbers"], email: ["e-mail address", "e-mail addresses"],
   uri: ["URL", "URLs"],
@@ -290,7 +291,7 @@ function sampleNumber(schema, type) {
 function sampleText(schema) {
   const now = "2026-01-31T12:00:00Z";
   const known = {
-    "date-time": now, date: now.slice(0, 10), time: "12:00:00Z", duration: "PT1H30M",
+    "date-time": now, date: now.slice(0, 10), time: "12:00:00Z", "iso-duration": "PT1H30M",
     "date-time-local": now.slice(0, 19), "time-local": "12:00:00",
     uuid: "8b8dd5a0-6ea0-4f2c-9a8f-0d9d3f1f6d6e", decimal: "9.90", password: "secret",
     email: "ada@example.org", uri: "https://example.org/", binary: "",

@@ -29,7 +29,7 @@ from ropewalk.schema.shape import is_model
 from ropewalk.schema.words import hides
 from ropewalk.web.openapi.docstrings import Told, read_docstring
 
-__all__ = ["REFERENCE", "Shapes"]
+__all__ = ["REFERENCE", "Schema", "Shapes", "is_text"]
 
 #: Where components are.
 REFERENCE = "#/components/schemas/"
@@ -63,6 +63,7 @@ _DAY = (
     r"|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
     rf"|{_LEAP_YEAR}-02-29)"
 )
+_TIME = f"^{_CLOCK}{_OFFSET}?$"
 _SECONDS = r"[0-9]{1,8}(\.[0-9]{1,6})?S"
 _HOURS = (
     rf"T([0-9]{{1,8}}H([0-9]{{1,8}}M)?({_SECONDS})?"
@@ -87,9 +88,10 @@ _PLAIN: dict[type, Schema] = {
         "format": "decimal",
         "pattern": _DECIMAL,
     },
+    # RFC 3339 has a "duration", without fractions of seconds.
     inspect.TimeDeltaType: {
         "type": "string",
-        "format": "duration",
+        "format": "iso-duration",
         "pattern": _DURATION,
     },
 }
@@ -151,9 +153,9 @@ class Shapes:
         Whether a form can have it as OpenAPI understands forms: text, a number, or a
         list of these.
         """
-        schema = self._behind(schema)
+        schema = self.behind(schema)
         if schema.get("type") == "array" and isinstance(schema.get("items"), dict):
-            schema = self._behind(schema["items"])
+            schema = self.behind(schema["items"])
             return schema.get("type") != "array" and self.is_flat(schema)
         parts = schema.get("anyOf")
         if parts is not None:
@@ -165,25 +167,37 @@ class Shapes:
             or (said is not None and said not in ("object", "array"))
         )
 
-    def has_lists(self, schema: Schema) -> bool:
-        """Whether there is a list in it, or may be."""
+    def is_vague(self, schema: Schema) -> bool:
+        """
+        Whether XML says less of it than JSON, where an empty element may be a list, an
+        object or nothing, or text that must not be blank; or more, of true and false
+        deep inside.
+        """
+        outside = self.behind(schema).get("properties", {})
+        return any(map(_may_be_empty, self._inside([schema]))) or any(
+            each.get("type") == "boolean"
+            for inner in outside.values()
+            if inner.get("type") != "boolean"
+            for each in self._inside([inner])
+        )
+
+    def _inside(self, schemas: Iterable[Schema]) -> Iterator[Schema]:
+        """What schemas are made of, themselves included."""
         seen: set[str] = set()
-        ahead = [schema]
+        ahead = [*schemas]
         while ahead:
             each = ahead.pop()
             reference = each.get("$ref")
-            if reference is not None and reference not in seen:
+            if reference is None:
+                yield each
+                ahead += each.get("anyOf", [])
+                ahead += each.get("properties", {}).values()
+            elif reference not in seen:
                 seen.add(reference)
-                ahead.append(self._behind(each))
-            if each.get("type") == "array" or (reference is None and _is_open(each)):
-                return True
-            inner = each.get("additionalProperties")
-            ahead += each.get("anyOf", [])
-            ahead += each.get("properties", {}).values()
-            ahead += [inner] if isinstance(inner, dict) else []
-        return False
+                ahead.append(self.behind(each))
 
-    def _behind(self, schema: Schema) -> Schema:
+    def behind(self, schema: Schema) -> Schema:
+        """A schema, or the component that it refers to."""
         reference = schema.get("$ref")
         if reference is None:
             return schema
@@ -399,6 +413,27 @@ def _type_info(kind: Any) -> inspect.Type:
             return inspect.AnyType()
 
 
+def _may_be_empty(schema: Schema) -> bool:
+    """Whether an empty element of XML may be meant for it, rightly or not."""
+    said = schema.get("type")
+    return (
+        said == "array"
+        or (said == "object" and not schema.get("required"))
+        or (said == "string" and bool(schema.get("minLength")))
+        or _is_open(schema)
+    )
+
+
+def is_text(schema: Schema) -> bool:
+    """Whether it is of text for its own sake, not of what is written as text."""
+    return (
+        schema.get("type") == "string"
+        and not {"enum", "contentEncoding"} & {*schema}
+        and schema.get("format") in (None, "password")
+        and schema.get("pattern") != _TIME
+    )
+
+
 def _is_open(schema: Schema) -> bool:
     """Whether a schema says nothing of what a value is."""
     return not {"type", "anyOf", "enum", "const", "properties"} & {*schema}
@@ -563,7 +598,7 @@ def _describe_moment(kind: inspect.DateTimeType | inspect.TimeType) -> Schema:
     if dated:
         return {"anyOf": [known, local]}
     # JSON Schema's older drafts had a "time" that has no offset.
-    return {"type": "string", "pattern": f"^{_CLOCK}{_OFFSET}?$"}
+    return {"type": "string", "pattern": _TIME}
 
 
 def _describe_choice(values: Iterable[Any]) -> Schema:
