@@ -44,6 +44,35 @@ class FileTests(AnswersTestCase):
             self.place.clock.advance(0)
         return visit.answer(method)
 
+    def test_nothing_of_it(self) -> None:
+        """
+        Where there is nothing of what was asked for, there is nothing to be named.
+        """
+        answer = self.get(self.file, "Range: bytes=999999999-")
+        self.assertEqual((answer.status, answer.body), (416, b""))
+        self.assertNotIn("content-type", answer.headers)
+
+    def test_head(self) -> None:
+        """
+        HEAD is about all of it (RFC 9110, section 14.2).
+        """
+        answer = self.get(self.file, "Range: bytes=0-9", method="HEAD")
+        self.assertEqual(
+            (answer.status, answer.headers["content-length"]),
+            (200, str(len(self.BODY))),
+        )
+
+    def test_tags_before_dates(self) -> None:
+        """
+        A client that names an entity tag is not answered by dates (RFC 9110, section
+        13.1.3).
+        """
+        changed = self.get(self.file).headers["last-modified"]
+        since = f"If-Modified-Since: {changed}"
+        self.assertEqual(self.get(self.file, since).status, 304)
+        answer = self.get(self.file, since, 'If-None-Match: "x"')
+        self.assertEqual(answer.status, 200)
+
     def test_whole(self) -> None:
         """
         It is sent whole, with what its name says it is, and when it was changed.

@@ -6,7 +6,8 @@ request on its way from its route to its answer.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Annotated, Any
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar
 from unittest.mock import patch
 
 from klein import Klein
@@ -27,6 +28,8 @@ from ropewalk.web.problems import Refused
 from ropewalk.web.routes import Routes, Timeout, errors, output
 from tests.visiting import Answer, Place, chunked, request
 
+T = TypeVar("T")
+
 
 class Missing(RopewalkError):
     """There is no such thing."""
@@ -39,6 +42,12 @@ class Product(Shape):
 
     name: Annotated[str, Meta(max_length=10)]
     rating: Annotated[int, Meta(ge=1, le=5)]
+
+
+class Page(Shape, Generic[T]):
+    """Some of many things."""
+
+    items: list[T]
 
 
 class ServingCase(SynchronousTestCase):
@@ -854,6 +863,14 @@ class AnswerTests(ServingCase):
         def ours() -> bytes:
             return b"<script>"
 
+        @self.routes.get("/array")
+        def array() -> bytearray:
+            return bytearray(b"<script>")
+
+        @self.routes.get("/pieces")
+        def pieces() -> Iterator[bytes]:
+            return iter([b"<script>", b"..."])
+
         @self.routes.get("/said")
         def said() -> Response:
             return Response(b"<b>", content_type="text/html")
@@ -864,11 +881,26 @@ class AnswerTests(ServingCase):
 
         for path, kind in {
             "ours": "application/octet-stream",
+            "array": "application/octet-stream",
+            "pieces": "application/octet-stream",
             "said": "text/html",
             "kleins": "text/html",
         }.items():
             answer = self.ask(f"/shop/{path}")
             self.assertEqual(answer.headers["content-type"], kind)
+
+    def test_head(self) -> None:
+        """
+        What cannot be known without a body is not said to HEAD.
+        """
+
+        @self.routes.stream("/stream")
+        def stream(upto: int = 3) -> Iterator[int]:
+            yield from range(upto)
+
+        answer = self.ask("/shop/stream", "HEAD")
+        self.assertEqual(answer.status, 200)
+        self.assertNotIn("content-type", answer.headers)
 
     def test_classes(self) -> None:
         """
@@ -997,6 +1029,35 @@ class StartTests(SynchronousTestCase):
         self.assertIn("show (", str(error))
         self.assertIn("test_serving.py:", str(error))
         self.assertIn("Session", str(error))
+
+    def test_generic(self) -> None:
+        """
+        A shape may have types in it that are said where it is asked for.
+        """
+        routes, place = Routes(), Place.of()
+
+        @routes.post("/")
+        def create(page: Page[Product]) -> Page[Product]:
+            return page
+
+        place.mount("/", routes)
+        body = b'{"items":[{"name":"Rope","rating":5}]}'
+        kind = "Content-Type: application/json"
+        answer = place.visit().ask("/", "POST", kind, body=body)
+        self.assertEqual((answer.status, answer.body), (200, body))
+
+    def test_types_that_are_none(self) -> None:
+        """
+        A type that nobody can read is told with what is wrong with it.
+        """
+        routes = Routes()
+
+        @routes.get("/")
+        def show(price: Annotated[Decimal, Meta(ge=0)]) -> str:
+            return ""
+
+        error = self.assertRaises(BadHandler, self.compile, routes)
+        self.assertIn("Can only set `ge` on a numeric type", str(error))
 
     def test_no_instance(self) -> None:
         """

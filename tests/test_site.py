@@ -440,15 +440,29 @@ class BodyTests(SiteTestCase):
 
     def test_a_form_that_is_none(self) -> None:
         """
-        A form that cannot be read is a bad request, and logged as one.
+        A form that cannot be read is a bad request to who asks for its fields, and
+        bytes to who asks for these.
         """
+        routes = Klein()
+
+        @routes.route("/")
+        def fields(request: Any) -> str:
+            return repr(sorted(request.args.items()))
+
+        self.place.mount("/fields", routes)
         visit = self.place.visit()
-        head = "Content-Type: multipart/form-data; boundary=x"
-        visit.send(request("/app/echo", "POST", head, body=b"--y"))
-        self.assertEqual(visit.answer().status, 400)
-        self.assertEqual(self.place.noted(), [("POST", "/app/echo", 400)])
-        visit.leave()
-        self.assertEqual(len(self.place.seen), 1)
+        head = "Content-Type: multipart/form-data"
+        for form, kind in ((b"--y", f"{head}; boundary=x"), (b"x", head)):
+            visit.send(request("/fields/?a=1", "POST", kind, body=form))
+            self.assertEqual(visit.answer().status, 400)
+            visit.send(request("/app/echo", "POST", kind, body=form))
+            self.assertEqual(visit.answer().body, form)
+            visit.send(request("/nobody", "POST", kind, body=form))
+            self.assertEqual(visit.answer().status, 404)
+        self.assertFalse(visit.closed)
+        good = b'--x\r\nContent-Disposition: form-data; name="b"\r\n\r\n2\r\n--x--\r\n'
+        answer = visit.ask("/fields/?a=1", "POST", f"{head}; boundary=x", body=good)
+        self.assertEqual(answer.text, "[(b'a', [b'1']), (b'b', [b'2'])]")
 
     def test_a_form_without_fields(self) -> None:
         """

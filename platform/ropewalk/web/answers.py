@@ -564,7 +564,8 @@ class _Delivery:
                 set_type(request, body.content_type or type_of(path))
             if body.filename is not None:
                 request.setHeader(b"content-disposition", attachment(body.filename))
-            parts = parts_of(request, os.stat(opened.fileno()))
+            status = os.stat(opened.fileno())
+            parts = parts_of(request, status, whole=_is_head(request))
         except BaseException:
             opened.close()
             raise
@@ -572,6 +573,9 @@ class _Delivery:
         if parts is None:
             pieces.close()
             return _nothing(request, None)
+        if not parts:  # there is nothing of what was asked for
+            pieces.close()
+            return b""
         length = sum(
             len(each) if isinstance(each, bytes) else each[1] for each in parts
         )
@@ -629,6 +633,8 @@ class _Delivery:
             set_type(self.request, _HTML)
             return Text()
         if isinstance(first, (bytes, bytearray, memoryview)):
+            if self.request.defaultContentType is None:  # nobody else says it
+                set_type(self.request, "application/octet-stream")
             return Text()
         offers = tuple(_WRITERS)
         acceptable = welcome(self.request, offers)

@@ -432,8 +432,16 @@ class _Rules:
             except TypeError as error:
                 raise self._refuse(f"{error}; {self._unknown()}") from None
         if sort is None:
-            raise self._refuse(self._unknown())
+            raise self._refuse(self._flaw() or self._unknown())
         return sort
+
+    def _flaw(self) -> str:
+        """What is wrong with how its type is written; empty when nothing is."""
+        try:
+            kind_of(self.kind)
+        except Exception as error:  # annotations can be wrong in any way
+            return f"{kind_name(self.kind)} cannot be read: {error}"
+        return ""
 
     def _unknown(self) -> str:
         """
@@ -521,7 +529,7 @@ def sort_of(shape: Any) -> Sort | None:
     """
     try:
         return _sort(kind_of(shape))
-    except TypeError:
+    except Exception:  # annotations of others can be wrong in any way
         return None
 
 
@@ -533,7 +541,8 @@ def _sort(kind: kinds.Type) -> Sort | None:
             return None
         order: tuple[Sort, ...] = ("file", "many parts", "parts", "list", "scalar")
         return next(each for each in order if each in sorts)
-    if issubclass(getattr(kind, "cls", object), Upload):
+    cls = getattr(kind, "cls", object)
+    if issubclass(typing.get_origin(cls) or cls, Upload):
         return "file"
     if takes_table(kind):
         return "parts"

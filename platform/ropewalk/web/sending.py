@@ -50,25 +50,35 @@ _RANGE = re.compile(r"([0-9]{0,100})-([0-9]{0,100})")
 Parts = list["bytes | tuple[int, int]"]
 
 
-def parts_of(request: Any, status: os.stat_result) -> Parts | None:
+def parts_of(
+    request: Any, status: os.stat_result, *, whole: bool = False
+) -> Parts | None:
     """
     What of a file to send, and set the headers that say so.
 
+    :param whole: Send it all, whatever was asked for, as to HEAD (RFC 9110, section
+        14.2).
     :return: ``None`` when the client has it already.
     """
     size = status.st_size
-    whole: Parts = [(0, size)]
+    everything: Parts = [(0, size)]
     if request.code != 200 or request.method not in (b"GET", b"HEAD"):
-        return whole
+        return everything
     request.setHeader(b"accept-ranges", b"bytes")
+    if request.getHeader(b"if-none-match") is not None:
+        # We have no entity tags: none matches, and dates do not count (RFC 9110,
+        # section 13.1.3).
+        request.requestHeaders.removeHeader(b"if-modified-since")
     if request.setLastModified(status.st_mtime) is CACHED:
         return None
+    if whole:
+        return everything
     condition = request.getHeader(b"if-range")
     if condition is not None and condition != datetimeToString(request.lastModified):
-        return whole
+        return everything
     ranges = ranges_of((request.getHeader(b"range") or b"").decode("latin-1"), size)
     if ranges is None:
-        return whole
+        return everything
     if not ranges:
         request.setResponseCode(416)
         request.setHeader(b"content-range", b"bytes */%d" % size)

@@ -298,8 +298,11 @@ class Endpoint:
             return NOT_DONE_YET if request.finished else b""
         route = request.route
         response = settle(answer, request, typed=route.typed or not route.is_kleins)
-        if not route.is_kleins and type(response.body) is bytes and response.body:
-            _name_bytes(request, response)
+        if not route.is_kleins:
+            # Twisted would say that whatever nobody has named is HTML.
+            request.defaultContentType = None
+            if isinstance(response.body, bytes | bytearray | memoryview):
+                _name_bytes(request, response)
         rest = deliver(request, response, clock=_clock(request))
         if request.finished and isinstance(rest, bytes):
             request.write(rest)  # which says that this is too late
@@ -756,8 +759,12 @@ def _name_bytes(request: Any, response: Response) -> None:
     Say of bytes that nobody has said anything of that they are just that. (Twisted
     says that they are HTML, and a browser would run what is in them.)
     """
-    said = response.content_type or "content-type" in response.headers
-    if not said and not request.responseHeaders.hasHeader(b"content-type"):
+    said = (
+        response.content_type
+        or "content-type" in response.headers
+        or request.responseHeaders.hasHeader(b"content-type")
+    )
+    if response.body and not said:
         response.content_type = "application/octet-stream"
 
 

@@ -51,6 +51,9 @@ _LONGEST_END = 300
 #: What a host may be called (RFC 3986, section 3.2.2), and its port.
 _HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
+#: The forms of which Twisted puts the fields among a request's arguments.
+_FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
+
 #: What an answer says of us and of when, and not of what it is.
 _OURS = (b"server", b"date", b"connection")
 
@@ -87,6 +90,8 @@ class Request(server.Request):
     _too_long = False
     _secure: bool | None = None
     _moved = False
+    _has_form = False
+    _args: Any = None
     _id: str | None = None
 
     site: Site
@@ -215,30 +220,52 @@ class Request(server.Request):
                 self.requestHeaders.setRawHeaders(b"host", [absolute[1]])
             path = path[absolute.end() :]
             path = path if path.startswith(b"/") else b"/" + path
-        content: Any = self.content
-        if self._has_blank_form():
-            content.seek(0)  # then Twisted, who takes it for none, does not look
+        # Twisted would read every form here, whole, whoever answers.
+        self._parsePOSTFormSubmission = False
         super().requestReceived(command, path, version)
 
-    def _has_blank_form(self) -> bool:
+    @property
+    def args(self) -> Any:
         """
-        Whether it has a form without a field, as browsers send it: nothing but the end
-        (RFC 2046, section 5.1.1, wants a part before that).
+        What is in the query, and, as Twisted has it, in the form of a POST: names and
+        lists of values, in bytes. The form is read, whole, when somebody asks; who
+        asks for an ``Upload`` does without.
+
+        :raise Refused: When the form is none.
         """
+        if self._has_form:
+            self._has_form = False
+            self._args.update(self._read_form())
+        return self._args
+
+    @args.setter
+    def args(self, args: Any) -> None:
+        self._args = args
+
+    def _read_form(self) -> dict[bytes, list[bytes]]:
         content: Any = self.content
-        size = content.tell()
-        said = self.requestHeaders.getRawHeaders(b"content-type", [b""])[0]
-        if not 0 < size < _LONGEST_END or b"multipart/form-data" not in said.lower():
-            return False
+        (said, *_) = self.requestHeaders.getRawHeaders(b"content-type", [b""])
+        kind = http._parseContentType(said)
+        if kind not in _FORMS:
+            return {}
+        place = content.tell()
         content.seek(0)
-        end = content.read().strip()
-        boundary = end.removeprefix(b"--").removesuffix(b"--")
-        return end == b"--%s--" % boundary and boundary in said
+        body = content.read()
+        content.seek(place)
+        if kind == b"application/x-www-form-urlencoded":
+            return http.parse_qs(body, True)
+        if _is_blank_form(body, said):
+            return {}
+        try:
+            return http._getMultiPartArgs(body, said)
+        except http._MultiPartParseException:
+            raise Refused(400, "the form cannot be read") from None
 
     def process(self) -> None:
         token = work.set(self.work)
         try:
             self._started = True
+            self._has_form = self.method == b"POST"
             if self.site.signals.started:
                 tell(self.site.signals.started, self)
             super().process()
@@ -607,6 +634,17 @@ class Site(server.Site):
 
     def stopFactory(self) -> None:
         """See :meth:`startFactory`."""
+
+
+def _is_blank_form(body: bytes, said: bytes) -> bool:
+    """
+    Whether a form has no field, as browsers send it: nothing but the end (RFC 2046,
+    section 5.1.1, wants a part before that).
+    """
+    end = body[:_LONGEST_END].strip()
+    boundary = end.removeprefix(b"--").removesuffix(b"--")
+    whole = len(body) < _LONGEST_END
+    return whole and end == b"--%s--" % boundary and boundary in said
 
 
 @lru_cache(1024)
