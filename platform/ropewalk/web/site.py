@@ -253,11 +253,13 @@ class Request(server.Request):
         body = content.read()
         content.seek(place)
         if kind == b"application/x-www-form-urlencoded":
-            return http.parse_qs(body, True)
+            query: dict[bytes, list[bytes]] = http.parse_qs(body, True)
+            return query
         if _is_blank_form(body, said):
             return {}
         try:
-            return http._getMultiPartArgs(body, said)
+            fields: dict[bytes, list[bytes]] = http._getMultiPartArgs(body, said)
+            return fields
         except http._MultiPartParseException:
             raise Refused(400, "the form cannot be read") from None
 
