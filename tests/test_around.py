@@ -310,6 +310,12 @@ class AroundTests(SynchronousTestCase):
         self.assertEqual(
             str(error), f"middleware is an object, not a class: write {_name(Stamp)}()"
         )
+
+        def aiohttps(request: Any, handler: Any) -> Generator[Any, Any, None]:
+            yield
+
+        error = self.assertRaises(TypeError, check_middleware, aiohttps)
+        self.assertIn("it is called with the request, and missing", str(error))
         error = self.assertRaises(TypeError, check_middleware, len)
         self.assertIn("<built-in function len> is no middleware", str(error))
 

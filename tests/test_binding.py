@@ -194,6 +194,12 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+class Ledger(Shape):
+    """A shape that msgspec does not know how to limit."""
+
+    total: Annotated[Decimal, Meta(ge=0)]
+
+
 class BindingCase(SynchronousTestCase):
     """
     A route to bind handlers to.
@@ -973,6 +979,33 @@ class HeaderTests(BindingCase):
             ),
         )
 
+    def test_blank(self) -> None:
+        """
+        A header or a cookie that is blank is there, and is what it says.
+        """
+
+        def view(
+            x_size: Header[int | None] = None,
+            etag: Header[str | None] = None,
+            size: Cookie[int | None] = None,
+        ) -> Any:
+            return x_size, etag, size
+
+        self.assertEqual(self.ask(view), (None, None, None))
+        self.assertEqual(self.ask(view, headers={"Etag": ""}), (None, "", None))
+        for text in "", "null":
+            said = {"X-Size": text, "Cookie": f"size={text}"}
+            self.assertEqual(
+                self.refused(view, headers=said),
+                (
+                    400,
+                    [
+                        f"header X-Size: expected an integer, got {text!r}",
+                        f"cookie size: expected an integer, got {text!r}",
+                    ],
+                ),
+            )
+
     def test_header_lists(self) -> None:
         """
         A list has several lines, or several elements in one; a comma in quotes is
@@ -1510,6 +1543,19 @@ class RefusalTests(BindingCase):
             "parameter 'repository': Repository.session cannot be read: there is no "
             "way to make a Session of what JSON can say; no request has a Repository "
             "in it, and no component gives one; there are no components",
+        )
+
+    def test_fields_that_cannot_be_so(self) -> None:
+        """
+        What is wrong with a class that is meant to be read is told.
+        """
+
+        def view(ledger: Ledger) -> None:
+            """Wants a number of something that is none."""
+
+        self.assertIn(
+            "Ledger cannot be read: Can only set `ge` on a numeric type",
+            self.wrong(view),
         )
 
     def test_a_default_is_no_way_out(self) -> None:

@@ -6,6 +6,7 @@ request on its way from its route to its answer.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 from unittest.mock import patch
@@ -15,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 from twisted.web.static import Data
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
@@ -310,6 +312,34 @@ class BranchTests(ServingCase):
                 (answer.status, answer.text), (404, f"the parent's: {kind}"), path
             )
 
+    def test_the_slash_of_a_branch(self) -> None:
+        """
+        A branch whose rule has no slash at its end has its own C{/} all the same
+        (klein#237).
+        """
+        child = Klein()
+
+        @child.route("/")
+        def users(request: Any) -> str:
+            return "users"
+
+        @child.route("/<name>")
+        def user(request: Any, name: str) -> str:
+            return name
+
+        for app in Klein(), Routes():
+
+            @app.route("/users", branch=True)
+            def below(request: Any) -> Any:
+                return child.resource()
+
+            place = Place.of()
+            place.mount("/", app)
+            visit = place.visit()
+            paths = "/users", "/users/", "/users/bob"
+            said = [visit.ask(path).text for path in paths]
+            self.assertEqual(said, ["users", "users", "bob"])
+
     def test_own_handlers_first(self) -> None:
         """
         A branch's own error handlers come first; one that fails leaves it to the
@@ -433,6 +463,79 @@ class MiddlewareTests(ServingCase):
         seen.clear()
         self.assertEqual(self.ask("/shop/child/word?stop=child").text, "missing")
         self.assertEqual(seen, [*around[:3], "routes 404", "site 404"])
+
+    def test_context(self) -> None:
+        """
+        What one request puts into context variables is nothing to the next on its
+        connection; and it is there in all of its own steps, so that it can be taken
+        back.
+        """
+        user: ContextVar[str] = ContextVar("user", default="nobody")
+        gate: list[Deferred[None]] = []
+
+        def who(request: Any) -> Generator[Any, Any, None]:
+            name = request.getHeader("x-user")
+            token = user.set(name) if name else None
+            try:
+                yield
+            finally:
+                if token is not None:
+                    user.reset(token)
+
+        def stays(request: Any) -> Generator[Any, Any, None]:
+            user.set(request.getHeader("x-stays") or user.get())
+            yield
+
+        @self.routes.get("/", middleware=[stays, who])
+        def show() -> str:
+            return user.get()
+
+        @self.routes.get("/later", middleware=[who])
+        @inlineCallbacks
+        def later() -> Steps[str]:
+            gate.append(Deferred())
+            yield gate[-1]
+            return user.get()
+
+        self.place.mount("/", self.routes)
+        visit = self.place.visit()
+        for header, name in (("X-User: ada", "ada"), ("X-Stays: bob", "bob")):
+            self.assertEqual(visit.ask("/", "GET", header).text, name)
+            self.assertEqual(visit.ask("/").text, "nobody")
+        visit.send(request("/later", "GET", "X-User: ada"))
+        other = self.place.visit()
+        other.send(request("/later"))
+        for each in gate:
+            each.callback(None)
+        self.assertEqual((visit.answer().text, other.answer().text), ("ada", "nobody"))
+
+    def test_written_by_hand(self) -> None:
+        """
+        A handler may write all of the answer itself, now or later, with middleware
+        around it or not; nothing is logged.
+        """
+        waiting = []
+
+        def watch(request: Any) -> Generator[Any, Any, None]:
+            yield
+
+        @self.routes.get("/now", middleware=[watch])
+        def now(request: Any) -> None:
+            request.write(b"now")
+            request.finish()
+
+        @self.routes.get("/later")
+        def later(request: Any) -> Any:
+            waiting.append(request)
+            return NOT_DONE_YET
+
+        self.assertEqual(self.ask("/shop/now").text, "now")
+        visit = self.place.visit()
+        visit.send(request("/shop/later"))
+        self.assertEqual(visit.answers(), [])
+        waiting[0].write(b"later")
+        waiting[0].finish()
+        self.assertEqual(visit.answer().text, "later")
 
     def test_around_what_is_not_there(self) -> None:
         """
@@ -1029,6 +1132,19 @@ class StartTests(SynchronousTestCase):
         self.assertIn("show (", str(error))
         self.assertIn("test_serving.py:", str(error))
         self.assertIn("Session", str(error))
+
+    def test_never(self) -> None:
+        """
+        What no path could ever give is refused.
+        """
+        routes = Routes()
+
+        @routes.get("/<int:number>")
+        def show(number: str) -> str:
+            return number
+
+        error = self.assertRaises(BadHandler, self.compile, routes)
+        self.assertIn("in the path it is int, which cannot become str", str(error))
 
     def test_generic(self) -> None:
         """

@@ -131,7 +131,14 @@ class Connection(ProtocolWrapper):
         """
         self._log.failure("the protocol of {connection} failed", connection=self)
         if self.wrappedProtocol is not None:
+            self.cut()
+
+    def cut(self) -> None:
+        """End it at once. One that cannot even be cut harms no other."""
+        try:
             self.transport.abortConnection()
+        except Exception:
+            self._log.failure("{connection} could not be cut", connection=self)
 
     def __str__(self) -> str:
         if self.transport is None:
@@ -294,8 +301,8 @@ class Listener(Service):
 
     def abort(self) -> None:
         """Cut every connection that is left."""
-        for connection in self.connections:
-            connection.transport.abortConnection()
+        for connection in list(self.connections):
+            connection.cut()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()

@@ -332,10 +332,10 @@ def run(settings: str, watch: Sequence[str] = ()) -> int:
     def say(line: str) -> None:
         print(f"ropewalk: {line}", file=sys.stderr, flush=True)
 
-    path = list(sys.path)
-    if settings.endswith(".py"):  # what is beside it is imported from there
-        path.append(os.path.dirname(os.path.abspath(settings)))
-    roots = tuple(map(os.path.abspath, watch)) or own_roots(path, os.getcwd())
+    roots = tuple(map(os.path.abspath, watch)) or own_roots(sys.path, os.getcwd())
+    beside = os.path.dirname(os.path.abspath(settings))
+    if settings.endswith(".py") and beside not in roots:
+        roots += (beside,)  # what is beside it is imported from there
     files = Files(roots, (os.path.abspath(settings),))
     statuses: list[int] = []
     autoreload = Autoreload(spawn, files, reactor, say)

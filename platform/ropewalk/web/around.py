@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Sequence
-from contextvars import copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial, wraps
 from typing import Any, TypeVar
 
@@ -36,9 +36,13 @@ from twisted.python.failure import Failure
 from ropewalk.awaiting import awaitable, deferred
 from ropewalk.web.answers import Response, settle
 
-__all__ = ["Call", "Middleware", "around", "check_middleware", "kept"]
+__all__ = ["OWN_CONTEXT", "Call", "Middleware", "around", "check_middleware", "kept"]
 
 T = TypeVar("T")
+
+#: The context of the request that is being answered, so that each of its steps is in
+#: the same; ``None`` where there is none of its own.
+OWN_CONTEXT: ContextVar[Context | None] = ContextVar("own_context", default=None)
 
 #: What answers a request: called with it and the arguments in its path; returns an
 #: answer, or what has to be waited for.
@@ -64,11 +68,29 @@ def around(middleware: Sequence[Middleware], call: Call) -> Call:
 
 def kept(function: Callable[[Any], T]) -> Callable[[Any], T]:
     """
-    Have a callback run in the context in which we are: whoever fires a Deferred may be
-    about another request.
+    Have a callback run in the context of our request: whoever fires a Deferred may be
+    about another one.
     """
-    run: Callable[..., T] = copy_context().run
-    return partial(run, function)
+    own = OWN_CONTEXT.get()
+    if own is None:
+        copied: Callable[..., T] = copy_context().run
+        return partial(copied, function)
+
+    def run(result: Any) -> T:
+        entered: list[bool] = []
+
+        def enter() -> T:
+            entered.append(True)
+            return function(result)
+
+        try:
+            return own.run(enter)
+        except RuntimeError:
+            if entered:
+                raise
+            return function(result)  # we are in it already
+
+    return run
 
 
 def check_middleware(middleware: Middleware) -> None:
@@ -77,7 +99,14 @@ def check_middleware(middleware: Middleware) -> None:
 
     :raise TypeError: When it is not.
     """
-    _generator_of(middleware)
+    steps = _generator_of(middleware)
+    try:
+        inspect.signature(steps, follow_wrapped=False).bind(None)
+    except TypeError as error:
+        name = getattr(middleware, "__qualname__", repr(middleware))
+        raise TypeError(
+            f"{name} is no middleware: it is called with the request, and {error}"
+        ) from None
 
 
 #: Every kind of middleware becomes this kind.

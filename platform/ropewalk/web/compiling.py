@@ -165,11 +165,22 @@ class _Compiler:
         )
         if self._prefix is None or rule.rule != "/":
             yield entry
+            if self._lacks_slash(rule):  # klein#237
+                below = parse(f"{rule.rule}/", self._converters)
+                joined = below if self._prefix is None else below.join(self._prefix)
+                yield evolve(entry, pattern=joined, slashes="exact")
             return
         # A mount's own path is its application's "/", with a slash behind it or not.
         if not options.bare:
             yield evolve(entry, slashes="exact")
         yield evolve(entry, pattern=self._prefix, slashes="exact")
+
+    def _lacks_slash(self, rule: Rule) -> bool:
+        """Whether it is a branch that takes all below its path but its own ``/``."""
+        if f"{rule.endpoint}_branch" not in self._app.endpoints:
+            return False
+        rules = {each.rule for each in self._app.url_map.iter_rules()}
+        return not rule.rule.endswith("/") and f"{rule.rule}/" not in rules
 
     def _host_for(self, options: Options) -> Pattern | None:
         own = options.host

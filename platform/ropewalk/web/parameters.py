@@ -24,9 +24,11 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import PurePath
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union
+from uuid import UUID
 
 from attrs import frozen
 from msgspec import inspect as kinds
@@ -369,7 +371,11 @@ class _Rules:
         gives = self.supply.path[key]
         if _says_nothing(self.kind):
             return self.give("path", key, shape=gives)
-        if not fits_as_it_is(gives, self.kind) and self._readable() != "scalar":
+        wanted = without_none(self.kind)[0]
+        never = wanted is str and gives in (int, float, date, UUID)
+        if never or (
+            not fits_as_it_is(gives, self.kind) and self._readable() != "scalar"
+        ):
             raise self._refuse(
                 f"in the path it is {kind_name(gives)}, which cannot become "
                 f"{kind_name(self.kind)}"
@@ -440,6 +446,8 @@ class _Rules:
         try:
             kind_of(self.kind)
         except Exception as error:  # annotations can be wrong in any way
+            if "is not supported" in str(error):
+                return ""  # it is a class of another kind
             return f"{kind_name(self.kind)} cannot be read: {error}"
         return ""
 

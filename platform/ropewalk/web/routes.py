@@ -452,6 +452,11 @@ class Routes(Klein):
         Klein's, which hands on what it decorates.
         """
         declare: Any = super().handle_errors
+        if isinstance(f_or_exception, int):
+            raise TypeError(
+                f"{f_or_exception} is a status; name the error, such as NotFound of "
+                "werkzeug.exceptions"
+            )
         if not isinstance(f_or_exception, type):
             declare(f_or_exception)
             return f_or_exception

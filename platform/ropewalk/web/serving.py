@@ -297,12 +297,16 @@ class Endpoint:
             # The handler has written it all.
             return NOT_DONE_YET if request.finished else b""
         route = request.route
+        if answer is NOT_DONE_YET and route.is_kleins:
+            return NOT_DONE_YET  # as a resource has it: somebody goes on with it
         response = settle(answer, request, typed=route.typed or not route.is_kleins)
         if not route.is_kleins:
             # Twisted would say that whatever nobody has named is HTML.
             request.defaultContentType = None
             if isinstance(response.body, bytes | bytearray | memoryview):
                 _name_bytes(request, response)
+        if request.startedWriting and response.body in (None, b""):
+            return NOT_DONE_YET if request.finished else b""  # it has all been written
         rest = deliver(request, response, clock=_clock(request))
         if request.finished and isinstance(rest, bytes):
             request.write(rest)  # which says that this is too late

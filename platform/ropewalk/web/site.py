@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import lru_cache, partial
 from itertools import count
 from secrets import token_hex
@@ -29,6 +30,7 @@ from twisted.web.resource import Resource
 
 from ropewalk.errors import RopewalkError
 from ropewalk.telemetry import Work, work
+from ropewalk.web.around import OWN_CONTEXT
 from ropewalk.web.channel import Channel
 from ropewalk.web.compiling import is_resource, settle_route
 from ropewalk.web.media import NONE, Formats
@@ -264,6 +266,12 @@ class Request(server.Request):
             raise Refused(400, "the form cannot be read") from None
 
     def process(self) -> None:
+        # What one request puts into context variables is nothing to the next.
+        context = copy_context()
+        context.run(OWN_CONTEXT.set, context)
+        context.run(self._process)
+
+    def _process(self) -> None:
         token = work.set(self.work)
         try:
             self._started = True
