@@ -359,10 +359,10 @@ def fill_in(
 def upload(
     picture: Upload,
     more: list[Upload] = [],  # noqa: B006
-    caption: Form[str] = "",
+    colour: Form[Colour] = Colour.RED,
 ) -> dict[str, int]:
     """Upload pictures."""
-    return {each.name: each.size for each in (picture, *more)} | {caption: 0}
+    return {each.name: each.size for each in (picture, *more)} | {colour.value: 0}
 
 
 @warehouse.get("/crates/<uuid:number>/<date:day>/<any(in, out):way>")

@@ -12,7 +12,6 @@ from typing import Any
 
 from attrs import define
 from klein import Klein
-from openapi_spec_validator import validate
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.static import Data
 
@@ -23,6 +22,7 @@ from ropewalk.web.binding import Header
 from ropewalk.web.documenting import mount_documentation
 from ropewalk.web.mounts import Mount, resource_for
 from ropewalk.web.routes import Routes, errors, expose, output
+from tests.validating import validate
 from tests.visiting import Answer, Place
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,6 +147,18 @@ class WhereTests(SynchronousTestCase):
         site.finish("/about/api")
         self.assertIn('data-document="api.json"', site.ask("/about/api").text)
         self.assertIn("/products", site.ask("/about/api.json").json["paths"])
+
+    def test_title(self) -> None:
+        """
+        It is called what the settings say, or what the services are.
+        """
+        site = Documented()
+        site.mount("/a", shop(), plugin="rope-shop")
+        site.mount("/b", shop(), plugin="users")
+        site.mount("/c", Data(b"", "text/plain"), plugin="files")
+        mount_documentation(site.place.site.mounts, "/openapi", "web", "x.toml:1")
+        self.assertEqual(site.document()["info"]["title"], "Rope shop, users")
+        self.assertIn("<title>Rope shop, users</title>", site.ask("/openapi").text)
 
     def test_only_with_typed_handlers(self) -> None:
         """

@@ -43,7 +43,7 @@ from ropewalk.web.formats import (
     read_form,
     write_body,
 )
-from tests.test_schema import Circle, Message, Square, Tree
+from tests.test_schema import Circle, Message, Square, Tree, run_page
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -1244,3 +1244,15 @@ class AnyBodyTests(Opening):
         else:
             read_as(media_type, Any, raw)
         self.assertEqual(to_plain(value) is None, value is None)
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    The page about formats is true.
+    """
+
+    def test_page(self) -> None:
+        """
+        Its examples do what it says.
+        """
+        self.assertEqual(run_page("formats.rst")[1], "")

@@ -169,7 +169,7 @@ def run_page(page: str) -> tuple[dict[str, Any], str]:
     :return: the names that are there after the first, and what the second say
         that the page does not.
     """
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": page.removesuffix(".rst")}
     for block in blocks(page, "python"):
         exec(compile(block, page, "exec", dont_inherit=True), names)
     said: list[str] = []

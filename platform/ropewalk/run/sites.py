@@ -84,12 +84,6 @@ class WebSite:
         self._coming: list[Any] = []
 
     @property
-    def title(self) -> str:
-        """What it is called on its own pages."""
-        ours = f"Ropewalk: {self.name}" if self.name else "Ropewalk"
-        return self.settings.title or ours
-
-    @property
     def table(self) -> str:
         """Its table in the settings."""
         return f"web.sites.{self.name}" if self.name else "web"
@@ -193,7 +187,7 @@ class WebSite:
         self, document: Document, about: Mapping[str, str]
     ) -> None:
         place = document.origin(self.table, "openapi")
-        path, title = self.settings.openapi, self.title
+        path, title = self.settings.openapi, self.settings.title
         mount_documentation(
             self.mounts,
             path,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from inspect import Parameter
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ def mount_documentation(
     owner: str,
     place: str,
     *,
-    title: str,
+    title: str = "",
     version: str = "",
     about: Mapping[str, str] | None = None,
     formats: Formats = NONE,
@@ -56,13 +56,14 @@ def mount_documentation(
 
     :param owner: Whose it is.
     :param place: Where in the settings that is said: ``file:line``.
-    :param title: What the documentation is called.
+    :param title: What the documentation is called; what the services are, unless given.
     :param about: What the services are, by name.
     :param formats: Formats of the site's own.
     """
     typed = [each for each in mounts.table.entries if _is_typed(each)]
     if not typed:
         return
+    title = title or _title(dict.fromkeys(each.target.plugin for each in typed))
     from ropewalk.web.openapi.page import DocumentationPages
 
     def make(hosts: Sequence[Pattern]) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def mount_documentation(
         return document(
             operations(mounts, hosts),
             title=title,
-            version=version or "1",
+            version=version or "0",
             tags=about or {},
             formats=formats,
         )
@@ -201,6 +202,12 @@ def _pattern(entry: Entry[Any]) -> Pattern:
         return pattern
     last = last.removesuffix("/")
     return Pattern(pattern.rule.removesuffix("/"), (*before, *filter(None, [last])))
+
+
+def _title(services: Collection[str]) -> str:
+    """What some services are called together."""
+    words = re.sub("[-_]", " ", ", ".join(services))
+    return words[:1].upper() + words[1:]
 
 
 def _are_at_one(one: Mount, other: Mount) -> bool:

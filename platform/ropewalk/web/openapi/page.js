@@ -208,8 +208,7 @@ function branch(name, schema, needed, aside = false) {
     name && text("span", aside ? "kind" : "name", name),
     text("span", "kind", words(schema)),
     name && needed ? text("span", "needed", "required") : "",
-    "default" in whole && whole.default !== null
-      ? text("span", "kind", `default ${show(whole.default)}`) : "");
+    hasDefault(whole) ? text("span", "kind", `default ${show(whole.default)}`) : "");
   const item = make("li", {});
   if (hasParts(schema)) {
     const details = make("details", {}, make("summary", {}, line));
@@ -274,6 +273,10 @@ function sample(schema, above = []) {
     default: return above.length ? "anything" : {};
   }
 }
+
+// Nothing, and an empty list, go without saying.
+const hasDefault = schema => "default" in schema && schema.default !== null
+  && !(typeof schema.default === "object" && isEmpty(schema.default));
 
 const isEmpty = value => value === "" || (typeof value === "object" && value !== null
   && Object.keys(value).length === 0);
@@ -359,7 +362,8 @@ function gather() {
 function build() {
   document.title = api.info?.title ?? document.title;
   $("#title").textContent = document.title;
-  $("#version").textContent = api.info?.version ?? "";
+  // OpenAPI wants a version, also of what has none.
+  $("#version").textContent = (api.info?.version ?? "0").replace(/^0$/, "");
   if (api.info?.description) $("#about").replaceChildren(prose(api.info.description));
   const known = (api.tags ?? []).map(tag => tag.name);
   const names = [...new Set([...known, ...operations.map(each => each.tag)])];
@@ -445,7 +449,7 @@ function parameterTable(parameters) {
         each.required ? text("span", "needed", "required") : ""),
       make("td", { class: "kind" }, each.in),
       make("td", {}, text("span", "kind", textWords(schema),
-        "default" in whole && whole.default !== null ? `, default ${show(whole.default)}` : ""),
+        hasDefault(whole) ? `, default ${show(whole.default)}` : ""),
         each.deprecated ? text("span", "tag", "deprecated") : "",
         each.description ? prose(each.description) : ""));
   });
