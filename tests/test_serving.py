@@ -1211,6 +1211,27 @@ class StartTests(SynchronousTestCase):
         self.assertRegex(lines[1], r"by service 'service0' \(.*test_serving\.py:\d+\)")
         self.assertRegex(lines[2], r"by service 'service1' \(.*test_serving\.py:\d+\)")
 
+    def test_a_route_and_a_resource(self) -> None:
+        """
+        So are a route and a resource at its very path; a resource above it has what the
+        other leaves.
+        """
+        routes = Routes()
+
+        @routes.get("/about")
+        def about() -> str:
+            return "about"
+
+        for path in "/about", "/":
+            place = Place.of()
+            place.mount("/", routes, "shop")
+            place.mount(path, Data(b"mine", "text/plain"), "files")
+            if path == "/about":
+                error = self.assertRaises(Conflict, place.site.mounts.compile)
+                self.assertIn("the path '/about' is claimed twice", str(error))
+            else:
+                self.assertEqual(place.visit().ask("/about").text, "about")
+
     def test_override(self) -> None:
         """
         One that overrides takes the place of the other.

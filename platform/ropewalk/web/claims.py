@@ -173,6 +173,23 @@ def _check_resources(claims: Sequence[Claim]) -> None:
         for one, other in combinations(group, 2):
             if one.rank == other.rank:
                 raise _conflict(f"the path {_written(one.entry)!r}", one, other)
+    for route in claims:
+        for resource in alike.get(_spot(route), ()):
+            if not route.entry.guard and _are_strangers(route, resource):
+                raise _conflict(f"the path {_written(route.entry)!r}", route, resource)
+
+
+def _spot(claim: Claim) -> object:
+    """The very path of a route, as that of a resource is written."""
+    host, path = extent(claim.entry)
+    return tuple(host), tuple(path[:-1] if path[-1] == "" else path)
+
+
+def _are_strangers(one: Claim, other: Claim) -> bool:
+    """Whether two services want one thing, and neither gives way."""
+    return (
+        one.rank == other.rank and one.entry.target.plugin != other.entry.target.plugin
+    )
 
 
 def _is_resource(claim: Claim) -> bool:

@@ -432,13 +432,12 @@ class _Rules:
         :raise BadHandler: When nobody can read it.
         """
         sort = sort_of(self.kind)
-        if sort is not None or _has_fields(without_none(self.kind)[0]):
-            try:
-                check(self.kind)
-            except TypeError as error:
-                raise self._refuse(f"{error}; {self._unknown()}") from None
         if sort is None:
             raise self._refuse(self._flaw() or self._unknown())
+        try:
+            check(self.kind)
+        except TypeError as error:
+            raise self._refuse(f"{error}; {self._unknown()}") from None
         return sort
 
     def _flaw(self) -> str:
@@ -468,14 +467,6 @@ class _Rules:
 
     def _refuse(self, problem: str) -> BadHandler:
         return self.asker.refuse(f"parameter {self.name!r}: {problem}")
-
-
-def _has_fields(kind: Any) -> bool:
-    """
-    Whether a class is meant to be read, though something may stand in the way.
-    """
-    marks = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__")
-    return isinstance(kind, type) and any(hasattr(kind, mark) for mark in marks)
 
 
 def _without_alias(annotation: Any) -> Any:
