@@ -14,7 +14,7 @@ from attrs import asdict, frozen
 from ropewalk.run.columns import align, near
 from ropewalk.run.host import Host
 from ropewalk.run.sites import WebSite
-from ropewalk.web.compiling import name_of, place_of
+from ropewalk.web.signatures import name_of, place_of
 from ropewalk.web.table import Entry, Missing
 
 __all__ = ["Place", "Port", "Route", "RouteMap", "map_routes"]
@@ -205,7 +205,7 @@ def _verbs(entry: Entry[Any]) -> tuple[str, ...]:
 def _place(target: Any) -> str:
     """Where a socket's class is written, or a resource mounted."""
     if target.kind == "socket":
-        return place_of(target.handler) or target.place
+        return place_of(target.handler, target.place)
     place: str = target.place
     return place
 

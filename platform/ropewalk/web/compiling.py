@@ -40,13 +40,11 @@ from ropewalk.web.patterns import (
 from ropewalk.web.problems import Forbidden
 from ropewalk.web.refusals import nobody
 from ropewalk.web.routes import OF_APP, Branch, Options, Routes
-from ropewalk.web.serving import (
-    Area,
-    Elsewhere,
-    Endpoint,
-    KleinView,
-    Mounted,
-    Offered,
+from ropewalk.web.serving import BELOW, REST, Area, Endpoint, KleinView
+from ropewalk.web.signatures import name_of, place_of
+from ropewalk.web.signposts import Elsewhere, Mounted, Offered
+from ropewalk.web.table import Entry, Found, Missing, Moved, Table
+from ropewalk.web.wrapping import (
     guarded,
     patient,
     shaped,
@@ -54,13 +52,8 @@ from ropewalk.web.serving import (
     translating,
     upgraded,
 )
-from ropewalk.web.table import Entry, Found, Missing, Moved, Table
 
-__all__ = ["Ground", "compile_app", "compile_mount", "name_of", "place_of"]
-
-#: How Klein calls what a branch takes: all that is below its path.
-REST = "__rest__"
-_BELOW = f"<path:{REST}>"
+__all__ = ["Ground", "compile_app", "compile_mount"]
 
 
 def no_sockets(request: Any, protocol: Any) -> Any:
@@ -139,7 +132,7 @@ class _Compiler:
                 yield from self._of_rule(rule)
             except BadRule as error:
                 handler = self._app.endpoints[rule.endpoint]
-                place = place_of(handler) or self._ground.place
+                place = place_of(handler, self._ground.place)
                 raise BadHandler(name_of(handler), place, str(error)) from error
         if self._routes is not None:
             layers = self._routes._more.layers()
@@ -213,12 +206,12 @@ class _Compiler:
             path=ground.prefix + rule.rule,
             methods=frozenset(rule.methods) if rule.methods is not None else None,
             handler=written,
-            place=place_of(written) or ground.place,
+            place=place_of(written, ground.place),
             plugin=ground.plugin,
             area=self._area,
-            steps=_depth(rule.rule.removesuffix(_BELOW)),
+            steps=_depth(rule.rule.removesuffix(BELOW)),
             call=self._around(called),
-            depth=_depth(ground.prefix) + _depth(rule.rule.removesuffix(_BELOW)),
+            depth=_depth(ground.prefix) + _depth(rule.rule.removesuffix(BELOW)),
             binding=binding,
             options=evolve(options, override=options.override or ground.override),
             kind=options.kind,
@@ -709,7 +702,7 @@ _SLOT = re.compile(r"<(?:[^<>:]*:)?([A-Za-z_]\w*)>")
 
 def _is_branch(app: Klein, rule: Rule) -> bool:
     name = rule.endpoint
-    return rule.rule.endswith(_BELOW) or f"{name}_branch" in app.endpoints
+    return rule.rule.endswith(BELOW) or f"{name}_branch" in app.endpoints
 
 
 def _depth(path: str) -> int:
@@ -722,24 +715,3 @@ def _needs_instance(function: Any) -> BadHandler:
     problem = "these are the routes of a class; mount those of an instance"
     hint = f": {owner}(…).routes" if owner else ""
     return BadHandler(name_of(function), place_of(function), problem + hint)
-
-
-def name_of(thing: Any) -> str:
-    """The name of a function or a class, as its author wrote it."""
-    while isinstance(thing, partial):
-        thing = thing.func
-    name: str = getattr(thing, "__qualname__", None) or type(thing).__qualname__
-    return name.rpartition("<locals>.")[2]
-
-
-def place_of(thing: Any) -> str:
-    """Where a function or a class is written; empty if nobody knows."""
-    thing = inspect.unwrap(thing)
-    code = getattr(thing, "__code__", None)
-    if code is not None:
-        return f"{code.co_filename}:{code.co_firstlineno}"
-    try:
-        _, line = inspect.findsource(thing)
-        return f"{inspect.getfile(thing)}:{line + 1}"
-    except (OSError, TypeError):
-        return ""

@@ -23,8 +23,10 @@ from ropewalk.web.compiling import Ground, compile_mount, no_sockets
 from ropewalk.web.components import Components
 from ropewalk.web.links import Links
 from ropewalk.web.patterns import BadRule, parse, parse_host
-from ropewalk.web.serving import Endpoint, Mounted, told
+from ropewalk.web.serving import Endpoint
+from ropewalk.web.signposts import Mounted
 from ropewalk.web.table import Entry, Table
+from ropewalk.web.wrapping import told
 
 __all__ = ["Mount", "Mounts", "resource_for"]
 

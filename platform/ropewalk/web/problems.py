@@ -19,7 +19,7 @@ from twisted.web.iweb import IRequest
 from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.web.accept import preferred
 
-__all__ = ["Forbidden", "Refused", "phrase", "respond"]
+__all__ = ["Forbidden", "Refused", "is_told", "phrase", "respond"]
 
 #: RFC 9110's words, where Python learned them only in 3.13.
 _PHRASES = {
@@ -88,7 +88,7 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
     :param error: If it has ``headers``, such as ``Retry-After``, these are set, too.
     :param name: Under which name the log has what happened.
     """
-    if isinstance(error, RopewalkError) and error.status != 500:
+    if isinstance(error, RopewalkError) and is_told(error):
         status, detail = error.status, str(error)
         faults = error.faults if isinstance(error, Invalid) else ()
         for header, value in error.headers.items():
@@ -108,6 +108,11 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
     if faults:
         problem["errors"] = [_told(fault) for fault in faults]
     return json.dumps(problem).encode("ascii") + b"\n"
+
+
+def is_told(error: BaseException) -> bool:
+    """Whether an error says to a client what is wrong: it was raised on purpose."""
+    return isinstance(error, RopewalkError) and error.status != 500
 
 
 def phrase(status: int) -> str:

@@ -6,7 +6,7 @@ nothing there, not this method, over there.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,7 +16,7 @@ from werkzeug.utils import redirect
 
 from ropewalk.web.problems import Refused, phrase, respond
 
-__all__ = ["host_of", "nobody", "refuse"]
+__all__ = ["host_of", "nobody", "refuse", "with_options", "wrong_method"]
 
 
 def nobody(allowed: Collection[str], method: bytes = b"") -> HTTPException:
@@ -28,10 +28,23 @@ def nobody(allowed: Collection[str], method: bytes = b"") -> HTTPException:
     """
     if not allowed:
         return NotFound("there is nothing here")
-    methods = sorted({*allowed, "OPTIONS"})
+    methods = with_options(allowed)
+    return MethodNotAllowed(methods, wrong_method(method, methods))
+
+
+def with_options(allowed: Collection[str]) -> list[str]:
+    """Methods, and OPTIONS, which is answered wherever another one is."""
+    return sorted({*allowed, "OPTIONS"})
+
+
+def wrong_method(method: bytes, methods: Sequence[str]) -> str:
+    """
+    What is told who asks for a method that is not there.
+
+    :param methods: Those that are.
+    """
     asked = method.decode("ascii", "backslashreplace")
-    told = f"there is no {asked} here, only {', '.join(methods)}"
-    return MethodNotAllowed(methods, told)
+    return f"there is no {asked} here, only {', '.join(methods)}"
 
 
 def refuse(request: Any, error: Any) -> bytes:

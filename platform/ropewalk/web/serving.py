@@ -7,70 +7,39 @@ without a Deferred.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial, wraps
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field
 from klein import Klein
 from klein.interfaces import IKleinRequest
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource, getChildForRequest
 from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 from zope.interface import implementer
 
-from ropewalk.awaiting import awaitable, deferred, run, within
-from ropewalk.errors import Invalid, RopewalkError
-from ropewalk.schema import read, to_plain
-from ropewalk.schema.trimming import trim
-from ropewalk.web.answers import Response, Stream, conclude, deliver, settle
-from ropewalk.web.around import Call, kept
-from ropewalk.web.problems import Refused, respond
+from ropewalk.awaiting import awaitable, deferred, run
+from ropewalk.web.answers import Response, conclude, deliver, settle
+from ropewalk.web.around import Call
+from ropewalk.web.problems import is_told, respond
 from ropewalk.web.refusals import host_of, refuse
-from ropewalk.web.routes import Options, Timeout
+from ropewalk.web.routes import Options
+from ropewalk.web.signposts import descend
+from ropewalk.web.wrapping import clock_of
 
-__all__ = [
-    "AddSlash",
-    "Area",
-    "Elsewhere",
-    "Endpoint",
-    "KleinView",
-    "Mounted",
-    "Offered",
-    "TookTooLong",
-    "guarded",
-    "lacks_get",
-    "patient",
-    "shaped",
-    "streamed",
-    "told",
-    "translating",
-    "upgraded",
-]
+__all__ = ["BELOW", "REST", "Area", "Endpoint", "KleinView"]
 
-#: How Klein writes what a branch takes: all that is below its path.
-_REST = "<path:__rest__>"
+#: How Klein calls what a branch takes: all that is below its path.
+REST = "__rest__"
+
+#: And how it writes it in a rule.
+BELOW = f"<path:{REST}>"
 
 _log = Logger()
-
-
-class TookTooLong(RopewalkError):
-    """
-    A handler took longer than its route lets it.
-
-    :ivar status: 503, or 504 when the route says so.
-    """
-
-    def __init__(self, timeout: Timeout) -> None:
-        super().__init__(timeout)
-        self.status = timeout.status
-
-    def __str__(self) -> str:
-        return "this took too long; try again later"
 
 
 @define(eq=False)
@@ -201,7 +170,7 @@ class Endpoint:
             return f"{self.path.rstrip('/')}/…"
         if self.is_root:
             return self.path.rstrip("/") or "/"
-        return self.path.replace(_REST, "…")
+        return self.path.replace(BELOW, "…")
 
     @property
     def is_kleins(self) -> bool:
@@ -225,7 +194,7 @@ class Endpoint:
 
         :return: what renders it.
         """
-        _descend(request, self.depth)
+        descend(request, self.depth)
         request.above = len(request.prepath) - self.steps
         if self.is_root and not request.postpath:
             request.postpath = [b""]  # with a slash behind it or not
@@ -293,9 +262,6 @@ class Endpoint:
         :return: the bytes of its body, or ``NOT_DONE_YET`` when somebody else will
             write them, or has.
         """
-        if answer is None and request.startedWriting:
-            # The handler has written it all.
-            return NOT_DONE_YET if request.finished else b""
         route = request.route
         if answer is NOT_DONE_YET and route.is_kleins:
             return NOT_DONE_YET  # as a resource has it: somebody goes on with it
@@ -307,7 +273,7 @@ class Endpoint:
                 _name_bytes(request, response)
         if request.startedWriting and response.body in (None, b""):
             return NOT_DONE_YET if request.finished else b""  # it has all been written
-        rest = deliver(request, response, clock=_clock(request))
+        rest = deliver(request, response, clock=clock_of(request))
         if request.finished and isinstance(rest, bytes):
             request.write(rest)  # which says that this is too late
         if isinstance(rest, Deferred):
@@ -364,7 +330,7 @@ class Endpoint:
         if not request.startedWriting:
             if isinstance(error, HTTPException):
                 return refuse(request, error)
-            if _is_told(error) and _is_foreign(request):
+            if is_told(error) and _is_foreign(request):
                 return respond(request, error)
         request.processingFailed(failure)
         return NOT_DONE_YET
@@ -429,333 +395,8 @@ class KleinView:
         return build(endpoint, values, method, force_external, append_unknown)
 
 
-@define(eq=False)
-class Mounted:
-    """
-    A ``twisted.web`` resource at its place: it has all that is below its path.
-
-    :ivar path: The path.
-    :ivar handler: What was mounted.
-    :ivar resource: What of it renders.
-    """
-
-    path: str
-    plugin: str
-    place: str
-    handler: Any
-    resource: Any
-    depth: int
-    kind: str = "resource"
-    methods: frozenset[str] | None = None
-    options: Options = field(factory=Options)
-    binding: Any = None
-    is_root: bool = False
-
-    @property
-    def shown(self) -> str:
-        """As of an :class:`Endpoint`."""
-        return self.path if self.kind == "socket" else f"{self.path.rstrip('/')}/…"
-
-    def enter(self, request: Any) -> Any:
-        """
-        Take a request.
-
-        :return: what renders it.
-        """
-        _descend(request, self.depth)
-        request.route = self
-        return self.rendering(request)
-
-    def rendering(self, request: Any) -> Any:
-        """What renders a request that has come down to here."""
-        if not request.postpath and _is_directory(self.resource):
-            return AddSlash()
-        return getChildForRequest(self.resource, request)
-
-
-class Elsewhere:
-    """
-    Leads to another path (308; RFC 9110, section 15.4.9).
-
-    :param path: Percent-encoded.
-    """
-
-    isLeaf = True
-    plugin = ""  # the site's
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def enter(self, request: Any) -> Elsewhere:
-        """It renders itself."""
-        return self
-
-    def call(self, request: Any, args: dict[str, Any]) -> Response:
-        """Where to go; what was asked for goes along."""
-        _, mark, query = request.uri.partition(b"?")
-        return Response(b"", 308, {"Location": self._path.encode() + mark + query})
-
-    def render(self, request: Any) -> Any:
-        """Say where to go."""
-        return deliver(request, self.call(request, {}), clock=_clock(request))
-
-
-class Offered:
-    """
-    Says which methods there are: what OPTIONS asks for (RFC 9110, section 9.3.7), or
-    what another one is told that is not there (section 15.5.6).
-
-    :param allowed: The methods.
-    :param status: 204 or 405.
-    """
-
-    isLeaf = True
-    plugin = ""  # the site's
-
-    def __init__(self, allowed: Collection[str], status: int = 204) -> None:
-        self._allow = ", ".join(sorted({*allowed, "OPTIONS"}))
-        self._status = status
-
-    def enter(self, request: Any) -> Offered:
-        """It renders itself."""
-        return self
-
-    def call(self, request: Any, args: dict[str, Any]) -> Response:
-        """The methods."""
-        if self._status == 204:
-            return Response(b"", 204, {"Allow": self._allow})
-        request.setHeader(b"allow", self._allow.encode())
-        method = request.method.decode("ascii", "backslashreplace")
-        refused = Refused(405, f"there is no {method} here, only {self._allow}")
-        return Response(respond(request, refused))
-
-    def render(self, request: Any) -> Any:
-        """Say which there are."""
-        response = self.call(request, {})
-        return deliver(request, response, clock=_clock(request))
-
-
-class AddSlash(Resource):
-    """
-    Leads from ``/docs`` to ``/docs/``, from where relative links lead on.
-    """
-
-    isLeaf = True
-
-    def render(self, request: Any) -> bytes:
-        path, mark, query = request.uri.partition(b"?")
-        request.setResponseCode(308)
-        request.setHeader(b"location", b"/" + path.strip(b"/") + b"/" + mark + query)
-        return b""
-
-
-def _is_directory(resource: Any) -> bool:
-    """
-    Whether a resource does not answer for itself: its child without a name does.
-    """
-    return lacks_get(resource) and not resource.isLeaf and b"" in resource.children
-
-
-def lacks_get(resource: Any) -> bool:
-    """
-    Whether a resource has no ``render_GET``, which the ``render_HEAD`` that all
-    have would call.
-    """
-    kind = type(resource)
-    return (
-        isinstance(resource, Resource)
-        and kind.render is Resource.render
-        and kind.render_HEAD is Resource.render_HEAD
-        and not hasattr(resource, "render_GET")
-    )
-
-
-# What a call is wrapped in.
-
-
-def guarded(call: Call, area: Area) -> Call:
-    """Let an application's error handlers answer when a call fails."""
-
-    def guard(request: Any, args: dict[str, Any]) -> Any:
-        try:
-            answer = call(request, args)
-        except Exception:
-            return area.recover(request, Failure())
-        if isinstance(answer, Failure):
-            return area.recover(request, answer)
-        if awaitable(answer):
-            waiting = deferred(answer)
-            return waiting.addErrback(kept(partial(area.recover, request)))
-        return answer
-
-    return guard
-
-
-def told(call: Call) -> Call:
-    """
-    Answer what was raised on purpose, so that who is around it sees an answer; what
-    was not is left to be reported.
-    """
-
-    def tell(request: Any, failure: Failure) -> Response | Failure:
-        error: Any = failure.value
-        planned = isinstance(error, HTTPException) or _is_told(error)
-        if request.startedWriting or not planned:
-            return failure
-        request.forget_answer()
-        if isinstance(error, HTTPException):
-            body = refuse(request, error)
-        else:
-            body = respond(request, error, request.work.request)
-        return Response(body, request.code if request.code != 101 else None)
-
-    def listen(request: Any, args: dict[str, Any]) -> Any:
-        try:
-            answer = call(request, args)
-        except Exception:
-            answer = tell(request, Failure())
-            if isinstance(answer, Failure):
-                answer.raiseException()
-        if awaitable(answer):
-            return deferred(answer).addErrback(kept(partial(tell, request)))
-        return answer
-
-    return listen
-
-
-def patient(call: Call, timeout: Timeout) -> Call:
-    """Wait for a handler, but not for ever: then it is cancelled."""
-
-    def limited(request: Any, args: dict[str, Any]) -> Any:
-        answer = call(request, args)
-        if not awaitable(answer):
-            return answer
-        own: list[BaseException | None] = []
-
-        def note(failure: Failure) -> Failure:
-            own.append(failure.value)
-            return failure
-
-        def translate(failure: Failure) -> Failure:
-            if failure.check(TimeoutError) and failure.value not in own:
-                return Failure(TookTooLong(timeout))
-            return failure
-
-        handler = deferred(answer).addErrback(note)
-        waiting = within(timeout.seconds, handler, _clock(request))
-        return waiting.addErrback(translate)
-
-    return limited
-
-
-def shaped(call: Call, shape: Any) -> Call:
-    """Have what a handler returns in the shape that its ``@output`` says."""
-
-    def convert(answer: Any) -> Response:
-        response = settle(answer)
-        body = response.body
-        if not isinstance(body, (bytes, str)):
-            try:
-                response.body = read(shape, trim(shape, to_plain(body)))
-            except Invalid as error:
-                problem = f"a handler returned what its @output does not allow: {error}"
-                raise ValueError(problem) from error
-        return response
-
-    return _then(call, convert)
-
-
-def translating(
-    function: Callable[..., Any], known: tuple[tuple[type[Exception], int | None], ...]
-) -> Callable[..., Any]:
-    """
-    Give the errors of a handler the status that its ``@errors`` says; not those of
-    what it was asked with.
-    """
-
-    def translate(failure: Failure) -> Failure:
-        for kind, status in known:
-            if status is not None and failure.check(kind):
-                error = Refused(status, str(failure.value))
-                error.__cause__ = failure.value
-                return Failure(error)
-        return failure
-
-    @wraps(function)
-    def listen(*args: Any, **kwargs: Any) -> Any:
-        try:
-            answer = function(*args, **kwargs)
-        except Exception:
-            translate(Failure()).raiseException()
-        if awaitable(answer):
-            return deferred(answer).addErrback(translate)
-        return answer
-
-    return listen
-
-
-def streamed(call: Call) -> Call:
-    """Send what a handler yields as it comes."""
-
-    def wrap(answer: Any) -> Response:
-        response = settle(answer)
-        if not isinstance(response.body, (Stream, bytes, str)):
-            response.body = Stream(response.body)
-        return response
-
-    return _then(call, wrap)
-
-
-def upgraded(call: Call, take_over: Callable[[Any, Any], Any]) -> Call:
-    """
-    Let the protocol that a function makes take the connection over.
-
-    :param take_over: Called with the request and the protocol; returns what
-        ``render`` of a resource does.
-    """
-
-    def listen(request: Any, args: dict[str, Any]) -> Any:
-        def hand_over(protocol: Any) -> Any:
-            return _Taking(lambda: take_over(request, protocol))
-
-        return _then(call, hand_over)(request, args)
-
-    return listen
-
-
-class _Taking(Resource):
-    """A resource that renders by a call."""
-
-    isLeaf = True
-
-    def __init__(self, render: Callable[[], Any]) -> None:
-        super().__init__()
-        self._render = render
-
-    def render(self, request: Any) -> Any:
-        return self._render()
-
-
-def _then(call: Call, follow: Callable[[Any], Any]) -> Call:
-    """Do something with an answer, when it is there."""
-
-    def both(request: Any, args: dict[str, Any]) -> Any:
-        answer = call(request, args)
-        if awaitable(answer):
-            return deferred(answer).addCallback(kept(follow))
-        return follow(answer)
-
-    return both
-
-
 def _joined(segments: Sequence[bytes]) -> str:
     return b"/".join([b"", *segments]).decode("utf-8", "replace") or "/"
-
-
-def _descend(request: Any, depth: int) -> None:
-    """Move as many segments from what is left of the path to what is taken."""
-    request.prepath = [*request.prepath, *request.postpath[:depth]]
-    request.postpath = request.postpath[depth:]
 
 
 def _name_bytes(request: Any, response: Response) -> None:
@@ -800,20 +441,6 @@ def _is_gone(request: Any) -> bool:
 def _is_foreign(request: Any) -> bool:
     """Whether a request came to a site that is not ours and knows no errors of ours."""
     return not isinstance(IKleinRequest(request, None), KleinView)
-
-
-def _is_told(error: Any) -> bool:
-    """Whether it was raised on purpose."""
-    return isinstance(error, RopewalkError) and error.status != 500
-
-
-def _clock(request: Any) -> Any:
-    """
-    The clock of the request's site; of one that is not ours, its reactor. ``None`` if
-    it has none: only streams and time-outs need one.
-    """
-    site = getattr(request, "site", None)
-    return getattr(site, "clock", None) or getattr(site, "reactor", None)
 
 
 def _report(failure: Failure) -> None:

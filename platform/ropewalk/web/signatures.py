@@ -87,10 +87,11 @@ def name_of(function: Function) -> str:
     return name.rpartition("<locals>.")[2]
 
 
-def place_of(function: Function) -> str:
+def place_of(function: Function, otherwise: str = "") -> str:
     """
-    Where a function is written: ``"file:line"``, or its module where there is no
-    such thing.
+    Where a function is written: ``"file:line"``.
+
+    :param otherwise: What to say where there is no such thing; its module, by default.
     """
     core = written(function)
     code = getattr(core, "__code__", None)
@@ -99,7 +100,7 @@ def place_of(function: Function) -> str:
     try:
         return f"{inspect.getsourcefile(core)}:{inspect.getsourcelines(core)[1]}"
     except (OSError, TypeError):
-        return str(getattr(core, "__module__", None) or "built in")
+        return otherwise or str(getattr(core, "__module__", None) or "built in")
 
 
 def kind_name(kind: Any) -> str:

@@ -35,10 +35,12 @@ from ropewalk.web.channel import Channel
 from ropewalk.web.compiling import is_resource, settle_route
 from ropewalk.web.media import NONE, Formats
 from ropewalk.web.mounts import Mounts
-from ropewalk.web.problems import Refused, respond
+from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
-from ropewalk.web.serving import Endpoint, KleinView, Mounted, lacks_get
+from ropewalk.web.refusals import wrong_method
+from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import Signals, tell
+from ropewalk.web.signposts import Mounted, lacks_get
 from ropewalk.web.streams import cut_stream, end_upload
 from ropewalk.web.table import Found, Missing, Moved
 
@@ -365,7 +367,7 @@ class Request(server.Request):
         error: Any = reason.value
         if self._disconnected and isinstance(error, CancelledError):
             return
-        if not isinstance(error, RopewalkError) or error.status == 500:
+        if not is_told(error):
             self._report(reason)
             tell(self.site.signals.failed, self, reason)
         if self.finished or self._disconnected:
@@ -395,8 +397,7 @@ class Request(server.Request):
     def _explained(self, reason: Failure) -> bytes | None:
         """What a developer is told, where somebody develops."""
         error: Any = reason.value
-        accident = not isinstance(error, RopewalkError) or error.status == 500
-        if self.site.explain is None or not accident:
+        if self.site.explain is None or is_told(error):
             return None
         before = self.responseHeaders.copy()
         try:
@@ -479,13 +480,13 @@ class Request(server.Request):
 
     def _unsupported(self, allowed: Sequence[bytes]) -> bytes:
         """RFC 9110, section 15.5.6."""
-        methods = b", ".join(
-            each for each in sorted(allowed) if each != b"HEAD" or b"GET" in allowed
-        )
-        self.setHeader(b"allow", methods)
-        asked = self.method.decode("ascii", "backslashreplace")
-        detail = f"there is no {asked} here, only {methods.decode('ascii')}"
-        return respond(self, Refused(405, detail))
+        methods = [
+            each.decode("ascii")
+            for each in sorted(allowed)
+            if each != b"HEAD" or b"GET" in allowed
+        ]
+        self.setHeader(b"allow", ", ".join(methods).encode("ascii"))
+        return respond(self, Refused(405, wrong_method(self.method, methods)))
 
     def _refuse_body(self) -> None:
         """RFC 9110, section 15.5.14."""
