@@ -639,7 +639,7 @@ class LeavingTests(PiecesTestCase):
             def lose(data: Any, visit: Visit = visit) -> None:
                 visit.leave()
 
-            wire.writeSequence = lose
+            wire.write = lose
             self.source.waiting[-1].callback("two")
             self.assertTrue(visit.lost)
             self.turn()

@@ -184,7 +184,7 @@ class DoorTests(UpgradeTestCase):
         """
         A WebSocket begins with GET.
         """
-        for method in "POST", "PUT", "OPTIONS", "CONNECT", "BREW":
+        for method in "POST", "PUT", "OPTIONS", "BREW":
             answer = self.knock(method)
             self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET"))
 
@@ -346,7 +346,7 @@ class OriginTests(UpgradeTestCase):
             ("chrome-extension://example.org", "example.org"),
             ("file://", ""),
             ("http://", ""),
-            ("http://[::1", "[::1"),
+            ("http://[::1", "[::1]"),
             ("example.org", "example.org"),
             ("null", "null"),
             ("null", "example.org"),

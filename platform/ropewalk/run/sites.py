@@ -236,7 +236,7 @@ class Sites(Mapping[str, WebSite]):
         first = self[""].site
         for each in self.values():
             # One name in the log is one request's.
-            each.site.next_name = first.next_name
+            each.site.numbers = first.numbers
             each.site.process = first.process
 
     def __getitem__(self, name: str) -> WebSite:

@@ -194,12 +194,19 @@ class Endpoint:
 
         :return: what renders it.
         """
+        request.route = self
+        if getattr(request, "unwalked", False):
+            request._entered = self  # the rest when somebody asks for it
+        else:
+            self.walk(request)
+        return self
+
+    def walk(self, request: Any) -> None:
+        """Take what belongs here of a request's path."""
         descend(request, self.depth)
         request.above = len(request.prepath) - self.steps
         if self.is_root and not request.postpath:
             request.postpath = [b""]  # with a slash behind it or not
-        request.route = self
-        return self
 
     def render(self, request: Any) -> Any:
         """

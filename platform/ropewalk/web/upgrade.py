@@ -115,7 +115,8 @@ def _hand_over(request: Any, inner: Any) -> Any:
     Let another protocol have the connection, and note in the access log whether
     it took it.
     """
-    transport = request.channel.transport
+    channel = request.channel
+    transport = channel.transport
     if not all(_ORIGIN.fullmatch(each.lower()) for each in _values(request, b"origin")):
         # Autobahn judges origins, too, and unlike us it lets "null" never pass.
         request.requestHeaders.removeHeader(b"origin")
@@ -132,6 +133,7 @@ def _hand_over(request: Any, inner: Any) -> Any:
         if behind and result is not NOT_DONE_YET:
             transport.peer = None  # what comes next may be somebody else's
     if result is NOT_DONE_YET:
+        channel.retire()
         if hasattr(transport, "work"):
             # What is done on it from now on, it does for the socket's service.
             transport.work = request.work

@@ -1,0 +1,588 @@
+# -*- test-case-name: tests.test_engine -*-
+"""
+One HTTP/1.1 connection of a site: bytes into requests, answers into bytes.
+
+To Twisted it is an ``HTTPChannel``. It answers requests one after another, in their
+order, whatever is ready first; what else has come waits, and is not even read when it
+is much. What is answered while bytes are being looked at is written when they all have
+been: one write for one request, or for a batch of them.
+
+Requests that are not :class:`~ropewalk.web.requests.Request` but another subclass of
+Twisted's are served as Twisted serves them.
+"""
+
+from __future__ import annotations
+
+from contextvars import Context, copy_context
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.protocol import connectionDone
+from twisted.python.components import registerAdapter
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import INonQueuedRequestFactory
+from zope.interface import implementer
+
+from ropewalk.interfaces import IDrainable
+from ropewalk.telemetry import Work, work
+from ropewalk.web.deadlines import Deadlines
+from ropewalk.web.limits import HttpLimits
+from ropewalk.web.problems import Refused
+from ropewalk.web.requests import Request
+from ropewalk.web.streams import drain_streams
+from ropewalk.wire.http1 import (
+    Chunks,
+    Fields,
+    Head,
+    HeadLimits,
+    HeadReader,
+    Inflation,
+    NoRequest,
+)
+
+__all__ = ["Channel"]
+
+#: Bytes that may wait behind the request that is being answered before no more are
+#: read.
+_AHEAD = 64 * 1024
+
+#: Bytes of answers that are collected before they are written.
+_BATCH = 64 * 1024
+
+_CLOSE = b"Connection: close\r\n"
+_KEEP = b"Connection: keep-alive\r\n"
+
+_NOTHING = Fields([])
+
+
+class _Body:
+    """
+    The body that is coming.
+
+    :ivar left: Bytes of it that are to come; ``None`` when it comes in chunks.
+    :ivar began: When it did.
+    :ivar size: Bytes that have come.
+    """
+
+    __slots__ = ("began", "chunks", "inflation", "left", "size")
+
+    def __init__(self, fields: Fields, limits: HeadLimits, began: float) -> None:
+        self.left = fields.length
+        self.chunks = Chunks(limits) if fields.length is None else None
+        self.inflation = Inflation(fields.codings[0]) if fields.codings else None
+        self.began = began
+        self.size = 0
+
+
+@implementer(IDrainable)
+class Channel(http.HTTPChannel):
+    """
+    An HTTP/1.1 connection.
+
+    :cvar linger: Seconds for which a client that was refused may go on sending
+        what nobody looks at. A connection that is closed with something unread
+        is reset, and the client may never see why (RFC 9112, section 9.6).
+    :ivar work: Whose connection it is.
+    :ivar unsent: Bytes of answers that may wait for the client.
+    """
+
+    linger = 2.0
+
+    site: Any = None
+    factory: Any = None
+    transport: Any = None
+    requestFactory: Any = Request
+    persistent: Any = True
+    work = Work()
+    unsent = HttpLimits().unsent
+
+    _limits = HttpLimits()
+    _reader: HeadReader | None = None
+    _deadlines: Deadlines | None = None
+    _context: Context | None = None
+    _request: Any = None
+    _body: _Body | None = None
+    _waiting = b""  # has come, and has not been looked at
+    _batching = False
+    _batched = 0
+    _served = 0
+    _left = 0  # requests that may still come; below 0, any number
+    _deaf = False
+    _fresh = True
+    _paused = False  # no more is read
+    _blocked: float | None = None  # since when the client does not read
+    _since = 0.0
+    _waits_for_head = True
+    _lingers = False
+    _closing = False
+    _lost = False
+    _successor: Any = None
+    _foreign: Head | None = None
+    _networkProducer: Any = None
+
+    def __init__(self) -> None:
+        self._out: list[bytes] = []
+
+    # What others ask.
+
+    @property
+    def requests(self) -> list[Any]:
+        """The requests that are being received or answered: one, or none."""
+        return [] if self._request is None else [self._request]
+
+    def stop_listening(self) -> None:
+        """
+        Look at nothing more that comes. When the answer is written, the
+        connection ends.
+        """
+        self._deaf = True
+        self.persistent = False
+        self._body = None
+        self._waiting = b""
+
+    def drain(self, reason: str = "") -> None:
+        """
+        Close, after the request that is being answered if there is one: that says so
+        by ``Connection: close`` (RFC 9112, section 9.6).
+        """
+        if self.site is not None:
+            self.site.draining = True
+        if self._successor is not None:
+            drain_streams(self._successor)
+            return
+        self.persistent = False
+        if self._request is None and b"\n" not in self._waiting:
+            self.loseConnection()
+
+    def retire(self) -> None:
+        """Another protocol has the connection from now on."""
+        self._forget()
+
+    def parting(self, request: Any) -> bytes:
+        """What an answer says of the connection."""
+        if not self.persistent or (self.site is not None and self.site.draining):
+            self.persistent = False
+            return _CLOSE
+        return b"" if request.clientproto == b"HTTP/1.1" else _KEEP
+
+    # What Twisted calls.
+
+    def connectionMade(self) -> None:
+        # A pipelined request begins where the one before it was finished, and
+        # that may be in anybody's context.
+        self.work = work.get()
+        self._context = copy_context()
+        site = self.site
+        if site is not None and hasattr(site, "limits"):
+            self._limits = site.limits
+            self.unsent = site.limits.unsent
+            self._reader = HeadReader(site.head_limits)
+            self._deadlines = site.deadlines
+            self._since = site.seconds()
+            self._left = site.limits.requests
+            self._deadlines.watch(self)
+        else:
+            self._reader = HeadReader(HeadLimits())
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self._networkProducer = IPushProducer(self.transport, http._NoPushProducer())
+        self._networkProducer.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._fresh and self._speaks_otherwise(data):
+            return
+        if self._deaf:
+            return
+        if self._batching or (self._request is not None and self._body is None):
+            self._wait(data)
+            return
+        if self._waiting:
+            data = self._waiting + data
+            self._waiting = b""
+        self._look(data)
+
+    def _speaks_otherwise(self, data: bytes) -> bool:
+        """Whether HTTP/2 was agreed upon (RFC 7301); it has what comes then."""
+        self._fresh = False
+        if getattr(self.transport, "negotiatedProtocol", None) != b"h2":
+            return False
+        self._forget()
+        self._networkProducer.unregisterProducer()
+        successor: Any = http.H2Connection()
+        self._successor = successor
+        for name in "requestFactory", "site", "factory", "timeOut", "callLater":
+            setattr(successor, name, getattr(self, name))
+        self.dataReceived = successor.dataReceived  # type: ignore[method-assign]
+        self.connectionLost = successor.connectionLost  # type: ignore[method-assign]
+        successor.makeConnection(self.transport)
+        self._networkProducer.registerProducer(successor, True)
+        successor.dataReceived(data)
+        return True
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._lost = True
+        self._forget()
+        self._waiting = b""
+        request, self._request, self._body = self._request, None, None
+        if request is not None:
+            request.connectionLost(reason)
+
+    def loseConnection(self) -> None:
+        if self._deaf and not self._lingers and not self._closing:
+            self._lingers, self._since = True, self._now()
+            if self._deadlines is not None:
+                self._flush()
+                return
+        self._close()
+
+    def abortConnection(self) -> None:
+        """Reset the connection: what has not been read will not be."""
+        self._out.clear()
+        self.transport.abortConnection()
+
+    def pauseProducing(self) -> None:
+        self._waitingForTransport = True
+        if self._blocked is None:
+            self._blocked = self._now()
+        if self._requestProducer is not None:
+            self._requestProducer.pauseProducing()
+        elif self._request is None:
+            self._pause()
+
+    def resumeProducing(self) -> None:
+        self._waitingForTransport = False
+        self._blocked = None
+        if self._requestProducer is not None:
+            self._requestProducer.resumeProducing()
+        if self._request is None and not self._batching:
+            self._go_on()
+
+    def stopProducing(self) -> None:
+        if self._requestProducer is not None:
+            self._requestProducer.stopProducing()
+
+    def timeoutConnection(self) -> None:
+        self.loseConnection()
+
+    # What is read.
+
+    def _look(self, data: bytes) -> None:
+        """Read requests, and have them answered, as far as that can be done now."""
+        at, end, now = 0, len(data), self._now()
+        self._batching = True
+        try:
+            while at < end and not self._deaf and not self._closing:
+                if self._body is not None:
+                    before, at = at, self._read_body(data, at)
+                    if at == before:
+                        break
+                elif self._request is not None or self._waitingForTransport:
+                    break
+                else:
+                    head = self._reader.read(data, at)  # type: ignore[union-attr]
+                    if head is None:
+                        break
+                    at = head.end
+                    self._left -= 1
+                    if not self._left:
+                        self.persistent = False
+                    self._begin(head, data, now)
+        except NoRequest as error:
+            self._refuse(error)
+        finally:
+            self._batching = False
+            self._flush()
+        if at < end and not self._deaf and not self._closing:
+            self._wait(data[at:])
+        if self._request is None:
+            self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        """Wait for the next request, or for the rest of its head."""
+        if self._waiting and not self._waitingForTransport:
+            if not self._waits_for_head:
+                self._waits_for_head, self._since = True, now
+        elif self._served:
+            self._waits_for_head, self._since = False, now
+
+    def _wait(self, data: bytes) -> None:
+        """Keep what has come for later."""
+        self._waiting = self._waiting + data if self._waiting else data
+        busy = self._request is not None or self._waitingForTransport
+        if busy and len(self._waiting) > _AHEAD:
+            self._pause()
+
+    def _begin(self, head: Head, data: bytes, now: float) -> None:
+        fields = head.fields
+        if self.persistent and (
+            fields.keeps is False or (not head.minor and not fields.keeps)
+        ):
+            self.persistent = False
+        factory = self.requestFactory
+        if getattr(factory, "__init__", None) is Request.__init__:
+            request = factory.arrive(self, head, now)
+            self._request = request
+            if fields.length == 0:
+                if self.site.proxies is not None:
+                    request.expect(0)
+                request.process()
+                return
+            request.expect(fields.length)
+        else:
+            self._begin_foreign(head)
+        if self._request is not None and not self._deaf:
+            self._expect_body(head, data, now)
+
+    def _begin_foreign(self, head: Head) -> None:
+        """Make a request as Twisted makes them."""
+        factory, fields = self.requestFactory, head.fields
+        if INonQueuedRequestFactory.providedBy(factory):
+            request = factory(self)
+        else:
+            request = factory(self, 0)
+        self._request = request
+        for name, value in fields.pairs:
+            request.requestHeaders.addRawHeader(name, value)
+        request.parseCookies()
+        request.gotLength(fields.length)
+        self._foreign = head
+
+    def _expect_body(self, head: Head, data: bytes, now: float) -> None:
+        fields = head.fields
+        if fields.length == 0:
+            self._received()
+            return
+        if fields.expects and head.minor and len(data) == head.end:
+            self._send100Continue()
+        limits = self.site.head_limits if self._deadlines else HeadLimits()
+        self._body = _Body(fields, limits, now)
+
+    def _read_body(self, data: bytes, at: int) -> int:
+        body, request = self._body, self._request
+        assert body is not None
+        if body.chunks is None:
+            assert body.left is not None
+            piece = data[at : at + body.left]
+            body.left -= len(piece)
+            body.size += len(piece)
+            at += len(piece)
+            if not body.left and body.size == len(piece) and hasattr(request, "body"):
+                request.body = piece  # all at once: it need not be copied
+            else:
+                request.handleContentChunk(piece)
+            if not body.left and not self._deaf:
+                self._received()
+            return at
+        return self._read_chunks(body, data, at)
+
+    def _read_chunks(self, body: _Body, data: bytes, at: int) -> int:
+        chunks, request = body.chunks, self._request
+        assert chunks is not None
+        pieces: list[bytes] = []
+        at = chunks.read(data, at, pieces)
+        for piece in pieces:
+            body.size += len(piece)
+            coded = (piece,) if body.inflation is None else body.inflation.pieces(piece)
+            for each in coded:
+                if not self._deaf:
+                    request.handleContentChunk(each)
+        if chunks.done and not self._deaf:
+            if body.inflation is not None:
+                body.inflation.end()
+            if chunks.trailers:
+                request.trailers = chunks.trailers
+            self._received()
+        return at
+
+    def _received(self) -> None:
+        """All of a request is here."""
+        self._body = None
+        request = self._request
+        if isinstance(request, Request) and request._fields is not None:
+            request.received()
+            return
+        head, self._foreign = self._foreign, None
+        version = b"HTTP/1.%d" % head.minor
+        uri = head.path if head.query is None else head.path + head.query
+        request.requestReceived(head.method, uri, version)
+
+    # What is written.
+
+    def write(self, data: bytes) -> None:
+        if not self._batching:
+            self.transport.write(data)
+            return
+        self._out.append(data)
+        self._batched += len(data)
+        if self._batched > _BATCH:
+            self._flush()
+
+    def writeSequence(self, iovec: Any) -> None:
+        self.write(b"".join(iovec))
+
+    def writeHeaders(self, version: Any, code: Any, reason: Any, headers: Any) -> None:
+        if not isinstance(headers, Headers):
+            headers = Headers(_grouped(headers))
+        lines = [
+            b"%b: %b\r\n" % (name, value)
+            for name, values in headers.getAllRawHeaders()
+            for value in values
+        ]
+        if not self.persistent and not headers.hasHeader(b"connection"):
+            lines.append(_CLOSE)
+        self.write(b"".join((b"%b %b %b\r\n" % (version, code, reason), *lines, b"\r\n")))
+
+    def requestDone(self, request: Any) -> None:
+        if request is not self._request:
+            raise TypeError("another request is being answered")
+        self._request = None
+        self._served += 1
+        if not self.persistent:
+            self.loseConnection()
+        elif not self._batching:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Look at what has come meanwhile, and read again."""
+        if self._lost or self._closing:
+            return
+        self._resume()
+        data, self._waiting = self._waiting, b""
+        if data:
+            # Whoever has finished the request before may be in anybody's context.
+            self._context.run(self._look, data)  # type: ignore[union-attr]
+        else:
+            self._rest(self._now())
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self._batched = 0
+            if self.transport is not None:
+                self.transport.write(data)
+
+    def _send100Continue(self) -> None:
+        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self._refuse(NoRequest("this is not a request as HTTP/1.1 has it"))
+
+    def _refuse(self, error: NoRequest) -> None:
+        if self._deaf:
+            return
+        request = self._request
+        if request is None or not isinstance(request, Request):
+            site = self.site
+            if site is None or not hasattr(site, "limits"):
+                self.stop_listening()
+                status = http.RESPONSES.get(error.status, b"Error")
+                self.write(b"HTTP/1.1 %d %b\r\n\r\n" % (error.status, status))
+                self._flush()
+                self._close()
+                return
+            request = self._request = self._nobody()
+        request.refuse(Refused(error.status, error.detail))
+
+    def _nobody(self) -> Request:
+        """A request of whose head nothing is known."""
+        head = Head(b"-", b"-", None, 1, _NOTHING, 0)
+        return Request.arrive(self, head, self._now())
+
+    # How it ends.
+
+    def check(self, now: float) -> None:
+        """Do what is due."""
+        limits = self._limits
+        if self._lingers:
+            if now - self._since >= self.linger:
+                self._close()
+        elif self._closing:
+            if now - self._since >= self.abortTimeout:
+                self.abortConnection()
+        elif self._blocked is not None:
+            if now - self._blocked >= limits.stall:
+                self.abortConnection()
+        elif self._body is not None:
+            self._check_body(self._body, now)
+        elif self._request is None:
+            waits = limits.head_time if self._waits_for_head else self.timeOut
+            if waits is not None and now - self._since >= waits:
+                self._too_late()
+
+    def _check_body(self, body: _Body, now: float) -> None:
+        limits = self._limits
+        if not limits.body_floor:
+            return
+        allowed = limits.body_patience + body.size / limits.body_floor
+        if now - body.began >= allowed:
+            self._refuse(NoRequest("the body comes too slowly", 408))
+
+    def _too_late(self) -> None:
+        """Let a client go that is silent, and tell it if it has begun."""
+        if self._waiting:
+            self._refuse(NoRequest("the headers come too slowly", 408))
+        else:
+            self.persistent = False
+            self._close()
+
+    def _close(self) -> None:
+        self._flush()
+        self._lingers = False
+        if not self._closing:
+            self._closing, self._since = True, self._now()
+        self._networkProducer.unregisterProducer()
+        self.transport.loseConnection()
+
+    def _forget(self) -> None:
+        if self._deadlines is not None:
+            self._deadlines.forget(self)
+
+    def _now(self) -> float:
+        return 0.0 if self._deadlines is None else self.site.seconds()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._networkProducer.pauseProducing()
+
+    def _resume(self) -> None:
+        if self._paused and not self._waitingForTransport:
+            self._paused = False
+            self._networkProducer.resumeProducing()
+
+
+def _grouped(headers: Any) -> dict[bytes, list[bytes]]:
+    grouped: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        grouped.setdefault(name, []).append(value)
+    return grouped
+
+
+@implementer(IDrainable)
+class _DrainableHTTP:
+    """
+    How an HTTP connection of somebody else's site says goodbye.
+    """
+
+    def __init__(self, protocol: Any) -> None:
+        self._channel = protocol._channel
+
+    def drain(self, reason: str) -> None:
+        channel = self._channel
+        if isinstance(channel, Channel):
+            channel.drain(reason)
+        elif isinstance(channel, http.HTTPChannel):
+            channel.persistent = False
+            if not channel.requests:
+                channel.loseConnection()
+        else:
+            drain_streams(channel)
+
+
+# The protocol that Twisted puts before its HTTP/1.1 and HTTP/2 channels has no
+# public name.
+registerAdapter(_DrainableHTTP, http._GenericHTTPChannelProtocol, IDrainable)

@@ -1,0 +1,77 @@
+# -*- test-case-name: tests.test_lines -*-
+"""
+The lines of an answer's head, remembered: most answers say what those before them
+said.
+"""
+
+from __future__ import annotations
+
+from time import time
+
+from twisted.web import http, server
+from twisted.web.http_headers import Headers
+
+__all__ = ["SPECIAL", "header_line", "opening", "status_line"]
+
+#: Headers that mean something to who writes an answer, and cannot just be copied.
+SPECIAL = frozenset(
+    b"Connection Content-Length Date ETag Last-Modified Server Set-Cookie "
+    b"Transfer-Encoding".split()
+)
+
+#: How many headers are remembered, and the longest of them, in bytes.
+_REMEMBERED = 1024
+_LONGEST = 256
+
+_OK = http.RESPONSES[http.OK]
+
+_lines: dict[tuple[str | bytes, str | bytes], tuple[bytes, bytes] | None] = {}
+_second = 0
+_opening = {b"HTTP/1.0": b"", b"HTTP/1.1": b""}
+_ours = b""
+
+
+def header_line(
+    name: str | bytes, value: str | bytes
+) -> tuple[bytes, bytes] | None:
+    """
+    A header as it is sent, under its usual name; ``None`` for one of
+    :data:`SPECIAL`.
+
+    :raise twisted.web.http_headers.InvalidHeaderName: For a name that is none.
+    """
+    try:
+        return _lines[name, value]
+    except KeyError:
+        pass
+    headers = Headers({name: [value]})  # type: ignore[dict-item]  # either
+    ((usual, (sent,)),) = headers.getAllRawHeaders()
+    line = None if usual in SPECIAL else (usual, b"%b: %b\r\n" % (usual, sent))
+    if len(sent) <= _LONGEST:
+        if len(_lines) >= _REMEMBERED:
+            _lines.clear()
+        _lines[name, value] = line
+    return line
+
+
+def status_line(version: bytes, code: int, phrase: bytes) -> bytes:
+    """A status line (RFC 9112, section 4)."""
+    return b"%b %d %b\r\n" % (version, code, phrase)
+
+
+def opening(version: bytes, code: int, phrase: bytes) -> bytes:
+    """The status line, and who says it, and when."""
+    now = int(time())
+    if now != _second:
+        _tick(now)
+    if code == 200 and phrase is _OK:
+        return _opening[version]
+    return status_line(version, code, phrase) + _ours
+
+
+def _tick(now: int) -> None:
+    global _second, _ours
+    _second = now
+    _ours = b"Server: %b\r\nDate: %b\r\n" % (server.version, http.datetimeToString(now))
+    for version in _opening:
+        _opening[version] = status_line(version, 200, _OK) + _ours

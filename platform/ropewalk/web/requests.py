@@ -1,0 +1,976 @@
+# -*- test-case-name: tests.test_site -*-
+"""
+A request: ``twisted.web``'s, which is told its name, keeps to limits, and works out
+nothing that nobody asks for.
+
+What :class:`~ropewalk.web.engine.Channel` makes knows its method, path and headers as
+they came. Its arguments, cookies, content, addresses and the rest are there as soon
+as somebody looks at them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from functools import lru_cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from attrs import evolve
+from klein.interfaces import IKleinRequest
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.components import registerAdapter
+from twisted.python.failure import Failure
+from twisted.web import http, server
+from twisted.web.error import UnsupportedMethod
+from twisted.web.http_headers import Headers
+from twisted.web.resource import _IEncodingResource
+
+from ropewalk.errors import RopewalkError
+from ropewalk.telemetry import Work, work
+from ropewalk.web.around import OWN_CONTEXT
+from ropewalk.web.lines import header_line, opening, status_line
+from ropewalk.web.problems import Refused, is_told, respond
+from ropewalk.web.proxies import Proxies, Told, read_host, read_id
+from ropewalk.web.refusals import wrong_method
+from ropewalk.web.serving import Endpoint, KleinView
+from ropewalk.web.signals import tell
+from ropewalk.web.signposts import lacks_get
+from ropewalk.web.slices import Slices
+from ropewalk.web.streams import cut_stream, end_upload
+from ropewalk.wire.http1 import Fields, Head
+
+if TYPE_CHECKING:
+    from ropewalk.web.site import Site
+
+__all__ = ["BodyTooLong", "Request"]
+
+T = TypeVar("T")
+
+#: The beginning of a request's target that is a whole URL, as for a proxy.
+ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+
+#: A form that is not longer, in bytes, may be nothing but its end.
+_LONGEST_END = 300
+
+#: The forms of which Twisted puts the fields among a request's arguments.
+_FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
+
+#: What an answer says of us and of when, and not of what it is.
+_OURS = (b"server", b"date", b"connection")
+
+#: How nginx tells that a client left before it was answered; no client sees it.
+_CLIENT_LEFT = 499
+
+_VERSIONS = (b"HTTP/1.0", b"HTTP/1.1")
+
+
+class BodyTooLong(RopewalkError):
+    """
+    A request's body is longer than the site takes.
+    """
+
+    status = 413
+
+
+class lazy(Generic[T]):
+    """
+    An attribute that is worked out when somebody looks at it, unless it was set. (As
+    ``functools.cached_property``, which takes a lock on Python 3.11.)
+    """
+
+    def __init__(self, work_out: Callable[[Any], T]) -> None:
+        self._work_out = work_out
+        self.__doc__ = work_out.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, request: Any, owner: type | None = None) -> T:
+        if request is None:
+            return self  # type: ignore[return-value]  # as of the class
+        value = self._work_out(request)
+        setattr(request, self._name, value)
+        return value
+
+
+class Request(server.Request):
+    """
+    A request with a name, in the name of which its work is done.
+
+    :ivar name: ``"r17"``, once its headers are here.
+    :ivar work: Whose work it is.
+    :ivar began: When its headers were here, by the site's clock.
+    :ivar route: What answers it, once that is known.
+    :ivar path_args: The arguments in its path.
+    :ivar longest_body: How many bytes its body may have.
+    :ivar aborted: Whether the connection ended before the answer did.
+    """
+
+    _log = Logger()
+    _cut = False
+    _refused = False
+    _started = False
+    _taken = 0
+    _too_long = False
+    _secure: bool | None = None
+    _moved = False
+    _has_form = False
+    _id: str | None = None
+    _fields: Fields | None = None  # what the engine has read
+    _entered: Endpoint | None = None
+    _request_headers: Headers | None = None
+    _content: Any = None
+    _args: Any = None
+    _spooled = False
+    _mute = False
+    unwalked = False
+    _said: dict[bytes, bytes] | None = None
+    _headers: Headers | None = None
+    _cookies: list[bytes] | None = None
+    _notifications: list[Deferred[None]] | None = None
+    _parsePOSTFormSubmission = False
+    queued: Any = False
+
+    site: Site
+    channel: Any
+    longest_body: int
+    route: Any = None
+    path_args: Any = None
+    scope: Any = None
+    trouble: BaseException | None = None
+    number = 0
+    began: float
+    aborted = False
+    body: bytes | None = None
+    trailers: Sequence[tuple[bytes, bytes]] = ()
+
+    def __init__(self, channel: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(channel, *args, **kwargs)
+        self._line = channel
+
+    @classmethod
+    def arrive(cls, channel: Any, head: Head, began: float) -> Request:
+        """A request that the engine has read the head of."""
+        request = cls.__new__(cls)
+        request.channel = request._line = channel
+        site = request.site = channel.site
+        request._fields = head.fields
+        request.method, request.path = head.method, head.path
+        query = head.query
+        request.uri = head.path if query is None else head.path + query
+        request.clientproto = _VERSIONS[head.minor]
+        request.number = next(site.numbers)
+        request.began = began
+        request.unwalked = True
+        if head.authority is not None:
+            # RFC 9112, section 3.2.2.
+            request.requestHeaders.setRawHeaders(b"host", [head.authority])
+        return request
+
+    @property
+    def name(self) -> str | None:
+        return f"r{self.number}" if self.number else None
+
+    @property
+    def id(self) -> str:
+        """
+        The request's id, which no other process gives to another: that of the
+        trusted proxy which has sent it, if it has one. It ends with the name
+        otherwise. What is logged under the id of a proxy is not under the name.
+        """
+        if self._id is None:
+            self._id = f"{self.site.process}-{self.name}"
+        return self._id
+
+    @lazy
+    def work(self) -> Work:
+        now: Work = getattr(self._line, "work", None) or work.get()
+        return Work(now.plugin, now.connection, self._id or self.name)
+
+    def begin(self) -> None:
+        """Give it its name: it will be answered."""
+        channel = self.channel
+        self.site = channel.site
+        self.number = next(self.site.numbers)
+        self.began = self.site.seconds()
+        if self._fields is None and self.method == http.Request.method:
+            # A stream of HTTP/2: Twisted tells what it asks for when all is here.
+            self.method, self.uri = channel.command, channel.path
+            self.clientproto = b"HTTP/2"
+
+    # What came, when somebody asks for it.
+
+    @property
+    def requestHeaders(self) -> Headers:
+        headers = self._request_headers
+        if headers is None:
+            fields = self._fields
+            headers = Headers() if fields is None else _headers_of(fields)
+            self._request_headers = headers
+        return headers
+
+    @requestHeaders.setter
+    def requestHeaders(self, headers: Headers) -> None:
+        self._request_headers = headers
+
+    def getHeader(self, key: Any) -> Any:
+        if self._request_headers is not None or self._fields is None:
+            return super().getHeader(key)
+        as_text = isinstance(key, str)
+        name = key.lower().encode("utf-8") if as_text else key.lower()
+        values = self._fields.by_name.get(name)
+        if values is None:
+            return None
+        return values[-1].decode("utf-8") if as_text else values[-1]
+
+    @lazy
+    def received_cookies(self) -> dict[bytes, bytes]:
+        self.received_cookies = {}
+        self.parseCookies()
+        return self.received_cookies
+
+    @lazy
+    def client(self) -> Any:
+        return self._line.getPeer()
+
+    @lazy
+    def host(self) -> Any:
+        return self._line.getHost()
+
+    @lazy
+    def transport(self) -> Any:
+        return self._line.transport
+
+    @lazy
+    def _adapterCache(self) -> dict[str, Any]:
+        return {}
+
+    @lazy
+    def prepath(self) -> list[bytes]:
+        self._walk()
+        return self.prepath
+
+    @lazy
+    def postpath(self) -> list[bytes]:
+        self._walk()
+        return self.postpath
+
+    @lazy
+    def sitepath(self) -> list[bytes]:
+        return []
+
+    @lazy
+    def above(self) -> int:
+        self._walk()
+        return self.above
+
+    def _walk(self) -> None:
+        """Take the path apart, and give what belongs to the route to it."""
+        self.unwalked = False
+        self.prepath, self.above = [], 0
+        self.postpath = [unquote_to_bytes(each) for each in self.path[1:].split(b"/")]
+        route, self._entered = self._entered, None
+        if route is not None:
+            route.walk(self)
+
+    @property
+    def content(self) -> Any:
+        if self._content is None and self._fields is not None:
+            self._content = BytesIO(self.body or b"")
+        return self._content
+
+    @content.setter
+    def content(self, content: Any) -> None:
+        self._content = content
+
+    @content.deleter
+    def content(self) -> None:
+        self._content = None
+
+    @property
+    def args(self) -> Any:
+        """
+        What is in the query, and, as Twisted has it, in the form of a POST: names and
+        lists of values, in bytes. The form is read, whole, when somebody asks; who
+        asks for an ``Upload`` does without.
+
+        :raise Refused: When the form is none.
+        """
+        if self._args is None and self._fields is not None:
+            query = self.uri.partition(b"?")[2]
+            self._args = http.parse_qs(query, 1) if query else {}
+        if self._has_form:
+            self._has_form = False
+            self._args.update(self._read_form())
+        return self._args
+
+    @args.setter
+    def args(self, args: Any) -> None:
+        self._args = args
+
+    def _read_form(self) -> dict[bytes, list[bytes]]:
+        content = self.content
+        said = (self.requestHeaders.getRawHeaders(b"content-type") or [b""])[0]
+        kind = http._parseContentType(said)
+        if kind not in _FORMS:
+            return {}
+        place = content.tell()
+        content.seek(0)
+        body = content.read()
+        content.seek(place)
+        if kind == b"application/x-www-form-urlencoded":
+            query: dict[bytes, list[bytes]] = http.parse_qs(body, True)
+            return query
+        if _is_blank_form(body, said):
+            return {}
+        try:
+            fields: dict[bytes, list[bytes]] = http._getMultiPartArgs(body, said)
+            return fields
+        except http._MultiPartParseException:
+            raise Refused(400, "the form cannot be read") from None
+
+    @property
+    def notifications(self) -> list[Deferred[None]]:
+        if self._notifications is None:
+            self._notifications = []
+        return self._notifications
+
+    @notifications.setter
+    def notifications(self, notifications: list[Deferred[None]]) -> None:
+        self._notifications = notifications
+
+    @lazy
+    def longest_body(self) -> int:
+        return self.site.longest_body_of(self)
+
+    # How it comes in.
+
+    def refuse(self, error: RopewalkError) -> None:
+        """
+        Answer before all of the request is here, and close: what else comes is
+        not looked at.
+        """
+        if not self.number:  # not even its headers are complete
+            self.begin()
+        self._refused = True
+        channel = self.channel
+        self._stamp()
+        body = respond(self, error, self.work.request)
+        if self._fields is not None:
+            channel.stop_listening()
+        else:
+            end_upload(channel)
+        self.answer(body)
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(length)
+        self.begin()
+        self.expect(length)
+
+    def expect(self, length: int | None) -> None:
+        """
+        Take what the headers say, and refuse a body that will be too long.
+
+        :param length: Bytes of the body; ``None`` when nobody knows.
+        """
+        if self.site.proxies is not None:
+            self._listen_to(self.site.proxies)
+        if length == 0:
+            return
+        self._too_long = length is not None and length > self.longest_body
+        # A stream of HTTP/2 cannot be answered yet; it is when its body comes.
+        if self._too_long and self._fields is not None:
+            self._refuse_body()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._taken += len(data)
+        if self._too_long or self._taken > self.longest_body:
+            self._refuse_body()
+            return
+        try:
+            if self._fields is not None:
+                self._keep(data)
+            self.content.write(data)
+        except OSError:
+            self._log.failure("there is no room for the body of {name}", name=self.name)
+            self.refuse(Refused(507, "there is no room for this here"))
+
+    def _keep(self, data: bytes) -> None:
+        """Have a place for some more of the body: on disk, if it is long."""
+        if self._content is None:
+            self._content = self.site.make_content(self._taken)
+        elif self._spooled is False and self._taken > self.site.limits.spool:
+            before, self._content = self._content, self.site.make_content(None)
+            self._spooled = True
+            self._content.write(before.getvalue())
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if self._refused:
+            return
+        absolute = ABSOLUTE.match(path)
+        if absolute is not None:
+            if not self._moved:
+                self.requestHeaders.setRawHeaders(b"host", [absolute[1]])
+            path = path[absolute.end() :]
+            path = path if path.startswith(b"/") else b"/" + path
+        # Twisted would read every form here, whole, whoever answers.
+        self._parsePOSTFormSubmission = False
+        super().requestReceived(command, path, version)
+
+    def received(self) -> None:
+        """All of the body is here."""
+        if not self._refused:
+            if self._content is not None:
+                self._content.seek(0)
+            self.process()
+
+    # How it is answered.
+
+    def process(self) -> None:
+        # What one request puts into context variables is nothing to the next.
+        context = copy_context()
+        context.run(self._process, context)
+
+    def _process(self, context: Context) -> None:
+        OWN_CONTEXT.set(context)
+        site: Any = self.site
+        self._started = True
+        self._has_form = self.method == b"POST"
+        if site.signals.started:
+            work.set(self.work)
+            tell(site.signals.started, self)
+        if self._fields is None:
+            super().process()
+            return
+        try:
+            if self.path == b"*":
+                self._handleStar()
+                return
+            if self.method == b"CONNECT":
+                raise Refused(501, "this is no proxy")  # RFC 9110, section 9.3.6
+            target = site.getResourceFor(self)
+            if type(target) is not Endpoint and _IEncodingResource.providedBy(target):
+                self._encoder = target.getEncoder(self)
+            self.render(target)
+        except BaseException:
+            self.processingFailed(Failure())
+
+    def owned_by(self, plugin: str) -> None:
+        """Say whose work it is, once that is known."""
+        before = self.work if plugin == "" else None
+        if before is None:
+            link = getattr(self._line, "work", None) or work.get()
+            before = Work(plugin, link.connection, self._id or self.name)
+        self.work = before
+        work.set(before)
+
+    def render(self, resrc: Any) -> None:
+        """
+        Answer with what a resource renders. HEAD is answered as GET is, without
+        the body, also by a resource that knows only GET.
+        """
+        # Klein renders what a handler returned when it does, in any context.
+        token = None if work.get() is self.work else work.set(self.work)
+        try:
+            if self.method != b"HEAD":
+                body = resrc.render(self)
+            else:
+                body = self._rendered(resrc)
+        except UnsupportedMethod as error:
+            body = self._unsupported(error.allowedMethods)
+        finally:
+            if token is not None:
+                work.reset(token)
+        if body is server.NOT_DONE_YET:
+            return
+        if not isinstance(body, bytes):
+            kind = type(body).__name__
+            raise TypeError(f"{resrc!r} rendered {kind}, not bytes or NOT_DONE_YET")
+        self.answer(body)
+
+    def answer(self, body: bytes) -> None:
+        """
+        Write all that there is to be written of an answer, and finish it.
+
+        :raise RuntimeError: When it is finished already, or the client has left.
+        """
+        if self.startedWriting or self._fields is None or not self._is_plain():
+            self._answer_slowly(body)
+        elif len(body) > self.channel.unsent:
+            self._answer_slowly(body)
+        else:
+            self._answer_at_once(body)
+
+    def _is_plain(self) -> bool:
+        """Whether nothing of the answer has to be looked at again."""
+        return (
+            self._headers is None
+            and self.code not in http.NO_BODY_CODES
+            and self.method != b"HEAD"
+            and self._cookies is None
+            and not (self._cut or self.finished or self._disconnected)
+            and not (self._encoder or self._inFakeHead)
+            and self.etag is None
+            and self.lastModified is None
+        )
+
+    def _answer_at_once(self, body: bytes) -> None:
+        said, site, channel = self._said, self.site, self.channel
+        lines = b"".join(said.values()) if said else b""
+        if body and not (said and b"Content-Type" in said):
+            kind = self.defaultContentType
+            if kind is not None:
+                lines += header_line(b"Content-Type", kind)[1]  # type: ignore[index]
+        self.startedWriting = 1
+        self.sentLength = len(body)
+        channel.write(
+            b"%b%b%b%bContent-Length: %d\r\n\r\n%b"
+            % (
+                opening(self.clientproto, self.code, self.code_message),
+                site.id_line(self),
+                channel.parting(self),
+                lines,
+                len(body),
+                body,
+            )
+        )
+        if site.has_log:
+            site.log(self)
+        self.finished = 1
+        self._cleanup()
+
+    def _answer_slowly(self, body: bytes) -> None:
+        # A resource that has no body for HEAD may have said how long it would be.
+        if (
+            not self.startedWriting
+            and self.code not in http.NO_BODY_CODES
+            and (body or self.method != b"HEAD")
+        ):
+            self.setHeader(b"content-length", b"%d" % len(body))
+        if self._fields is None or len(body) <= self.channel.unsent:
+            self.write(body)
+            self.finish()
+        else:
+            self._answer_in_slices(body)
+
+    def _answer_in_slices(self, body: bytes) -> None:
+        """Write a long body as the client takes it."""
+
+        def end() -> None:
+            self.unregisterProducer()
+            self.finish()
+
+        if self.producer is not None or self.finished or self._disconnected:
+            self.write(body)
+            self.finish()
+            return
+        slices = Slices(self, body, self.channel.unsent // 4 or 1, end)
+        self.registerProducer(slices, True)
+        slices.resumeProducing()
+
+    @property
+    def responseHeaders(self) -> Headers:
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers()
+            if self._fields is not None and self._started:
+                self._stamp()
+            for line in (self._said or {}).values():
+                name, _, value = line[:-2].partition(b": ")
+                headers.setRawHeaders(name, [value])
+            self._said = None
+        return headers
+
+    @responseHeaders.setter
+    def responseHeaders(self, headers: Headers) -> None:
+        self._headers, self._said = headers, None
+
+    def _stamp(self) -> None:
+        """Say who answers, and when."""
+        self.responseHeaders.setRawHeaders(b"server", [server.version])
+        self.responseHeaders.setRawHeaders(b"date", [http.datetimeToString()])
+
+    @property
+    def cookies(self) -> list[bytes]:
+        if self._cookies is None:
+            self._cookies = []
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, cookies: list[bytes]) -> None:
+        self._cookies = cookies
+
+    def setHeader(self, name: Any, value: Any) -> None:
+        if self._headers is None:
+            line = header_line(name, value)
+            if line is not None:
+                if self._said is None:
+                    self._said = {line[0]: line[1]}
+                else:
+                    self._said[line[0]] = line[1]
+                return
+        self.responseHeaders.setRawHeaders(name, [value])
+
+    def write(self, data: bytes) -> None:
+        if self._cut:
+            return
+        if self._fields is None:
+            if not self.startedWriting and not self._inFakeHead:
+                self._complete_headers()
+            super().write(data)
+            return
+        if self.finished:
+            raise RuntimeError(
+                "Request.write called on a request after Request.finish was called."
+            )
+        if self._disconnected:
+            return
+        head = b""
+        if not self.startedWriting:
+            self._complete_type()
+            if self._inFakeHead:
+                return
+            if self._encoder:
+                data = self._encoder.encode(data)
+            head = self._begin_answer()
+        elif self._encoder:
+            data = self._encoder.encode(data)
+        self._write_on(head, data)
+
+    def _write_on(self, head: bytes, data: bytes) -> None:
+        if self._mute:
+            data = b""
+        self.sentLength += len(data)
+        if data and self.chunked:
+            head, data = b"%b%x\r\n" % (head, len(data)), data + b"\r\n"
+        if head and data:
+            self.channel.writeSequence((head, data))
+        elif head or data:
+            self.channel.write(head or data)
+
+    def _complete_type(self) -> None:
+        """Say what most bodies are, where nobody has said what this is."""
+        headers = self.responseHeaders
+        if (
+            self.defaultContentType is not None
+            and self.code not in (http.NOT_MODIFIED, http.NO_CONTENT)
+            and not headers.hasHeader(b"content-type")
+            and headers.getRawHeaders(b"content-length", [b""])[0] != b"0"
+        ):
+            headers.setRawHeaders(b"content-type", [self.defaultContentType])
+
+    def _begin_answer(self) -> bytes:
+        """The head of the answer."""
+        self._complete_headers()
+        self.startedWriting = 1
+        headers = self.responseHeaders
+        self._mute = self.method == b"HEAD" or self.code in http.NO_BODY_CODES
+        if not self._mute and not headers.hasHeader(b"content-length"):
+            if self.clientproto == b"HTTP/1.1":
+                headers.setRawHeaders(b"transfer-encoding", [b"chunked"])
+                self.chunked = 1
+            else:
+                self.channel.persistent = False
+        if self.lastModified is not None and not headers.hasHeader(b"last-modified"):
+            when = http.datetimeToString(self.lastModified)
+            headers.setRawHeaders(b"last-modified", [when])
+        if self.etag is not None:
+            headers.setRawHeaders(b"etag", [self.etag])
+        if self._cookies:
+            headers.setRawHeaders(b"set-cookie", self._cookies)
+        said = b",".join(headers.getRawHeaders(b"connection", ())).lower()
+        if b"close" in [each.strip() for each in said.split(b",")]:
+            self.channel.persistent = False
+        parting = b"" if said else self.channel.parting(self)
+        lines = [
+            b"%b: %b\r\n" % (name, value)
+            for name, values in headers.getAllRawHeaders()
+            for value in values
+        ]
+        status = status_line(self.clientproto, self.code, self.code_message)
+        return b"".join((status, *lines, parting, b"\r\n"))
+
+    def finish(self) -> None:
+        # Klein finishes a request whatever became of it.
+        if not self._cut:
+            super().finish()
+
+    def _cleanup(self) -> None:
+        if self._fields is None or self.producer:
+            super()._cleanup()
+            return
+        channel = self.channel
+        del self.channel
+        content, self._content = self._content, None
+        if content is not None:
+            content.close()
+        channel.requestDone(self)
+        notifications, self._notifications = self._notifications, None
+        for each in notifications or ():
+            each.callback(None)
+
+    def link(self, target: Any, view: str = "", /, **args: Any) -> str:
+        """
+        The path at which something answers.
+
+        :param target: A handler, a route's name, or a model: see
+            :meth:`ropewalk.web.links.Links.to`.
+        :param view: Which view on a model, where not the one without a name.
+        :param args: What is in the path; what is not goes into the query.
+        :return: percent-encoded. With scheme and host where it is on another host.
+        :raise BadLink: When there is no link.
+        """
+        path, host = self._link(target, args, view)
+        asked = self._asked_host().lower()
+        if host is None or host in (asked, asked.rpartition(":")[0]):
+            return path
+        return self._absolute(path, host)
+
+    def url(self, target: Any, view: str = "", /, **args: Any) -> str:
+        """
+        As :meth:`link`, with scheme and host: for mail, say.
+        """
+        path, host = self._link(target, args, view)
+        return self._absolute(path, host)
+
+    def _link(self, target: Any, args: Any, view: str) -> tuple[str, str | None]:
+        links = self.site.mounts.links
+        return links.to(target, args, view, self.route, self.path_args)
+
+    def _asked_host(self) -> str:
+        """The host that was asked for, with the port if the client wrote one."""
+        return (self.getHeader(b"host") or self.getRequestHostname()).decode("latin-1")
+
+    def _absolute(self, path: str, host: str | None) -> str:
+        secure = self.isSecure()
+        usual = ":443" if secure else ":80"
+        asked = self._asked_host()
+        if host is not None:
+            _, colon, port = asked.rpartition(":")
+            asked = f"{host}:{port}" if colon and port.isdigit() else host
+        return f"http{'s' if secure else ''}://{asked.removesuffix(usual)}{path}"
+
+    def getRequestHostname(self) -> bytes:
+        if self.getHeader(b"host") is None and isinstance(self.host, UNIXAddress):
+            return b"localhost"
+        name: bytes = super().getRequestHostname()
+        return name
+
+    def isSecure(self) -> bool:
+        """Whether the client came by TLS: to us, or to a proxy which says so."""
+        if self._secure is not None:
+            return self._secure
+        secure: bool = super().isSecure()
+        return secure
+
+    def connectionLost(self, reason: Failure) -> None:
+        if not self.number:  # it was not even asked
+            super().connectionLost(reason)
+            return
+        token = work.set(self.work)
+        try:
+            super().connectionLost(reason)
+        finally:
+            work.reset(token)
+        if not self.finished:
+            self.aborted = True
+            if not self.startedWriting:
+                self.code = _CLIENT_LEFT
+            self.site.log(self)
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """
+        Answer with what went wrong, if that can still be said; otherwise end
+        the connection, so that nobody takes half an answer for a whole one.
+
+        It is logged, unless it is a :class:`~ropewalk.errors.RopewalkError`
+        that says that nothing is wrong with us: its status is not 500.
+        """
+        token = work.set(self.work)
+        try:
+            self._fail(reason)
+        finally:
+            work.reset(token)
+        return reason
+
+    def _fail(self, reason: Failure) -> None:
+        error: Any = reason.value
+        if self._disconnected and isinstance(error, CancelledError):
+            return
+        if not is_told(error):
+            self._report(reason)
+            tell(self.site.signals.failed, self, reason)
+        if self.finished or self._disconnected:
+            return
+        if self.startedWriting:
+            self._break_off()
+            return
+        self._inFakeHead = False
+        self.forget_answer()
+        try:
+            body = self._explained(reason) or respond(self, error, self.work.request)
+        except Exception:
+            # An error that cannot even say what it is.
+            self._report(Failure())
+            body = respond(self, RuntimeError(), self.work.request)
+        self.setHeader(b"content-length", b"%d" % len(body))
+        self.write(body)
+        self.finish()
+
+    def forget_answer(self) -> None:
+        """Void what a handler has already decided about its answer."""
+        self._encoder = self.etag = self.lastModified = None
+        self.cookies = []
+        ours = [(name, self.responseHeaders.getRawHeaders(name)) for name in _OURS]
+        self.responseHeaders = Headers({name: each for name, each in ours if each})
+
+    def _explained(self, reason: Failure) -> bytes | None:
+        """What a developer is told, where somebody develops."""
+        error: Any = reason.value
+        if self.site.explain is None or is_told(error):
+            return None
+        before = self.responseHeaders.copy()
+        try:
+            return self.site.explain(self, reason)
+        except Exception:
+            self._report(Failure())
+            self.responseHeaders = before
+            return None
+
+    def _report(self, failure: Failure) -> None:
+        self._log.failure(
+            "{method} {path} failed",
+            failure,
+            method=self.method.decode("ascii", "backslashreplace"),
+            path=(self.path or b"").decode("ascii", "backslashreplace"),
+        )
+
+    def _complete_headers(self) -> None:
+        name = self.site.request_id
+        if name and not self.responseHeaders.hasHeader(name):
+            self.responseHeaders.setRawHeaders(name, [self.id.encode("ascii")])
+        if self.site.draining and self.clientproto.startswith(b"HTTP/1"):
+            self.responseHeaders.setRawHeaders(b"connection", [b"close"])
+
+    def _listen_to(self, proxies: Proxies) -> None:
+        """Believe what a trusted proxy says of the request, if it is one's."""
+        channel: Any = self.channel
+        connection = channel._conn if self._fields is None else channel
+        if not proxies.trusts(self.client) or getattr(
+            connection.transport, "anonymous", False
+        ):
+            return
+        if self.site.request_id:
+            self._id = read_id(self.requestHeaders, self.site.request_id)
+            if self._id is not None:
+                self.work = evolve(self.work, request=self._id)
+        told = proxies.read(self.requestHeaders)
+        if told.disputed:
+            self.site.warn_of_dispute(self.client)
+        self.client = told.client or self.client
+        if told.scheme or told.host or told.port:
+            self._move(told)
+
+    def _move(self, told: Told) -> None:
+        """
+        Be the request that came to the proxy, so that URLs made of it lead there:
+        as with Twisted's ``setHost``, also in the header ``Host``.
+        """
+        if told.scheme is not None:
+            self._secure = told.scheme == "https"
+        usual = 443 if self.isSecure() else 80
+        said = (self.getHeader(b"host") or b"").decode("latin-1")
+        name, port = read_host(said) or (None, None)
+        if told.host is not None:
+            name, port = told.host, None
+        port = told.port or port or usual
+        if name is not None and (told.host or told.port):
+            text = name if port == usual else f"{name}:{port}"
+            self.requestHeaders.setRawHeaders(b"host", [text.encode("ascii")])
+            self._moved = True
+        if hasattr(self.host, "port"):
+            self.host = evolve(self.host, port=port)
+        else:  # a UNIX socket
+            self.host = IPv4Address("TCP", name or "localhost", port)
+
+    def _rendered(self, resrc: Any) -> Any:
+        if self.method != b"HEAD":
+            return resrc.render(self)
+        if not lacks_get(resrc):
+            try:
+                return resrc.render(self)
+            except UnsupportedMethod as error:
+                if b"GET" not in error.allowedMethods:
+                    raise
+        self.method, self._inFakeHead = b"GET", True
+        try:
+            return resrc.render(self)
+        finally:
+            self.method, self._inFakeHead = b"HEAD", False
+
+    def _unsupported(self, allowed: Sequence[bytes]) -> bytes:
+        """RFC 9110, section 15.5.6."""
+        methods = [
+            each.decode("ascii")
+            for each in sorted(allowed)
+            if each != b"HEAD" or b"GET" in allowed
+        ]
+        self.setHeader(b"allow", ", ".join(methods).encode("ascii"))
+        return respond(self, Refused(405, wrong_method(self.method, methods)))
+
+    def _refuse_body(self) -> None:
+        """RFC 9110, section 15.5.14."""
+        limit = self.longest_body
+        self.refuse(BodyTooLong(f"the body is too long: at most {limit} bytes"))
+
+    def _break_off(self) -> None:
+        if self.producer is not None:
+            self.unregisterProducer()
+        channel: Any = self.channel
+        if self._fields is None:
+            cut_stream(channel)
+        elif self.chunked or self.responseHeaders.hasHeader(b"content-length"):
+            channel.loseConnection()
+        else:
+            # The end of the connection is the end of the answer: only a reset
+            # says that it came too early.
+            channel.abortConnection()
+        self._cut = True
+
+
+def _headers_of(fields: Fields) -> Headers:
+    """
+    Headers as Twisted has them. (It would judge each of them once more.)
+    """
+    headers = Headers()
+    raw: dict[bytes, list[bytes]] = headers._rawHeaders
+    for name, values in fields.by_name.items():
+        raw[_usual_name(name)] = list(values)
+    return headers
+
+
+@lru_cache(1024)
+def _usual_name(name: bytes) -> bytes:
+    ((usual, _),) = Headers({name: [b""]}).getAllRawHeaders()
+    return usual
+
+
+def _is_blank_form(body: bytes, said: bytes) -> bool:
+    """
+    Whether a form has no field, as browsers send it: nothing but the end (RFC 2046,
+    section 5.1.1, wants a part before that).
+    """
+    end = body[:_LONGEST_END].strip()
+    boundary = end.removeprefix(b"--").removesuffix(b"--")
+    whole = len(body) < _LONGEST_END
+    return whole and end == b"--%s--" % boundary and boundary in said
+
+
+registerAdapter(KleinView, Request, IKleinRequest)
