@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from contextvars import ContextVar, Token
+from typing import Any, Protocol
 
 from attrs import Factory, define, evolve, frozen
 from zope.interface import implementer
@@ -18,7 +18,7 @@ from zope.interface import implementer
 from ropewalk.errors import Conflict
 from ropewalk.interfaces import IHealth
 
-__all__ = ["Check", "Health", "Work", "work", "working"]
+__all__ = ["Check", "Doing", "Health", "Work", "WorkVariable", "work", "working"]
 
 
 @frozen
@@ -36,11 +36,47 @@ class Work:
     request: str | None = None
 
 
+class Doing(Protocol):
+    """
+    What is done, and knows in whose name: a request, say.
+
+    :ivar work: In whose; worked out when somebody asks.
+    """
+
+    @property
+    def work(self) -> Work: ...
+
+
+class WorkVariable:
+    """
+    A context variable that has a :class:`Work`, or something that is :class:`Doing`
+    one: most that is done ends before anybody asks.
+    """
+
+    def __init__(self) -> None:
+        self._doing: ContextVar[Work | Doing] = ContextVar("work")
+        #: Say what is done from now on: as ``ContextVar.set``.
+        self.set: Callable[[Work | Doing], Token[Work | Doing]] = self._doing.set
+        #: As ``ContextVar.reset``.
+        self.reset: Callable[[Token[Work | Doing]], None] = self._doing.reset
+
+    def get(self) -> Work:
+        """In whose name the running code does what it does."""
+        doing = self._doing.get(_NOBODYS)
+        return doing if isinstance(doing, Work) else doing.work
+
+    def doing(self) -> Any:
+        """What was set last."""
+        return self._doing.get(_NOBODYS)
+
+
+_NOBODYS = Work()
+
 #: Whose work the running code does. A context variable follows
 #: ``inlineCallbacks`` and ``async def``; it does not follow Twisted's later
 #: calls, which are nobody's work unless they are handed over as
 #: ``copy_context().run, function``.
-work: ContextVar[Work] = ContextVar("work", default=Work())  # noqa: B039
+work = WorkVariable()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import IPv6Address, IPv6Network
 from itertools import count
 from typing import Any
 
@@ -51,6 +52,7 @@ class Connection(ProtocolWrapper):
     transport: Any
     wrappedProtocol: Any
     peer: Any = None
+    whose = ""
 
     _log = Logger()
 
@@ -146,9 +148,53 @@ class Connection(ProtocolWrapper):
         return f"{self.name} from {_spoken(self.getPeer())}"
 
 
+class Crowd:
+    """
+    How many connections each client address has. Of IPv6, a network of 64 bits is
+    one: that is the least that a client is given (RFC 6177, section 2).
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._told: set[str] = set()
+
+    def enter(self, address: Any, most: int) -> str | None:
+        """
+        Count one more.
+
+        :param most: How many there may be; 0 for any number.
+        :return: whom it counts for, to be given to :meth:`leave`; ``None`` when there
+            are as many as there may be. That is logged, once for a crowd.
+        """
+        whose = _whose(address)
+        count = self._counts.get(whose, 0)
+        if not most or not whose or count < most:
+            self._counts[whose] = count + 1
+            return whose
+        if whose not in self._told:
+            self._told.add(whose)
+            self._log.warn(
+                "{whose} has {most} connections; more are closed at once until some end",
+                whose=whose,
+                most=most,
+            )
+        return None
+
+    def leave(self, whose: str) -> None:
+        """One less."""
+        count = self._counts.pop(whose) - 1
+        if count:
+            self._counts[whose] = count
+        else:
+            self._told.discard(whose)
+
+
 class ConnectionFactory(WrappingFactory[Connection]):
     """
-    Makes connections of what another factory makes, and knows those alive.
+    Makes connections of what another factory makes, and knows those alive. One that
+    has a method ``most_connections`` says by it how many an address may have.
 
     :ivar work: Whose connections they are.
     :ivar alive: The connections, oldest first.
@@ -171,6 +217,8 @@ class ConnectionFactory(WrappingFactory[Connection]):
         self.next_name = names
         self.alive: dict[Connection, None] = {}
         self.closed = False
+        self._crowd = Crowd()
+        self._most: Any = getattr(factory, "most_connections", None)
         self._gone: list[Deferred[None]] = []
         if IProtocolNegotiationFactory.providedBy(factory):
             # How a site comes to speak HTTP/2 over TLS (ALPN, RFC 7301).
@@ -187,6 +235,17 @@ class ConnectionFactory(WrappingFactory[Connection]):
     ) -> Connection | None:
         if self.closed:
             return None
+        whose = self._crowd.enter(addr, self._most(addr) if self._most else 0)
+        if whose is None:
+            return None
+        connection = self._build(addr)
+        if connection is None:
+            self._crowd.leave(whose)
+        else:
+            connection.whose = whose
+        return connection
+
+    def _build(self, addr: IAddress | None) -> Connection | None:
         with working(plugin=self.work.plugin):
             try:
                 inner = self.wrappedFactory.buildProtocol(addr)
@@ -200,6 +259,7 @@ class ConnectionFactory(WrappingFactory[Connection]):
 
     def unregisterProtocol(self, p: Connection) -> None:
         del self.alive[p]
+        self._crowd.leave(p.whose)
         if not self.alive:
             waiting, self._gone = self._gone, []
             for gone in waiting:
@@ -318,6 +378,20 @@ class Listener(Service):
 
     def _failed_to_close(self, failure: Failure) -> None:
         self._log.failure("{where} did not close", failure, where=self.description)
+
+
+def _whose(address: Any) -> str:
+    """Whom a connection counts for; empty where nobody can tell."""
+    host: str = getattr(address, "host", None) or ""
+    if ":" not in host:
+        return host
+    try:
+        packed = IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if packed.ipv4_mapped is not None:
+        return str(packed.ipv4_mapped)
+    return str(IPv6Network((packed, 64), strict=False))
 
 
 def namer() -> Callable[[], str]:

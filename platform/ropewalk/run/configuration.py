@@ -31,6 +31,7 @@ from ropewalk.schema import Meta, Secret, Shape, field, nearest
 from ropewalk.schema.words import Step, spell
 from ropewalk.settings import Document
 from ropewalk.settings.kinds import match_name
+from ropewalk.web.limits import HttpLimits
 from ropewalk.web.proxies import Family, Proxies
 
 __all__ = [
@@ -175,6 +176,7 @@ class SiteSettings(Shape):
         them. By media type, what has each: ``"acme.formats:CBOR"``.
     :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
         ropewalk's own; empty for that.
+    :ivar limits: How much a client may ask, and how long it may take.
     :ivar sockets: What a WebSocket peer may do.
     :ivar debugger: Whether the page of an error runs Python in its frames, for who
         knows the PIN; in development only.
@@ -191,6 +193,7 @@ class SiteSettings(Shape):
     openapi: PathOrNone = "/openapi"
     formats: dict[str, str] = field(default_factory=dict)
     router: str = ""
+    limits: HttpLimits = HttpLimits()
     sockets: SocketLimits = SocketLimits()
     debugger: bool = False
 

@@ -28,11 +28,17 @@ from ropewalk.run.lifecycle import Unit
 from ropewalk.schema.words import spell
 from ropewalk.settings import Change, differences
 from ropewalk.telemetry import working
+from ropewalk.web.limits import HttpLimits
 
 __all__ = ["Reloaded", "Reloader"]
 
+_LIMITS = {f"limits.{each.name}" for each in msgspec.structs.fields(HttpLimits)}
+
 #: What the daemon itself can change while it runs; of ``web``, of each site.
-_LIVE = {"host": {"log_level", "drain_delay"}, "web": {"access_log", "longest_body"}}
+_LIVE = {
+    "host": {"log_level", "drain_delay"},
+    "web": {"access_log", "longest_body", *_LIMITS},
+}
 
 _SITE = re.compile(r"sites\.[^.]*\.")
 

@@ -70,6 +70,7 @@ class WebSite:
             home,
             longest_body=settings.longest_body,
             idle=settings.idle,
+            limits=settings.limits,
             observe=access if settings.access_log else None,
             proxies=proxies if proxies else None,
             request_id=settings.request_id,
@@ -181,6 +182,7 @@ class WebSite:
         """Work by other settings, so far as a running site can."""
         self.settings = settings
         self.site.longest_body = settings.longest_body
+        self.site.limits = settings.limits
         self.site.observe = self._access if settings.access_log else None
 
     def _mount_documentation(

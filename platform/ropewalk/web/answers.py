@@ -47,6 +47,7 @@ from ropewalk.web.headers import (
 from ropewalk.web.media import formats_of
 from ropewalk.web.negotiation import (
     NotAcceptable,
+    said_header,
     said_type,
     set_type,
     welcome,
@@ -66,6 +67,7 @@ from ropewalk.web.problems import phrase
 from ropewalk.web.sending import open_file, parts_of, type_of
 
 __all__ = [
+    "HTML",
     "Accepted",
     "Created",
     "File",
@@ -85,7 +87,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-_HTML = "text/html; charset=utf-8"
+#: What text is, unless somebody says something else.
+HTML = "text/html; charset=utf-8"
 
 
 class Response:
@@ -488,6 +491,10 @@ def conclude(request: Any, rest: bytes) -> None:
     """
     if getattr(request, "_disconnected", False):
         return
+    ours = getattr(request, "answer", None)
+    if ours is not None:
+        ours(rest)
+        return
     if (
         not request.startedWriting
         and request.code not in NO_BODY_CODES
@@ -510,9 +517,8 @@ class _Delivery:
     nested: Nested
 
     def text(self, body: str) -> bytes:
-        headers = self.request.responseHeaders
-        if not headers.hasHeader(b"content-type"):
-            set_type(self.request, _HTML)
+        if said_header(self.request, b"Content-Type") is None:
+            set_type(self.request, HTML)
         return body.encode("utf-8")
 
     def raw(self, body: bytearray | memoryview) -> bytes:
@@ -545,7 +551,7 @@ class _Delivery:
     def element(self, body: Any) -> Any:
         request = self.request
         if not request.responseHeaders.hasHeader(b"content-type"):
-            set_type(request, _HTML)
+            set_type(request, HTML)
         written = [b"<!DOCTYPE html>\n"]
         waiting = flatten(request, body, written.append)
         waiting.addErrback(_raised_inside)
@@ -630,7 +636,7 @@ class _Delivery:
         if said is not None:
             return self._written_by(_WRITERS.get(said, Text))
         if isinstance(first, str):
-            set_type(self.request, _HTML)
+            set_type(self.request, HTML)
             return Text()
         if isinstance(first, (bytes, bytearray, memoryview)):
             if self.request.defaultContentType is None:  # nobody else says it

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Sequence
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from functools import partial, wraps
 from typing import Any, TypeVar
 
@@ -34,15 +34,12 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ropewalk.awaiting import awaitable, deferred
+from ropewalk.telemetry import work
 from ropewalk.web.answers import Response, settle
 
-__all__ = ["OWN_CONTEXT", "Call", "Middleware", "around", "check_middleware", "kept"]
+__all__ = ["Call", "Middleware", "around", "check_middleware", "kept"]
 
 T = TypeVar("T")
-
-#: The context of the request that is being answered, so that each of its steps is in
-#: the same; ``None`` where there is none of its own.
-OWN_CONTEXT: ContextVar[Context | None] = ContextVar("own_context", default=None)
 
 #: What answers a request: called with it and the arguments in its path; returns an
 #: answer, or what has to be waited for.
@@ -71,7 +68,8 @@ def kept(function: Callable[[Any], T]) -> Callable[[Any], T]:
     Have a callback run in the context of our request: whoever fires a Deferred may be
     about another one.
     """
-    own = OWN_CONTEXT.get()
+    # The request's that is being answered, so that each of its steps is in the same.
+    own: Context | None = getattr(work.doing(), "context", None)
     if own is None:
         copied: Callable[..., T] = copy_context().run
         return partial(copied, function)

@@ -45,6 +45,7 @@ from ropewalk.web.signatures import name_of, place_of
 from ropewalk.web.signposts import Elsewhere, Mounted, Offered
 from ropewalk.web.table import Entry, Found, Missing, Moved, Table
 from ropewalk.web.wrapping import (
+    bared,
     guarded,
     patient,
     shaped,
@@ -77,6 +78,7 @@ class Ground:
     :ivar override: Whether it takes the place of others' routes.
     :ivar sockets: Lets a protocol take a request's connection over: called with the
         request and the protocol.
+    :ivar is_bare: Whether no middleware is around it.
     """
 
     prefix: str
@@ -89,6 +91,7 @@ class Ground:
     around: Callable[[Call], Call] | None = None
     override: bool = False
     sockets: Callable[[Any, Any], Any] = no_sockets
+    is_bare: bool = True
 
 
 def compile_app(app: Klein, ground: Ground) -> Iterator[Entry[Endpoint]]:
@@ -191,12 +194,16 @@ class _Compiler:
         handler = app.endpoints[rule.endpoint]
         function = getattr(handler, "__original__", handler)
         called, binding = self._called(rule.endpoint, function, pattern, rule, options)
+        bare = getattr(called, "bare", None)
+        first = called
         if _is_branch(app, rule):
             called = followed(called)
         if rule.redirect_to is not None:
             called = _redirecting(rule)
         elif app.url_map.redirect_defaults:
             called = _canonical(app, rule, called)
+        if called is not first or options.middleware or not self._is_bare:
+            bare = None
         if options.timeout is not None:
             called = patient(called, options.timeout)
         called = guarded(around(options.middleware, called), self._area)
@@ -216,7 +223,12 @@ class _Compiler:
             options=evolve(options, override=options.override or ground.override),
             kind=options.kind,
             is_root=rule.rule == "/",
+            bare=bare,
         )
+
+    @property
+    def _is_bare(self) -> bool:
+        return self._ground.is_bare and not self._middleware
 
     def _outer(self, options: Options) -> frozenset[str]:
         """The arguments that come with the mount: not every handler asks for them."""
@@ -245,7 +257,8 @@ class _Compiler:
             return _by_klein(app, name), None  # whoever has their own way keeps it
         if self._routes is None or getattr(function, "__klein_bound__", False):
             spare = self._outer(options) - _named(function)
-            return _plainly(app, function, spare), None
+            call = _plainly(app, function, spare)
+            return (call if spare else bared(call)), None
         return self._bound(function, pattern, rule, options)
 
     def _bound(
@@ -311,6 +324,8 @@ class _Compiler:
             declared = streamed(declared)
         elif options.kind == "socket":
             declared = upgraded(declared, self._ground.sockets)
+        if declared is call and not beside and not rest:
+            declared = bared(call)
         return declared, _with_all(binding, beside)
 
     # What is mounted below, and what is not there.
@@ -329,6 +344,7 @@ class _Compiler:
             converters={**self._ground.converters, **self._converters},
             components=self._components,
             around=self._around_below,
+            is_bare=self._is_bare,
             override=branch.override or self._ground.override,
         )
         yield from compile_mount(branch.app, ground)

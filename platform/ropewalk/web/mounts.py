@@ -159,6 +159,7 @@ class Mounts:
             components=self.components,
             host=mount.host,
             around=self._around if self.middleware else None,
+            is_bare=not self.middleware,
             override=mount.override,
             sockets=self.sockets,
         )

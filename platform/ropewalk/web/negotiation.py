@@ -19,7 +19,7 @@ from ropewalk.web.headers import checked_values
 from ropewalk.web.media import Formats, base_of, formats_of
 from ropewalk.web.pieces import NotWritable
 
-__all__ = ["NotAcceptable", "said_type", "set_type", "welcome", "write_value"]
+__all__ = ["NotAcceptable", "said_header", "said_type", "set_type", "welcome", "write_value"]
 
 _JSON = "application/json"
 
@@ -77,11 +77,8 @@ def said_type(request: Any) -> str | None:
     """
     The media type of a request's answer, if somebody has said it; without parameters.
     """
-    said = request.responseHeaders.getRawHeaders(b"content-type")
-    if not said:
-        return None
-    kind: str = said[-1].decode("latin-1").partition(";")[0].strip().lower()
-    return kind
+    said = said_header(request, b"Content-Type")
+    return None if said is None else _kind_of(said)
 
 
 def set_type(request: Any, content_type: str) -> None:
@@ -91,7 +88,26 @@ def set_type(request: Any, content_type: str) -> None:
     :raise ValueError: When it cannot be said in a header.
     """
     encoded = _encoded_type(content_type)
-    request.responseHeaders.setRawHeaders(b"content-type", [encoded])
+    request.setHeader(b"Content-Type", encoded)
+
+
+def said_header(request: Any, name: bytes) -> bytes | None:
+    """
+    What a request's answer says so far; the last of several values.
+
+    :param name: As it is usually written: ``b"Content-Type"``.
+    """
+    ours = getattr(request, "said_header", None)
+    if ours is not None:
+        said: bytes | None = ours(name)
+        return said
+    values = request.responseHeaders.getRawHeaders(name)
+    return values[-1] if values else None
+
+
+@lru_cache(1024)
+def _kind_of(said: bytes) -> str:
+    return said.decode("latin-1").partition(";")[0].strip().lower()
 
 
 @lru_cache(1024)
@@ -101,6 +117,9 @@ def _encoded_type(content_type: str) -> bytes:
 
 
 def _vary(request: Any) -> None:
+    if said_header(request, b"Vary") is None:
+        request.setHeader(b"Vary", b"accept")
+        return
     headers = request.responseHeaders
     said = b",".join(headers.getRawHeaders(b"vary", ())).lower()
     if not said:
@@ -110,7 +129,11 @@ def _vary(request: Any) -> None:
 
 
 def _accept(request: Any) -> str:
-    values = request.requestHeaders.getRawHeaders(b"accept")
+    ours = getattr(request, "asked_header", None)
+    if ours is not None:
+        values = ours(b"accept")
+    else:
+        values = request.requestHeaders.getRawHeaders(b"accept")
     return b",".join(values).decode("latin-1") if values else ""
 
 

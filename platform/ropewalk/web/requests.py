@@ -27,13 +27,19 @@ from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import (  # as attributes of that module they cost a microsecond
+    NO_BODY_CODES,
+    NO_CONTENT,
+    NOT_MODIFIED,
+    datetimeToString,
+    parse_qs,
+)
 from twisted.web.http_headers import Headers
 from twisted.web.resource import _IEncodingResource
 
 from ropewalk.errors import RopewalkError
 from ropewalk.telemetry import Work, work
-from ropewalk.web.around import OWN_CONTEXT
-from ropewalk.web.lines import header_line, opening, status_line
+from ropewalk.web.lines import SPECIAL, header_line, opening, status_line
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
 from ropewalk.web.refusals import wrong_method
@@ -119,7 +125,9 @@ class Request(server.Request):
     _too_long = False
     _secure: bool | None = None
     _moved = False
-    _has_form = False
+    _has_args = False
+    _work: Work | None = None
+    _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
     _id: str | None = None
     _fields: Fields | None = None  # what the engine has read
     _entered: Endpoint | None = None
@@ -142,6 +150,8 @@ class Request(server.Request):
     route: Any = None
     path_args: Any = None
     scope: Any = None
+    context: Context | None = None
+    outcome: Callable[[], Any] | None = None
     trouble: BaseException | None = None
     number = 0
     began: float
@@ -187,10 +197,15 @@ class Request(server.Request):
             self._id = f"{self.site.process}-{self.name}"
         return self._id
 
-    @lazy
+    @property
     def work(self) -> Work:
-        now: Work = getattr(self._line, "work", None) or work.get()
-        return Work(now.plugin, now.connection, self._id or self.name)
+        known = self._work
+        plugin = getattr(self.route, "plugin", "")
+        if known is None or (plugin and known.plugin != plugin):
+            now = self._whose or self._line.work
+            name = self._id or self.name
+            known = self._work = Work(plugin or now.plugin, now.connection, name)
+        return known
 
     def begin(self) -> None:
         """Give it its name: it will be answered."""
@@ -202,6 +217,7 @@ class Request(server.Request):
             # A stream of HTTP/2: Twisted tells what it asks for when all is here.
             self.method, self.uri = channel.command, channel.path
             self.clientproto = b"HTTP/2"
+            self._whose = work.get()
 
     # What came, when somebody asks for it.
 
@@ -303,9 +319,9 @@ class Request(server.Request):
         """
         if self._args is None and self._fields is not None:
             query = self.uri.partition(b"?")[2]
-            self._args = http.parse_qs(query, 1) if query else {}
-        if self._has_form:
-            self._has_form = False
+            self._args = parse_qs(query, 1) if query else {}
+        if self.method == b"POST" and self._started and not self._has_args:
+            self._has_args = True
             self._args.update(self._read_form())
         return self._args
 
@@ -324,7 +340,7 @@ class Request(server.Request):
         body = content.read()
         content.seek(place)
         if kind == b"application/x-www-form-urlencoded":
-            query: dict[bytes, list[bytes]] = http.parse_qs(body, True)
+            query: dict[bytes, list[bytes]] = parse_qs(body, True)
             return query
         if _is_blank_form(body, said):
             return {}
@@ -435,16 +451,14 @@ class Request(server.Request):
 
     def process(self) -> None:
         # What one request puts into context variables is nothing to the next.
-        context = copy_context()
-        context.run(self._process, context)
+        context = self.context = copy_context()
+        context.run(self._process)
 
-    def _process(self, context: Context) -> None:
-        OWN_CONTEXT.set(context)
+    def _process(self) -> None:
+        work.set(self)
         site: Any = self.site
         self._started = True
-        self._has_form = self.method == b"POST"
         if site.signals.started:
-            work.set(self.work)
             tell(site.signals.started, self)
         if self._fields is None:
             super().process()
@@ -462,22 +476,13 @@ class Request(server.Request):
         except BaseException:
             self.processingFailed(Failure())
 
-    def owned_by(self, plugin: str) -> None:
-        """Say whose work it is, once that is known."""
-        before = self.work if plugin == "" else None
-        if before is None:
-            link = getattr(self._line, "work", None) or work.get()
-            before = Work(plugin, link.connection, self._id or self.name)
-        self.work = before
-        work.set(before)
-
     def render(self, resrc: Any) -> None:
         """
         Answer with what a resource renders. HEAD is answered as GET is, without
         the body, also by a resource that knows only GET.
         """
         # Klein renders what a handler returned when it does, in any context.
-        token = None if work.get() is self.work else work.set(self.work)
+        token = None if work.doing() is self else work.set(self)
         try:
             if self.method != b"HEAD":
                 body = resrc.render(self)
@@ -501,56 +506,59 @@ class Request(server.Request):
 
         :raise RuntimeError: When it is finished already, or the client has left.
         """
-        if self.startedWriting or self._fields is None or not self._is_plain():
-            self._answer_slowly(body)
-        elif len(body) > self.channel.unsent:
+        if (
+            self._fields is None
+            or self._headers is not None
+            or self._cookies is not None
+            or self.method == b"HEAD"
+            or self.startedWriting
+            or self.code in NO_BODY_CODES
+            or self.etag is not None
+            or self.lastModified is not None
+            or self._encoder is not None
+            or self._disconnected
+            or len(body) > self.channel.unsent
+        ):
             self._answer_slowly(body)
         else:
             self._answer_at_once(body)
 
-    def _is_plain(self) -> bool:
-        """Whether nothing of the answer has to be looked at again."""
-        return (
-            self._headers is None
-            and self.code not in http.NO_BODY_CODES
-            and self.method != b"HEAD"
-            and self._cookies is None
-            and not (self._cut or self.finished or self._disconnected)
-            and not (self._encoder or self._inFakeHead)
-            and self.etag is None
-            and self.lastModified is None
-        )
-
     def _answer_at_once(self, body: bytes) -> None:
         said, site, channel = self._said, self.site, self.channel
-        lines = b"".join(said.values()) if said else b""
-        if body and not (said and b"Content-Type" in said):
-            kind = self.defaultContentType
-            if kind is not None:
-                lines += header_line(b"Content-Type", kind)[1]  # type: ignore[index]
+        lines = b"" if said is None else b"".join(said.values())
+        if (said is None or b"Content-Type" not in said) and body:
+            lines += self._default_type()
         self.startedWriting = 1
-        self.sentLength = len(body)
-        channel.write(
-            b"%b%b%b%bContent-Length: %d\r\n\r\n%b"
-            % (
-                opening(self.clientproto, self.code, self.code_message),
-                site.id_line(self),
-                channel.parting(self),
-                lines,
-                len(body),
-                body,
+        size = self.sentLength = len(body)
+        version = self.clientproto
+        first = opening(version, self.code, self.code_message)
+        if not channel.persistent or site.draining or version == b"HTTP/1.0":
+            lines += channel.parting(self)
+        start = site.id_start
+        if start and self._id is None:
+            answer = b"%b%b%d\r\n%bContent-Length: %d\r\n\r\n%b" % (
+                *(first, start, self.number, lines, size, body),
             )
-        )
-        if site.has_log:
+        else:
+            answer = b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
+                *(first, site.id_line(self), lines, size, body),
+            )
+        channel.write(answer)
+        if site.observe is not None or site.signals.finished:
             site.log(self)
         self.finished = 1
         self._cleanup()
+
+    def _default_type(self) -> bytes:
+        kind = self.defaultContentType
+        line = None if kind is None else header_line(b"Content-Type", kind)
+        return b"" if line is None else line[1]
 
     def _answer_slowly(self, body: bytes) -> None:
         # A resource that has no body for HEAD may have said how long it would be.
         if (
             not self.startedWriting
-            and self.code not in http.NO_BODY_CODES
+            and self.code not in NO_BODY_CODES
             and (body or self.method != b"HEAD")
         ):
             self.setHeader(b"content-length", b"%d" % len(body))
@@ -595,7 +603,7 @@ class Request(server.Request):
     def _stamp(self) -> None:
         """Say who answers, and when."""
         self.responseHeaders.setRawHeaders(b"server", [server.version])
-        self.responseHeaders.setRawHeaders(b"date", [http.datetimeToString()])
+        self.responseHeaders.setRawHeaders(b"date", [datetimeToString()])
 
     @property
     def cookies(self) -> list[bytes]:
@@ -606,6 +614,28 @@ class Request(server.Request):
     @cookies.setter
     def cookies(self, cookies: list[bytes]) -> None:
         self._cookies = cookies
+
+    def said_header(self, name: bytes) -> bytes | None:
+        """
+        What the answer says so far, the last of several values.
+
+        :param name: As it is usually written: ``b"Content-Type"``.
+        """
+        if self._headers is not None or name in SPECIAL:
+            values = self.responseHeaders.getRawHeaders(name)
+            return values[-1] if values else None
+        line = None if self._said is None else self._said.get(name)
+        return None if line is None else line[len(name) + 2 : -2]
+
+    def asked_header(self, name: bytes) -> list[bytes]:
+        """
+        What the request says: all values.
+
+        :param name: In lower case.
+        """
+        if self._request_headers is not None or self._fields is None:
+            return list(self.requestHeaders.getRawHeaders(name) or ())
+        return self._fields.by_name.get(name, [])
 
     def setHeader(self, name: Any, value: Any) -> None:
         if self._headers is None:
@@ -660,7 +690,7 @@ class Request(server.Request):
         headers = self.responseHeaders
         if (
             self.defaultContentType is not None
-            and self.code not in (http.NOT_MODIFIED, http.NO_CONTENT)
+            and self.code not in (NOT_MODIFIED, NO_CONTENT)
             and not headers.hasHeader(b"content-type")
             and headers.getRawHeaders(b"content-length", [b""])[0] != b"0"
         ):
@@ -671,7 +701,7 @@ class Request(server.Request):
         self._complete_headers()
         self.startedWriting = 1
         headers = self.responseHeaders
-        self._mute = self.method == b"HEAD" or self.code in http.NO_BODY_CODES
+        self._mute = self.method == b"HEAD" or self.code in NO_BODY_CODES
         if not self._mute and not headers.hasHeader(b"content-length"):
             if self.clientproto == b"HTTP/1.1":
                 headers.setRawHeaders(b"transfer-encoding", [b"chunked"])
@@ -679,7 +709,7 @@ class Request(server.Request):
             else:
                 self.channel.persistent = False
         if self.lastModified is not None and not headers.hasHeader(b"last-modified"):
-            when = http.datetimeToString(self.lastModified)
+            when = datetimeToString(self.lastModified)
             headers.setRawHeaders(b"last-modified", [when])
         if self.etag is not None:
             headers.setRawHeaders(b"etag", [self.etag])
@@ -774,7 +804,7 @@ class Request(server.Request):
         if not self.number:  # it was not even asked
             super().connectionLost(reason)
             return
-        token = work.set(self.work)
+        token = work.set(self)
         try:
             super().connectionLost(reason)
         finally:
@@ -793,7 +823,7 @@ class Request(server.Request):
         It is logged, unless it is a :class:`~ropewalk.errors.RopewalkError`
         that says that nothing is wrong with us: its status is not 500.
         """
-        token = work.set(self.work)
+        token = work.set(self)
         try:
             self._fail(reason)
         finally:
@@ -869,8 +899,7 @@ class Request(server.Request):
             return
         if self.site.request_id:
             self._id = read_id(self.requestHeaders, self.site.request_id)
-            if self._id is not None:
-                self.work = evolve(self.work, request=self._id)
+            self._work = None
         told = proxies.read(self.requestHeaders)
         if told.disputed:
             self.site.warn_of_dispute(self.client)

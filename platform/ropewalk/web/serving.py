@@ -7,13 +7,14 @@ without a Deferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from attrs import define, field
 from klein import Klein
 from klein.interfaces import IKleinRequest
+from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,8 +24,9 @@ from werkzeug.routing import MapAdapter
 from zope.interface import implementer
 
 from ropewalk.awaiting import awaitable, deferred, run
-from ropewalk.web.answers import Response, conclude, deliver, settle
+from ropewalk.web.answers import HTML, Response, conclude, deliver, settle
 from ropewalk.web.around import Call
+from ropewalk.web.negotiation import said_header, set_type, write_value
 from ropewalk.web.problems import is_told, respond
 from ropewalk.web.refusals import host_of, refuse
 from ropewalk.web.routes import Options
@@ -38,6 +40,9 @@ REST = "__rest__"
 
 #: And how it writes it in a rule.
 BELOW = f"<path:{REST}>"
+
+#: Writes a value of a usual type; returns the body.
+_Write = Callable[[Any, Any], bytes]
 
 _log = Logger()
 
@@ -131,6 +136,8 @@ class Endpoint:
     :ivar place: Where that is written: ``file:line``.
     :ivar plugin: The service it belongs to.
     :ivar call: What answers.
+    :ivar bare: What calls the handler without what is around it, where that need not
+        see it before (:func:`~ropewalk.web.wrapping.bared`); otherwise ``None``.
     :ivar depth: How many segments of the path it takes; what is left is below it.
     :ivar steps: How many of these its application gave it.
     :ivar area: The application it is of; ``None`` for a resource.
@@ -140,6 +147,7 @@ class Endpoint:
     :ivar is_root: Whether it is at the very path of its application.
     :ivar binding: What the handler asks for; ``None`` where Klein calls it.
     :ivar options: What else was said of the route.
+    :ivar is_kleins: Whether Klein could call its handler: it takes the request.
     :ivar shown: Its path for people and labels: ``"/files/…"``; empty where there is no
         route.
     """
@@ -160,7 +168,9 @@ class Endpoint:
     is_root: bool = False
     binding: Any = None
     options: Options = field(factory=Options)
+    bare: Call | None = None
     shown: str = field(init=False)
+    is_kleins: bool = field(init=False)
 
     @shown.default
     def _show(self) -> str:
@@ -172,9 +182,8 @@ class Endpoint:
             return self.path.rstrip("/") or "/"
         return self.path.replace(BELOW, "…")
 
-    @property
-    def is_kleins(self) -> bool:
-        """Whether Klein could call its handler: it takes the request."""
+    @is_kleins.default
+    def _find_out(self) -> bool:
         return self.binding is None or any(
             each.where == "request" and each.component is None
             for each in self.binding.parameters
@@ -214,6 +223,22 @@ class Endpoint:
 
         :param request: Whose ``path_args`` are the arguments in its path.
         """
+        if self.bare is not None:
+            try:
+                answer = self.bare(request, request.path_args)
+            except Exception as error:
+                request.outcome = partial(_raise, error)
+            else:
+                write = _writing(type(answer))
+                if (
+                    write is not None
+                    and request.code == 200
+                    and not request.startedWriting
+                    and getattr(request, "scope", None) is None
+                    and (self.is_kleins or write is not _as_it_is)
+                ):
+                    return self._write(request, write, answer)
+                request.outcome = partial(_give, answer)
         try:
             answer = self.call(request, request.path_args)
             if awaitable(answer):
@@ -222,6 +247,15 @@ class Endpoint:
             return self._fail(request, Failure())
         try:
             return self._conclude(request, answer)
+        except Exception:
+            return self._amend(request, Failure())
+
+    def _write(self, request: Any, write: _Write, answer: Any) -> Any:
+        """Write what need not be looked at any more."""
+        if not self.is_kleins:
+            request.defaultContentType = None
+        try:
+            return write(request, answer)
         except Exception:
             return self._amend(request, Failure())
 
@@ -400,6 +434,40 @@ class KleinView:
         """A link, as Werkzeug makes it."""
         build = self.mapper.build
         return build(endpoint, values, method, force_external, append_unknown)
+
+
+@lru_cache(1024)
+def _writing(kind: type) -> _Write | None:
+    """How values of a type become the body of an answer, where that is simple."""
+    if kind is bytes:
+        return _as_it_is
+    if kind is str:
+        return _as_text
+    if kind in (dict, list) or issubclass(kind, Struct):
+        return _as_value
+    return None
+
+
+def _give(answer: Any) -> Any:
+    return answer
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def _as_it_is(_: Any, body: bytes) -> bytes:
+    return body
+
+
+def _as_text(request: Any, body: str) -> bytes:
+    if said_header(request, b"Content-Type") is None:
+        set_type(request, HTML)
+    return body.encode("utf-8")
+
+
+def _as_value(request: Any, body: Any) -> bytes:
+    return write_value(request, body, None)
 
 
 def _joined(segments: Sequence[bytes]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from io import BytesIO
 from itertools import count
 from secrets import token_hex
@@ -52,6 +52,7 @@ class Site(server.Site):
     :param reactor: The clock.
     :param home: Serves ``/`` unless something is mounted there.
     :ivar longest_body: Bytes of the longest request body taken.
+    :ivar deadlines: Looks after its connections.
     :ivar signals: Who is told of its requests.
     :ivar draining: Whether the site says goodbye.
     :ivar observe: Called with every request that is answered, and with those
@@ -98,7 +99,7 @@ class Site(server.Site):
         self.clock = reactor
         self.seconds = reactor.seconds
         self.numbers = count(1)
-        self.limits = limits or HttpLimits()
+        self.limits = HttpLimits() if limits is None else limits
         self.deadlines = Deadlines(reactor)
 
     protocol: Any = Channel
@@ -114,11 +115,6 @@ class Site(server.Site):
         self.head_limits = HeadLimits(limits.line, limits.headers, limits.header_bytes)
 
     @property
-    def has_log(self) -> bool:
-        """Whether somebody wants to hear of requests that end."""
-        return self.observe is not None or bool(self.signals.finished)
-
-    @property
     def process(self) -> str:
         """See the class."""
         return self._process
@@ -126,16 +122,21 @@ class Site(server.Site):
     @process.setter
     def process(self, process: str) -> None:
         self._process = process
-        self._id_start = b""
+        self.id_start = b""
         if self.request_id:
             name, _, _ = _id_header(self.request_id, "").partition(b": ")
-            self._id_start = b"%b: %b-r" % (name, process.encode("ascii"))
+            self.id_start = b"%b: %b-r" % (name, process.encode("ascii"))
 
     def id_line(self, request: Request) -> bytes:
         """The header with a request's id; empty where there is none."""
         if request._id is not None and self.request_id:
             return _id_header(self.request_id, request._id)
-        return b"%b%d\r\n" % (self._id_start, request.number) if self._id_start else b""
+        return b"%b%d\r\n" % (self.id_start, request.number) if self.id_start else b""
+
+    def most_connections(self, address: Any) -> int:
+        """How many connections a client may have; 0 for any number."""
+        trusted = self.proxies is not None and self.proxies.trusts(address)
+        return 0 if trusted else self.limits.connections
 
     def make_content(self, length: int | None) -> Any:
         """
@@ -149,14 +150,16 @@ class Site(server.Site):
 
     def getResourceFor(self, request: Any) -> Any:
         # As of any Twisted site, sessions are the site's, not the mount's.
-        request.sitepath = []
+        if request._fields is None:
+            request.sitepath = []
         target = settle_route(request, self._find(request))
+        if type(target) is Endpoint:
+            return target.enter(request)
         if target is None:
             target = self.resource if request.postpath == [b""] else _Nothing()
             return self.mounts.beyond(request, target) or target
-        if not isinstance(target, Endpoint | Mounted):  # it is nobody's in particular
+        if not isinstance(target, Mounted):  # it is nobody's in particular
             target = self.mounts.beyond(request, target) or target
-        request.owned_by(target.plugin)
         return target.enter(request)
 
     def _find(self, request: Any) -> Found[Any] | Moved | Missing[Any]:
@@ -168,12 +171,12 @@ class Site(server.Site):
         host = (request.getHeader(b"host") or b"").decode("latin-1")
         if not _is_host(host):
             raise Refused(400, "the Host header names no host")
-        find = partial(self.mounts.table.find, method=method, host=host)
+        find = self.mounts.table.find
         try:
-            return find(path)
+            return find(path, method, host)
         except UnicodeDecodeError:
             # A resource may have names that are no text; a route has not.
-            found = find(quote(unquote(path, errors="replace")))
+            found = find(quote(unquote(path, errors="replace")), method, host)
         if isinstance(found, Missing) and is_resource(found.guard):
             return found
         raise Refused(400, "the address is not text in UTF-8")

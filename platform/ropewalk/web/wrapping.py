@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_serving -*-
 """
-What a call is wrapped in on its way to a handler and back: error handlers, a time-out, a
-shape, a stream. Each makes one call of another, and no Deferred where nothing has to be
+What a call is wrapped in on its way to a handler and back: error handlers, a time-out,
+a shape, a stream. Each makes one call of another, and no Deferred where nothing has to be
 waited for.
 """
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TookTooLong",
+    "bared",
     "clock_of",
     "guarded",
     "patient",
@@ -105,6 +106,26 @@ def told(call: Call) -> Call:
         return answer
 
     return listen
+
+
+def bared(call: Call) -> Call:
+    """
+    Let a handler be called without what is around it; what that has to see is shown
+    to it afterwards.
+
+    :return: has ``call`` as its attribute ``bare``. To a request that has ``outcome``,
+        it gives what comes of that in place of calling.
+    """
+
+    def again(request: Any, args: dict[str, Any]) -> Any:
+        outcome = getattr(request, "outcome", None)
+        if outcome is None:
+            return call(request, args)
+        request.outcome = None
+        return outcome()
+
+    again.bare = call  # type: ignore[attr-defined]
+    return again
 
 
 def patient(call: Call, timeout: Timeout) -> Call:
