@@ -54,20 +54,20 @@ class WorkVariable:
     """
 
     def __init__(self) -> None:
-        self._doing: ContextVar[Work | Doing] = ContextVar("work")
+        self.variable: ContextVar[Work | Doing] = ContextVar("work")
         #: Say what is done from now on: as ``ContextVar.set``.
-        self.set: Callable[[Work | Doing], Token[Work | Doing]] = self._doing.set
+        self.set: Callable[[Work | Doing], Token[Work | Doing]] = self.variable.set
         #: As ``ContextVar.reset``.
-        self.reset: Callable[[Token[Work | Doing]], None] = self._doing.reset
+        self.reset: Callable[[Token[Work | Doing]], None] = self.variable.reset
 
     def get(self) -> Work:
         """In whose name the running code does what it does."""
-        doing = self._doing.get(_NOBODYS)
+        doing = self.variable.get(_NOBODYS)
         return doing if isinstance(doing, Work) else doing.work
 
     def doing(self) -> Any:
         """What was set last."""
-        return self._doing.get(_NOBODYS)
+        return self.variable.get(_NOBODYS)
 
 
 _NOBODYS = Work()

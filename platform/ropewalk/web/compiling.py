@@ -326,6 +326,10 @@ class _Compiler:
             declared = upgraded(declared, self._ground.sockets)
         if declared is call and not beside and not rest:
             declared = bared(call)
+            if binding.plain and _takes_request(binding):
+                call.direct = (  # type: ignore[attr-defined]
+                    function if instance is None else partial(function, instance)
+                )
         return declared, _with_all(binding, beside)
 
     # What is mounted below, and what is not there.
@@ -579,7 +583,16 @@ def _plainly(app: Klein, function: Any, spare: frozenset[str]) -> Call:
             return function(instance, request, **args)
         return function(request, **args)
 
+    direct = partial(function, instance) if bound else function
+    call.direct = direct  # type: ignore[attr-defined]
     return call
+
+
+def _takes_request(binding: Binding) -> bool:
+    return any(
+        each.where == "request" and each.component is None
+        for each in binding.parameters
+    )
 
 
 def _named(function: Any) -> frozenset[str]:

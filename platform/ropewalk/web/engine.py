@@ -30,6 +30,7 @@ from ropewalk.telemetry import Work, work
 from ropewalk.web.deadlines import Deadlines
 from ropewalk.web.limits import HttpLimits
 from ropewalk.web.problems import Refused
+from ropewalk.web.quick import ChannelBase, is_native, serve
 from ropewalk.web.requests import Request
 from ropewalk.web.streams import drain_streams
 from ropewalk.wire.http1 import (
@@ -47,9 +48,6 @@ __all__ = ["Channel"]
 #: Bytes that may wait behind the request that is being answered before no more are
 #: read.
 _AHEAD = 64 * 1024
-
-#: Bytes of answers that are collected before they are written.
-_BATCH = 64 * 1024
 
 _CLOSE = b"Connection: close\r\n"
 _KEEP = b"Connection: keep-alive\r\n"
@@ -77,7 +75,7 @@ class _Body:
 
 
 @implementer(IDrainable)
-class Channel(http.HTTPChannel):
+class Channel(ChannelBase, http.HTTPChannel):
     """
     An HTTP/1.1 connection.
 
@@ -90,40 +88,27 @@ class Channel(http.HTTPChannel):
 
     linger = 2.0
 
-    site: Any = None
     factory: Any = None
-    transport: Any = None
     requestFactory: Any = Request
-    persistent: Any = True
     work = Work()
-    unsent = HttpLimits().unsent
 
     _limits = HttpLimits()
+    _head_limits = HeadLimits()
     _reader: HeadReader | None = None
     _deadlines: Deadlines | None = None
     _context: Context | None = None
-    _request: Any = None
-    _body: _Body | None = None
-    _waiting = b""  # has come, and has not been looked at
-    _batching = False
-    _batched = 0
-    _served = 0
-    _left = 0  # requests that may still come; below 0, any number
-    _deaf = False
     _fresh = True
     _paused = False  # no more is read
     _blocked: float | None = None  # since when the client does not read
     _since = 0.0
     _waits_for_head = True
     _lingers = False
-    _closing = False
-    _lost = False
-    _successor: Any = None
     _foreign: Head | None = None
+    _successor: Any = None
     _networkProducer: Any = None
 
     def __init__(self) -> None:
-        self._out: list[bytes] = []
+        """Twisted's sets what is not needed here."""
 
     # What others ask.
 
@@ -176,15 +161,12 @@ class Channel(http.HTTPChannel):
         self._context = copy_context()
         site = self.site
         if site is not None and hasattr(site, "limits"):
-            self._limits = site.limits
+            self._limits, self._head_limits = site.limits, site.head_limits
             self.unsent = site.limits.unsent
-            self._reader = HeadReader(site.head_limits)
             self._deadlines = site.deadlines
             self._since = site.seconds()
             self._left = site.limits.requests
             self._deadlines.watch(self)
-        else:
-            self._reader = HeadReader(HeadLimits())
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self._networkProducer = IPushProducer(self.transport, http._NoPushProducer())
@@ -239,7 +221,7 @@ class Channel(http.HTTPChannel):
 
     def abortConnection(self) -> None:
         """Reset the connection: what has not been read will not be."""
-        self._out.clear()
+        self._discard()
         self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
@@ -272,6 +254,8 @@ class Channel(http.HTTPChannel):
         """Read requests, and have them answered, as far as that can be done now."""
         at, end, now = 0, len(data), self._now()
         self._batching = True
+        factory, limits = self.requestFactory, self._head_limits
+        usual = factory is Request and self._deadlines is not None and self.site.is_quick
         try:
             while at < end and not self._deaf and not self._closing:
                 if self._body is not None:
@@ -281,14 +265,16 @@ class Channel(http.HTTPChannel):
                 elif self._request is not None or self._waitingForTransport:
                     break
                 else:
-                    head = self._reader.read(data, at)  # type: ignore[union-attr]
-                    if head is None:
-                        break
-                    at = head.end
-                    self._left -= 1
-                    if not self._left:
-                        self.persistent = False
-                    self._begin(head, data, now)
+                    before = at
+                    if usual and self._reader is None:
+                        at = serve(
+                            *(self, factory, data, at, now, limits.line),
+                            *(limits.headers, limits.header_bytes),
+                        )
+                    if at == before:
+                        at = self._read_head(data, at, now)
+                        if at == before:
+                            break
         except NoRequest as error:
             self._refuse(error)
         finally:
@@ -298,6 +284,20 @@ class Channel(http.HTTPChannel):
             self._wait(data[at:])
         if self._request is None:
             self._rest(now)
+
+    def _read_head(self, data: bytes, at: int, now: float) -> int:
+        """Read a head that is not among the usual ones, or not complete."""
+        reader = self._reader or HeadReader(self._head_limits)
+        head = reader.read(data, at)
+        # Between requests, who has no use for it keeps none.
+        self._reader = None if head is not None and is_native else reader
+        if head is None:
+            return at
+        self._left -= 1
+        if not self._left:
+            self.persistent = False
+        self._begin(head, data, now)
+        return head.end
 
     def _rest(self, now: float) -> None:
         """Wait for the next request, or for the rest of its head."""
@@ -356,8 +356,7 @@ class Channel(http.HTTPChannel):
             return
         if fields.expects and head.minor and len(data) == head.end:
             self._send100Continue()
-        limits = self.site.head_limits if self._deadlines else HeadLimits()
-        self._body = _Body(fields, limits, now)
+        self._body = _Body(fields, self._head_limits, now)
 
     def _read_body(self, data: bytes, at: int) -> int:
         body, request = self._body, self._request
@@ -400,7 +399,7 @@ class Channel(http.HTTPChannel):
         """All of a request is here."""
         self._body = None
         request = self._request
-        if isinstance(request, Request) and request._fields is not None:
+        if isinstance(request, Request) and request.direct:
             request.received()
             return
         head, self._foreign = self._foreign, None
@@ -409,15 +408,6 @@ class Channel(http.HTTPChannel):
         request.requestReceived(head.method, uri, version)
 
     # What is written.
-
-    def write(self, data: bytes) -> None:
-        if not self._batching:
-            self.transport.write(data)
-            return
-        self._out.append(data)
-        self._batched += len(data)
-        if self._batched > _BATCH:
-            self._flush()
 
     def writeSequence(self, iovec: Any) -> None:
         self.write(b"".join(iovec))
@@ -455,15 +445,6 @@ class Channel(http.HTTPChannel):
             self._context.run(self._look, data)  # type: ignore[union-attr]
         else:
             self._rest(self._now())
-
-    def _flush(self) -> None:
-        out = self._out
-        if out:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
-            self._batched = 0
-            if self.transport is not None:
-                self.transport.write(data)
 
     def _send100Continue(self) -> None:
         self.write(b"HTTP/1.1 100 Continue\r\n\r\n")

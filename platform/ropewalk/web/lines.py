@@ -11,7 +11,7 @@ from time import time
 from twisted.web import http, server
 from twisted.web.http_headers import Headers
 
-__all__ = ["SPECIAL", "header_line", "opening", "status_line"]
+__all__ = ["SPECIAL", "header_line", "opening", "remembered", "status_line"]
 
 #: Headers that mean something to who writes an answer, and cannot just be copied.
 SPECIAL = frozenset(
@@ -25,7 +25,8 @@ _LONGEST = 256
 
 _OK = http.RESPONSES[http.OK]
 
-_lines: dict[tuple[str | bytes, str | bytes], tuple[bytes, bytes] | None] = {}
+#: Headers that were written before; of those that are special, ``None``.
+remembered: dict[tuple[str | bytes, str | bytes], tuple[bytes, bytes] | None] = {}
 _second = 0
 _opening = {b"HTTP/1.0": b"", b"HTTP/1.1": b""}
 _ours = b""
@@ -41,16 +42,16 @@ def header_line(
     :raise twisted.web.http_headers.InvalidHeaderName: For a name that is none.
     """
     try:
-        return _lines[name, value]
+        return remembered[name, value]
     except KeyError:
         pass
     headers = Headers({name: [value]})  # type: ignore[dict-item]  # either
     ((usual, (sent,)),) = headers.getAllRawHeaders()
     line = None if usual in SPECIAL else (usual, b"%b: %b\r\n" % (usual, sent))
     if len(sent) <= _LONGEST:
-        if len(_lines) >= _REMEMBERED:
-            _lines.clear()
-        _lines[name, value] = line
+        if len(remembered) >= _REMEMBERED:
+            remembered.clear()
+        remembered[name, value] = line
     return line
 
 

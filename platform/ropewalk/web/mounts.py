@@ -31,6 +31,14 @@ from ropewalk.web.wrapping import told
 __all__ = ["Mount", "Mounts", "resource_for"]
 
 
+#: Paths to which the way is remembered: one route may have many, as they can be written
+#: in many ways.
+_MOST_LANES = 4096
+
+#: What Twisted says of bytes of which nobody says anything.
+_HTML = b"Content-Type: text/html\r\n"
+
+
 @frozen
 class Mount:
     """
@@ -69,6 +77,8 @@ class Mounts:
     :ivar table_class: What finds a route: made of entries as a
         :class:`~ropewalk.web.table.Table` is, it has its ``entries``, ``find``,
         ``build`` and ``host_of``.
+    :ivar lanes: The ways to handlers for which nothing has to be decided any more, by
+        path (:mod:`ropewalk.web.quick`).
     :ivar limited: Whether some route takes longer or shorter bodies than the site.
     :ivar sockets: Lets a protocol take a request's connection over.
     """
@@ -78,9 +88,11 @@ class Mounts:
     sockets: Callable[[Any, Any], Any] = no_sockets
     table_class: Callable[..., Table[Any]] = Table
     limited: bool = False
+    lanes: dict[bytes, tuple[Any, ...]] = Factory(dict)
     _mounts: list[Mount] = Factory(list)
     _table: Table[Any] | None = None
     _links: Links | None = None
+    _has_lanes: bool = False
 
     def add(self, mount: Mount) -> None:
         """
@@ -100,6 +112,7 @@ class Mounts:
                 raise Conflict(f"the path {mount.path!r}", *claims)
         self._mounts.append(mount)
         self._table = self._links = None
+        self.lanes.clear()
 
     @property
     def table(self) -> Table[Any]:
@@ -134,10 +147,33 @@ class Mounts:
                 raise
         entries = settle(claims)
         self._table, self._links = self.table_class(entries), None
+        self.lanes.clear()
+        self._has_lanes = self.table_class is Table and not any(
+            entry.host is not None for entry in entries
+        )
         self.limited = any(
             entry.target.options.longest_body is not None for entry in entries
         )
         return self._table
+
+    def learn(self, path: bytes, endpoint: Endpoint) -> None:
+        """
+        Remember the way to a handler that has nothing in its path, and nothing around
+        it that would have to see a request before it does.
+        """
+        if (
+            self._has_lanes
+            and endpoint.bare is not None
+            and len(self.lanes) < _MOST_LANES
+        ):
+            direct = getattr(endpoint.bare, "direct", None)
+            self.lanes[path] = (
+                endpoint,
+                endpoint.bare if direct is None else direct,
+                endpoint.is_kleins,
+                _HTML,
+                direct is None,
+            )
 
     def __contains__(self, path: str) -> bool:
         """Whether there is a mount at a path, for all hosts."""

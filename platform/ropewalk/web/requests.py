@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -42,6 +42,7 @@ from ropewalk.telemetry import Work, work
 from ropewalk.web.lines import SPECIAL, header_line, opening, status_line
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
+from ropewalk.web.quick import RequestBase
 from ropewalk.web.refusals import wrong_method
 from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import tell
@@ -104,7 +105,7 @@ class lazy(Generic[T]):
         return value
 
 
-class Request(server.Request):
+class Request(RequestBase, server.Request):
     """
     A request with a name, in the name of which its work is done.
 
@@ -118,9 +119,7 @@ class Request(server.Request):
     """
 
     _log = Logger()
-    _cut = False
     _refused = False
-    _started = False
     _taken = 0
     _too_long = False
     _secure: bool | None = None
@@ -128,33 +127,14 @@ class Request(server.Request):
     _has_args = False
     _work: Work | None = None
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
-    _id: str | None = None
-    _fields: Fields | None = None  # what the engine has read
-    _entered: Endpoint | None = None
-    _request_headers: Headers | None = None
-    _content: Any = None
     _args: Any = None
     _spooled = False
     _mute = False
-    unwalked = False
-    _said: dict[bytes, bytes] | None = None
-    _headers: Headers | None = None
-    _cookies: list[bytes] | None = None
-    _notifications: list[Deferred[None]] | None = None
     _parsePOSTFormSubmission = False
     queued: Any = False
 
     site: Site
-    channel: Any
-    longest_body: int
-    route: Any = None
-    path_args: Any = None
-    scope: Any = None
-    context: Context | None = None
-    outcome: Callable[[], Any] | None = None
     trouble: BaseException | None = None
-    number = 0
-    began: float
     aborted = False
     body: bytes | None = None
     trailers: Sequence[tuple[bytes, bytes]] = ()
@@ -213,7 +193,7 @@ class Request(server.Request):
         self.site = channel.site
         self.number = next(self.site.numbers)
         self.began = self.site.seconds()
-        if self._fields is None and self.method == http.Request.method:
+        if not self.direct:
             # A stream of HTTP/2: Twisted tells what it asks for when all is here.
             self.method, self.uri = channel.command, channel.path
             self.clientproto = b"HTTP/2"
@@ -296,7 +276,7 @@ class Request(server.Request):
 
     @property
     def content(self) -> Any:
-        if self._content is None and self._fields is not None:
+        if self._content is None and self.direct:
             self._content = BytesIO(self.body or b"")
         return self._content
 
@@ -317,7 +297,7 @@ class Request(server.Request):
 
         :raise Refused: When the form is none.
         """
-        if self._args is None and self._fields is not None:
+        if self._args is None and self.direct:
             query = self.uri.partition(b"?")[2]
             self._args = parse_qs(query, 1) if query else {}
         if self.method == b"POST" and self._started and not self._has_args:
@@ -377,7 +357,7 @@ class Request(server.Request):
         channel = self.channel
         self._stamp()
         body = respond(self, error, self.work.request)
-        if self._fields is not None:
+        if self.direct:
             channel.stop_listening()
         else:
             end_upload(channel)
@@ -400,7 +380,7 @@ class Request(server.Request):
             return
         self._too_long = length is not None and length > self.longest_body
         # A stream of HTTP/2 cannot be answered yet; it is when its body comes.
-        if self._too_long and self._fields is not None:
+        if self._too_long and self.direct:
             self._refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -411,7 +391,7 @@ class Request(server.Request):
             self._refuse_body()
             return
         try:
-            if self._fields is not None:
+            if self.direct:
                 self._keep(data)
             self.content.write(data)
         except OSError:
@@ -460,7 +440,7 @@ class Request(server.Request):
         self._started = True
         if site.signals.started:
             tell(site.signals.started, self)
-        if self._fields is None:
+        if not self.direct:
             super().process()
             return
         try:
@@ -472,7 +452,26 @@ class Request(server.Request):
             target = site.getResourceFor(self)
             if type(target) is not Endpoint and _IEncodingResource.providedBy(target):
                 self._encoder = target.getEncoder(self)
+            if type(target) is Endpoint and site.lanes is not None:
+                site.learn(self, target)
             self.render(target)
+        except BaseException:
+            self.processingFailed(Failure())
+
+    def proceed(self, answer: Any, error: Exception | None = None) -> None:
+        """Go on with what the handler of a lane has returned, or raised."""
+        route = self.route
+        try:
+            if error is not None:
+                self.outcome = partial(_raise, error)
+                self.render(route)
+                return
+            body = route.write(self, answer)
+            if body is None:
+                self.outcome = partial(_give, answer)
+                self.render(route)
+            elif body is not server.NOT_DONE_YET:
+                self.answer(body)
         except BaseException:
             self.processingFailed(Failure())
 
@@ -506,48 +505,8 @@ class Request(server.Request):
 
         :raise RuntimeError: When it is finished already, or the client has left.
         """
-        if (
-            self._fields is None
-            or self._headers is not None
-            or self._cookies is not None
-            or self.method == b"HEAD"
-            or self.startedWriting
-            or self.code in NO_BODY_CODES
-            or self.etag is not None
-            or self.lastModified is not None
-            or self._encoder is not None
-            or self._disconnected
-            or len(body) > self.channel.unsent
-        ):
+        if not self._answer_plainly(body):
             self._answer_slowly(body)
-        else:
-            self._answer_at_once(body)
-
-    def _answer_at_once(self, body: bytes) -> None:
-        said, site, channel = self._said, self.site, self.channel
-        lines = b"" if said is None else b"".join(said.values())
-        if (said is None or b"Content-Type" not in said) and body:
-            lines += self._default_type()
-        self.startedWriting = 1
-        size = self.sentLength = len(body)
-        version = self.clientproto
-        first = opening(version, self.code, self.code_message)
-        if not channel.persistent or site.draining or version == b"HTTP/1.0":
-            lines += channel.parting(self)
-        start = site.id_start
-        if start and self._id is None:
-            answer = b"%b%b%d\r\n%bContent-Length: %d\r\n\r\n%b" % (
-                *(first, start, self.number, lines, size, body),
-            )
-        else:
-            answer = b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
-                *(first, site.id_line(self), lines, size, body),
-            )
-        channel.write(answer)
-        if site.observe is not None or site.signals.finished:
-            site.log(self)
-        self.finished = 1
-        self._cleanup()
 
     def _default_type(self) -> bytes:
         kind = self.defaultContentType
@@ -562,7 +521,7 @@ class Request(server.Request):
             and (body or self.method != b"HEAD")
         ):
             self.setHeader(b"content-length", b"%d" % len(body))
-        if self._fields is None or len(body) <= self.channel.unsent:
+        if not self.direct or len(body) <= self.channel.unsent:
             self.write(body)
             self.finish()
         else:
@@ -588,7 +547,7 @@ class Request(server.Request):
         headers = self._headers
         if headers is None:
             headers = self._headers = Headers()
-            if self._fields is not None and self._started:
+            if self.direct and self._started:
                 self._stamp()
             for line in (self._said or {}).values():
                 name, _, value = line[:-2].partition(b": ")
@@ -637,21 +596,10 @@ class Request(server.Request):
             return list(self.requestHeaders.getRawHeaders(name) or ())
         return self._fields.by_name.get(name, [])
 
-    def setHeader(self, name: Any, value: Any) -> None:
-        if self._headers is None:
-            line = header_line(name, value)
-            if line is not None:
-                if self._said is None:
-                    self._said = {line[0]: line[1]}
-                else:
-                    self._said[line[0]] = line[1]
-                return
-        self.responseHeaders.setRawHeaders(name, [value])
-
     def write(self, data: bytes) -> None:
         if self._cut:
             return
-        if self._fields is None:
+        if not self.direct:
             if not self.startedWriting and not self._inFakeHead:
                 self._complete_headers()
             super().write(data)
@@ -733,7 +681,7 @@ class Request(server.Request):
             super().finish()
 
     def _cleanup(self) -> None:
-        if self._fields is None or self.producer:
+        if not self.direct or self.producer:
             super()._cleanup()
             return
         channel = self.channel
@@ -892,7 +840,7 @@ class Request(server.Request):
     def _listen_to(self, proxies: Proxies) -> None:
         """Believe what a trusted proxy says of the request, if it is one's."""
         channel: Any = self.channel
-        connection = channel._conn if self._fields is None else channel
+        connection = channel if self.direct else channel._conn
         if not proxies.trusts(self.client) or getattr(
             connection.transport, "anonymous", False
         ):
@@ -963,7 +911,7 @@ class Request(server.Request):
         if self.producer is not None:
             self.unregisterProducer()
         channel: Any = self.channel
-        if self._fields is None:
+        if not self.direct:
             cut_stream(channel)
         elif self.chunked or self.responseHeaders.hasHeader(b"content-length"):
             channel.loseConnection()
@@ -983,6 +931,14 @@ def _headers_of(fields: Fields) -> Headers:
     for name, values in fields.by_name.items():
         raw[_usual_name(name)] = list(values)
     return headers
+
+
+def _give(answer: Any) -> Any:
+    return answer
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 @lru_cache(1024)

@@ -223,21 +223,15 @@ class Endpoint:
 
         :param request: Whose ``path_args`` are the arguments in its path.
         """
-        if self.bare is not None:
+        if self.bare is not None and getattr(request, "outcome", None) is None:
             try:
                 answer = self.bare(request, request.path_args)
             except Exception as error:
                 request.outcome = partial(_raise, error)
             else:
-                write = _writing(type(answer))
-                if (
-                    write is not None
-                    and request.code == 200
-                    and not request.startedWriting
-                    and getattr(request, "scope", None) is None
-                    and (self.is_kleins or write is not _as_it_is)
-                ):
-                    return self._write(request, write, answer)
+                body = self.write(request, answer)
+                if body is not None:
+                    return body
                 request.outcome = partial(_give, answer)
         try:
             answer = self.call(request, request.path_args)
@@ -250,8 +244,20 @@ class Endpoint:
         except Exception:
             return self._amend(request, Failure())
 
-    def _write(self, request: Any, write: _Write, answer: Any) -> Any:
-        """Write what need not be looked at any more."""
+    def write(self, request: Any, answer: Any) -> Any:
+        """
+        The body that comes of an answer of a usual kind, or ``NOT_DONE_YET`` when it
+        could not be written; ``None`` for any other.
+        """
+        write = _writing(type(answer))
+        if (
+            write is None
+            or request.code != 200
+            or request.startedWriting
+            or getattr(request, "scope", None) is not None
+            or (write is _as_it_is and not self.is_kleins)
+        ):
+            return None
         if not self.is_kleins:
             request.defaultContentType = None
         try:

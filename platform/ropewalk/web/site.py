@@ -19,14 +19,14 @@ from urllib.parse import quote, unquote
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web import server
+from twisted.web import http, server
 from twisted.web.resource import Resource
 
 from ropewalk.web.compiling import is_resource, settle_route
 from ropewalk.web.deadlines import Deadlines
 from ropewalk.web.engine import Channel
 from ropewalk.web.limits import HttpLimits
-from ropewalk.web.lines import header_line
+from ropewalk.web.lines import header_line, opening
 from ropewalk.web.media import NONE, Formats
 from ropewalk.web.mounts import Mounts
 from ropewalk.web.problems import Refused, respond
@@ -148,9 +148,34 @@ class Site(server.Site):
             return TemporaryFile()
         return BytesIO()
 
+    @property
+    def opening(self) -> bytes:
+        """How most answers begin now."""
+        return opening(b"HTTP/1.1", 200, http.RESPONSES[200])
+
+    @property
+    def loud(self) -> bool:
+        """Whether somebody wants to hear of requests that have ended."""
+        return self.observe is not None or bool(self.signals.finished)
+
+    @property
+    def lanes(self) -> dict[bytes, Any]:
+        """The ways to handlers that need no search, by path."""
+        return self.mounts.lanes
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether requests may go by their lanes."""
+        return self.proxies is None and not self.signals.started
+
+    def learn(self, request: Any, endpoint: Endpoint) -> None:
+        """Remember the way to an endpoint, if there is nothing to be decided on it."""
+        if request.method == b"GET" and not request.path_args:
+            self.mounts.learn(request.path, endpoint)
+
     def getResourceFor(self, request: Any) -> Any:
         # As of any Twisted site, sessions are the site's, not the mount's.
-        if request._fields is None:
+        if not request.direct:
             request.sitepath = []
         target = settle_route(request, self._find(request))
         if type(target) is Endpoint:

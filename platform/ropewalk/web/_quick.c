@@ -1,0 +1,983 @@
+/*
+ * What a plain request costs most of its time, in C: the head of the request, a
+ * request object, the way to the handler of a path without slots, the answer's bytes.
+ *
+ * Whatever is not plain is left to the engine in Python, which knows all of HTTP: a
+ * head that is not complete, or has anything in it that decides about framing; a path
+ * that is not among the lanes; an answer with a status, headers or cookies of its own
+ * that have to be thought about. Nothing is refused here: what this does not take, the
+ * engine judges. Its twin is plain.py; the same tests run against both.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* Names that are looked up, made once. */
+static PyObject *s_lanes, *s_numbers, *s_id_start, *s_opening, *s_write;
+static PyObject *s_log, *s_call, *s_loud, *s_default_type, *s_code_message, *s_draining;
+static PyObject *s_get, *s_head, *s_http11, *s_html_type;
+
+/* Given by set_up: Python functions, and the variable of telemetry.work. */
+static PyObject *work_variable, *read_fields, *header_line, *known_lines, *opening_line;
+
+static const unsigned char TCHAR = 1, PCHAR = 2, QCHAR = 4, TEXT = 8, HOST = 16;
+static unsigned char kinds[256];
+
+static void
+fill_kinds(void)
+{
+    const char *extra = "!#$%&'*+-.^_`|~";
+    for (int c = 0; c < 256; c++) {
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                     (c >= 'a' && c <= 'z');
+        unsigned char kind = 0;
+        if (alnum || (c && strchr(extra, c))) kind |= TCHAR;
+        if (alnum || (c && strchr("-._~%!$&'()*+,;=:@/[]{}|^`", c)))
+            kind |= PCHAR | QCHAR;
+        if (c == '?' || c == '\\') kind |= QCHAR;
+        if (c == '\t' || (c >= 0x20 && c <= 0x7e) || c >= 0x80) kind |= TEXT;
+        /* Of hosts, the usual ones; the others are left to the engine. */
+        if (alnum || c == '.' || c == '-' || c == '_') kind |= HOST;
+        kinds[c] = kind;
+    }
+}
+
+/* ------------------------------------------------------------ a request */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *channel, *site, *method, *path, *query, *uri, *clientproto, *block;
+    PyObject *fields, *route, *path_args, *context, *said, *entered, *line, *scope;
+    PyObject *id, *headers, *cookies, *notifications, *content, *request_headers;
+    PyObject *outcome, *encoder, *etag, *last_modified, *producer;
+    long long number, sent_length;
+    double began;
+    int code, started_writing, finished;
+    char started, unwalked, disconnected, cut, fake_head;
+} Request;
+
+#define EACH_OBJECT(X) \
+    X(channel) X(site) X(method) X(path) X(query) X(uri) X(clientproto) X(block) \
+    X(fields) X(route) X(path_args) X(context) X(said) X(entered) X(line) X(scope) \
+    X(id) X(headers) X(cookies) X(notifications) X(content) X(request_headers) \
+    X(outcome) X(encoder) X(etag) X(last_modified) X(producer)
+
+static int
+Request_traverse(Request *self, visitproc visit, void *arg)
+{
+#define VISIT(name) Py_VISIT(self->name);
+    EACH_OBJECT(VISIT)
+#undef VISIT
+    return 0;
+}
+
+static int
+Request_clear(Request *self)
+{
+#define CLEAR(name) Py_CLEAR(self->name);
+    EACH_OBJECT(CLEAR)
+#undef CLEAR
+    return 0;
+}
+
+static void
+Request_dealloc(Request *self)
+{
+    PyObject_GC_UnTrack(self);
+    Request_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *
+Request_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Request *self = (Request *)type->tp_alloc(type, 0);
+    if (self != NULL) self->code = 200;
+    return (PyObject *)self;
+}
+
+static PyObject *
+or_none(PyObject *value)
+{
+    return Py_NewRef(value == NULL ? Py_None : value);
+}
+
+static PyObject *
+Request_get_uri(Request *self, void *closure)
+{
+    if (self->uri == NULL && self->path != NULL) {
+        if (self->query == NULL) {
+            self->uri = Py_NewRef(self->path);
+        } else {
+            PyObject *uri = Py_NewRef(self->path);
+            PyBytes_Concat(&uri, self->query);
+            if (uri == NULL) return NULL;
+            self->uri = uri;
+        }
+    }
+    return or_none(self->uri);
+}
+
+static int
+Request_set_uri(Request *self, PyObject *value, void *closure)
+{
+    Py_XINCREF(value);
+    Py_XSETREF(self->uri, value);
+    return 0;
+}
+
+/* The headers, read when somebody looks at them. */
+static PyObject *
+Request_get_fields(Request *self, void *closure)
+{
+    if (self->fields == NULL && self->block != NULL) {
+        self->fields = PyObject_CallOneArg(read_fields, self->block);
+        if (self->fields == NULL) return NULL;
+    }
+    return or_none(self->fields);
+}
+
+static int
+Request_set_fields(Request *self, PyObject *value, void *closure)
+{
+    Py_XINCREF(value);
+    Py_XSETREF(self->fields, value);
+    return 0;
+}
+
+static PyObject *
+Request_get_direct(Request *self, void *closure)
+{
+    return PyBool_FromLong(self->block != NULL ||
+                           (self->fields != NULL && self->fields != Py_None));
+}
+
+static bool
+is_there(PyObject *value)
+{
+    return value != NULL && value != Py_None;
+}
+
+/* A header as it is sent: (its usual name, the line); None for a special one. */
+static PyObject *
+find_line(PyObject *name, PyObject *value)
+{
+    PyObject *key = PyTuple_Pack(2, name, value);
+    if (key == NULL) return NULL;
+    PyObject *line = PyDict_GetItemWithError(known_lines, key);
+    Py_DECREF(key);
+    if (line != NULL) return Py_NewRef(line);
+    if (PyErr_Occurred()) PyErr_Clear(); /* not hashable: as any other wrong value */
+    PyObject *both[] = {name, value};
+    return PyObject_Vectorcall(header_line, both, 2, NULL);
+}
+
+static PyObject *
+Request_set_header(Request *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "setHeader takes a name and a value");
+        return NULL;
+    }
+    if (!is_there(self->headers)) {
+        PyObject *line = find_line(args[0], args[1]);
+        if (line == NULL) return NULL;
+        if (PyTuple_CheckExact(line) && PyTuple_GET_SIZE(line) == 2) {
+            if (!is_there(self->said)) Py_XSETREF(self->said, PyDict_New());
+            int bad = self->said == NULL ||
+                      PyDict_SetItem(self->said, PyTuple_GET_ITEM(line, 0),
+                                     PyTuple_GET_ITEM(line, 1));
+            Py_DECREF(line);
+            if (bad) return NULL;
+            Py_RETURN_NONE;
+        }
+        Py_DECREF(line);
+    }
+    PyObject *headers = PyObject_GetAttrString((PyObject *)self, "responseHeaders");
+    if (headers == NULL) return NULL;
+    PyObject *result = PyObject_CallMethod(headers, "setRawHeaders", "O[O]", args[0],
+                                           args[1]);
+    Py_DECREF(headers);
+    return result;
+}
+
+/* ---------------------------------------------------------- a connection */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *site, *transport, *request, *body, *persistent, *waiting;
+    char *out;
+    Py_ssize_t size, room;
+    long long left, served, unsent;
+    char batching, deaf, closing, waits_for_transport, lost;
+} Channel;
+
+static PyTypeObject ChannelType;
+
+/* Bytes of answers that are collected before they are written. */
+enum { BATCH = 64 * 1024 };
+
+static int
+Channel_traverse(Channel *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->site);
+    Py_VISIT(self->transport);
+    Py_VISIT(self->request);
+    Py_VISIT(self->body);
+    Py_VISIT(self->persistent);
+    Py_VISIT(self->waiting);
+    return 0;
+}
+
+static int
+Channel_clear(Channel *self)
+{
+    Py_CLEAR(self->site);
+    Py_CLEAR(self->transport);
+    Py_CLEAR(self->request);
+    Py_CLEAR(self->body);
+    Py_CLEAR(self->persistent);
+    Py_CLEAR(self->waiting);
+    return 0;
+}
+
+static void
+Channel_dealloc(Channel *self)
+{
+    PyObject_GC_UnTrack(self);
+    Channel_clear(self);
+    PyMem_Free(self->out);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *
+Channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Channel *self = (Channel *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->persistent = Py_NewRef(Py_True);
+        self->waiting = PyBytes_FromStringAndSize(NULL, 0);
+        self->unsent = 256 * 1024;
+    }
+    return (PyObject *)self;
+}
+
+static char *
+make_room(Channel *self, Py_ssize_t more)
+{
+    if (self->size + more > self->room) {
+        Py_ssize_t room = self->size + more + 1024;
+        char *out = PyMem_Realloc(self->out, room);
+        if (out == NULL) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+        self->out = out;
+        self->room = room;
+    }
+    return self->out + self->size;
+}
+
+static int
+hand_over(Channel *self, PyObject *data)
+{
+    if (!is_there(self->transport)) return 0;
+    PyObject *done = PyObject_CallMethodOneArg(self->transport, s_write, data);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static int
+flush(Channel *self)
+{
+    if (self->size == 0) return 0;
+    PyObject *data = PyBytes_FromStringAndSize(self->out, self->size);
+    self->size = 0;
+    PyMem_Free(self->out); /* idle connections keep nothing */
+    self->out = NULL;
+    self->room = 0;
+    if (data == NULL) return -1;
+    int bad = hand_over(self, data);
+    Py_DECREF(data);
+    return bad;
+}
+
+static PyObject *
+Channel_flush(Channel *self, PyObject *Py_UNUSED(ignored))
+{
+    if (flush(self) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+Channel_discard(Channel *self, PyObject *Py_UNUSED(ignored))
+{
+    self->size = 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+Channel_write(Channel *self, PyObject *data)
+{
+    if (!self->batching) {
+        if (flush(self) < 0 || hand_over(self, data) < 0) return NULL;
+        Py_RETURN_NONE;
+    }
+    Py_buffer view;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return NULL;
+    char *place = make_room(self, view.len);
+    if (place != NULL) {
+        memcpy(place, view.buf, view.len);
+        self->size += view.len;
+    }
+    PyBuffer_Release(&view);
+    if (place == NULL || (self->size > BATCH && flush(self) < 0)) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------ the answer */
+
+static char *
+put(char *place, const char *text, Py_ssize_t size)
+{
+    memcpy(place, text, size);
+    return place + size;
+}
+
+static char *
+put_bytes(char *place, PyObject *text)
+{
+    return put(place, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text));
+}
+
+static char *
+put_number(char *place, unsigned long long number)
+{
+    char digits[24], *start = digits + sizeof digits;
+    do {
+        *--start = '0' + number % 10;
+        number /= 10;
+    } while (number);
+    return put(place, start, digits + sizeof digits - start);
+}
+
+static bool
+says(PyObject *bytes, const char *text)
+{
+    return bytes != NULL && PyBytes_CheckExact(bytes) &&
+           PyBytes_GET_SIZE(bytes) == (Py_ssize_t)strlen(text) &&
+           !memcmp(PyBytes_AS_STRING(bytes), text, strlen(text));
+}
+
+/* Whether an answer can be written as it is, by us. */
+static bool
+is_plain(Request *self, Channel *channel, Py_ssize_t size)
+{
+    return !is_there(self->headers) && !is_there(self->cookies) &&
+           !is_there(self->etag) && !is_there(self->last_modified) &&
+           !is_there(self->encoder) && !is_there(self->producer) &&
+           !is_there(self->id) && !self->started_writing && !self->finished &&
+           !self->disconnected && !self->cut && !self->fake_head &&
+           self->code >= 200 && self->code != 204 && self->code != 304 &&
+           channel->persistent == Py_True && size <= channel->unsent &&
+           says(self->clientproto, "HTTP/1.1") && !says(self->method, "HEAD") &&
+           channel->request == (PyObject *)self;
+}
+
+/*
+ * Write an answer: "opening" has the status line and who says it, "id_start" the header
+ * with the request's id as far as its number. "kind" is a header that is said unless
+ * there is one of this name.
+ */
+static int
+compose(Request *self, Channel *channel, PyObject *opening, PyObject *id_start,
+        PyObject *kind, const char *body, Py_ssize_t size)
+{
+    Py_ssize_t need = PyBytes_GET_SIZE(opening) + PyBytes_GET_SIZE(id_start) + 96 + size;
+    PyObject *name, *line;
+    Py_ssize_t at = 0;
+    bool has_type = false;
+    if (is_there(self->said)) {
+        while (PyDict_Next(self->said, &at, &name, &line)) {
+            need += PyBytes_GET_SIZE(line);
+            has_type = has_type || says(name, "Content-Type");
+        }
+    }
+    bool add_type = !has_type && size > 0 && is_there(kind);
+    if (add_type) need += PyBytes_GET_SIZE(kind);
+    char *start = make_room(channel, need), *place = start;
+    if (place == NULL) return -1;
+    place = put_bytes(place, opening);
+    if (PyBytes_GET_SIZE(id_start)) {
+        place = put_bytes(place, id_start);
+        place = put_number(place, self->number);
+        place = put(place, "\r\n", 2);
+    }
+    if (is_there(self->said)) {
+        at = 0;
+        while (PyDict_Next(self->said, &at, &name, &line)) place = put_bytes(place, line);
+    }
+    if (add_type) place = put_bytes(place, kind);
+    place = put(place, "Content-Length: ", 16);
+    place = put_number(place, size);
+    place = put(place, "\r\n\r\n", 4);
+    place = put(place, body, size);
+    channel->size += place - start;
+    self->started_writing = 1;
+    self->sent_length = size;
+    return 0;
+}
+
+/* End a request whose answer is written. */
+static int
+finish(Request *self, Channel *channel, bool loud)
+{
+    if (loud) {
+        PyObject *done = PyObject_CallMethodOneArg(self->site, s_log, (PyObject *)self);
+        if (done == NULL) return -1;
+        Py_DECREF(done);
+    }
+    self->finished = 1;
+    if (is_there(self->notifications) || is_there(self->content) || !channel->batching) {
+        PyObject *done = PyObject_CallMethod((PyObject *)self, "_cleanup", NULL);
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 0;
+    }
+    Py_CLEAR(self->channel);
+    Py_CLEAR(channel->request);
+    channel->served++;
+    return 0;
+}
+
+/* Of a Python object: an attribute that is bytes, or NULL. */
+static PyObject *
+get_bytes(PyObject *owner, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(owner, name);
+    if (value != NULL && !PyBytes_CheckExact(value)) {
+        PyErr_Format(PyExc_TypeError, "%U is not bytes", name);
+        Py_CLEAR(value);
+    }
+    return value;
+}
+
+static int
+is_true(PyObject *owner, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(owner, name);
+    if (value == NULL) return -1;
+    int truth = PyObject_IsTrue(value);
+    Py_DECREF(value);
+    return truth;
+}
+
+/* answer_plainly(body): whether it was plain, and is written now. */
+static PyObject *
+Request_answer_plainly(Request *self, PyObject *body)
+{
+    if (!PyBytes_CheckExact(body) || self->channel == NULL ||
+        !PyObject_TypeCheck(self->channel, &ChannelType))
+        Py_RETURN_FALSE;
+    Channel *channel = (Channel *)self->channel;
+    if (!is_plain(self, channel, PyBytes_GET_SIZE(body))) Py_RETURN_FALSE;
+    int draining = is_true(self->site, s_draining);
+    if (draining) return draining < 0 ? NULL : Py_NewRef(Py_False);
+    PyObject *phrase = NULL, *opening = NULL, *id_start = NULL, *kind = NULL;
+    PyObject *result = NULL;
+    Py_INCREF(channel);
+    phrase = PyObject_GetAttr((PyObject *)self, s_code_message);
+    if (phrase == NULL) goto done;
+    opening = PyObject_CallFunction(opening_line, "OiO", self->clientproto, self->code,
+                                    phrase);
+    if (opening == NULL) goto done;
+    id_start = get_bytes(self->site, s_id_start);
+    if (id_start == NULL) goto done;
+    kind = PyObject_CallMethodNoArgs((PyObject *)self, s_default_type);
+    if (kind == NULL) goto done;
+    int loud = is_true(self->site, s_loud);
+    if (loud < 0) goto done;
+    if (compose(self, channel, opening, id_start, PyBytes_GET_SIZE(kind) ? kind : NULL,
+                PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body)) < 0)
+        goto done;
+    if ((!channel->batching || channel->size > BATCH) && flush(channel) < 0) goto done;
+    if (finish(self, channel, loud) < 0) goto done;
+    result = Py_NewRef(Py_True);
+done:
+    Py_DECREF(channel);
+    Py_XDECREF(phrase);
+    Py_XDECREF(opening);
+    Py_XDECREF(id_start);
+    Py_XDECREF(kind);
+    return result;
+}
+
+static PyMethodDef Request_methods[] = {
+    {"setHeader", (PyCFunction)(void (*)(void))Request_set_header, METH_FASTCALL,
+     "Say something in a header of the answer, in place of what was said before."},
+    {"_answer_plainly", (PyCFunction)Request_answer_plainly, METH_O,
+     "Write an answer and finish it, if it is plain; whether it was."},
+    {NULL}};
+
+#define OBJECT(name, field) {name, T_OBJECT, offsetof(Request, field), 0, NULL}
+static PyMemberDef Request_members[] = {
+    {"channel", T_OBJECT_EX, offsetof(Request, channel), 0, NULL},
+    OBJECT("site", site), OBJECT("method", method), OBJECT("path", path),
+    OBJECT("clientproto", clientproto), OBJECT("route", route),
+    OBJECT("path_args", path_args), OBJECT("context", context), OBJECT("_said", said),
+    OBJECT("_entered", entered), OBJECT("_line", line), OBJECT("scope", scope),
+    OBJECT("_id", id), OBJECT("_headers", headers), OBJECT("_cookies", cookies),
+    OBJECT("_notifications", notifications), OBJECT("_content", content),
+    OBJECT("_request_headers", request_headers), OBJECT("outcome", outcome),
+    OBJECT("_encoder", encoder), OBJECT("etag", etag),
+    OBJECT("lastModified", last_modified), OBJECT("producer", producer),
+    {"number", T_LONGLONG, offsetof(Request, number), 0, NULL},
+    {"sentLength", T_LONGLONG, offsetof(Request, sent_length), 0, NULL},
+    {"began", T_DOUBLE, offsetof(Request, began), 0, NULL},
+    {"code", T_INT, offsetof(Request, code), 0, NULL},
+    {"startedWriting", T_INT, offsetof(Request, started_writing), 0, NULL},
+    {"finished", T_INT, offsetof(Request, finished), 0, NULL},
+    {"_started", T_BOOL, offsetof(Request, started), 0, NULL},
+    {"unwalked", T_BOOL, offsetof(Request, unwalked), 0, NULL},
+    {"_disconnected", T_BOOL, offsetof(Request, disconnected), 0, NULL},
+    {"_cut", T_BOOL, offsetof(Request, cut), 0, NULL},
+    {"_inFakeHead", T_BOOL, offsetof(Request, fake_head), 0, NULL},
+    {NULL}};
+#undef OBJECT
+
+static PyGetSetDef Request_computed[] = {
+    {"uri", (getter)Request_get_uri, (setter)Request_set_uri, NULL, NULL},
+    {"_fields", (getter)Request_get_fields, (setter)Request_set_fields, NULL, NULL},
+    {"direct", (getter)Request_get_direct, NULL,
+     "Whether the engine has read it, and writes its answer.", NULL},
+    {NULL}};
+
+static PyTypeObject RequestType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ropewalk.web._quick.RequestBase",
+    .tp_doc = "What every request has, and the usual way to its answer.",
+    .tp_basicsize = sizeof(Request),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = Request_new,
+    .tp_dealloc = (destructor)Request_dealloc,
+    .tp_traverse = (traverseproc)Request_traverse,
+    .tp_clear = (inquiry)Request_clear,
+    .tp_methods = Request_methods,
+    .tp_members = Request_members,
+    .tp_getset = Request_computed,
+};
+
+static PyMethodDef Channel_methods[] = {
+    {"write", (PyCFunction)Channel_write, METH_O,
+     "Write, or collect what is to be written when all has been looked at."},
+    {"_flush", (PyCFunction)Channel_flush, METH_NOARGS, "Write what is collected."},
+    {"_discard", (PyCFunction)Channel_discard, METH_NOARGS, "Forget it."},
+    {NULL}};
+
+static PyMemberDef Channel_members[] = {
+    {"site", T_OBJECT, offsetof(Channel, site), 0, NULL},
+    {"transport", T_OBJECT, offsetof(Channel, transport), 0, NULL},
+    {"_request", T_OBJECT, offsetof(Channel, request), 0, NULL},
+    {"_body", T_OBJECT, offsetof(Channel, body), 0, NULL},
+    {"persistent", T_OBJECT, offsetof(Channel, persistent), 0, NULL},
+    {"_waiting", T_OBJECT, offsetof(Channel, waiting), 0, NULL},
+    {"_left", T_LONGLONG, offsetof(Channel, left), 0, NULL},
+    {"_served", T_LONGLONG, offsetof(Channel, served), 0, NULL},
+    {"unsent", T_LONGLONG, offsetof(Channel, unsent), 0, NULL},
+    {"_batching", T_BOOL, offsetof(Channel, batching), 0, NULL},
+    {"_deaf", T_BOOL, offsetof(Channel, deaf), 0, NULL},
+    {"_closing", T_BOOL, offsetof(Channel, closing), 0, NULL},
+    {"_waitingForTransport", T_BOOL, offsetof(Channel, waits_for_transport), 0, NULL},
+    {"_lost", T_BOOL, offsetof(Channel, lost), 0, NULL},
+    {NULL}};
+
+static PyTypeObject ChannelType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ropewalk.web._quick.ChannelBase",
+    .tp_doc = "What every connection has, and what waits to be written on it.",
+    .tp_basicsize = sizeof(Channel),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = Channel_new,
+    .tp_dealloc = (destructor)Channel_dealloc,
+    .tp_traverse = (traverseproc)Channel_traverse,
+    .tp_clear = (inquiry)Channel_clear,
+    .tp_methods = Channel_methods,
+    .tp_members = Channel_members,
+};
+
+/* ----------------------------------------------------------- the request */
+
+/* Where the parts of a head are. */
+typedef struct {
+    const char *method, *path, *query, *block, *end;
+    Py_ssize_t method_size, path_size, query_size, line_size;
+    int lines;
+} Head;
+
+static bool
+same(const char *text, const char *lower, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (c >= 'A' && c <= 'Z') c |= 0x20;
+        if (c != lower[i]) return false;
+    }
+    return true;
+}
+
+/* Whether a header may decide about more than the handler knows. */
+static bool
+is_notable(const char *name, Py_ssize_t size)
+{
+    switch (size) {
+    case 6: return same(name, "expect", 6);
+    case 7: return same(name, "upgrade", 7);
+    case 10: return same(name, "connection", 10);
+    case 12: return same(name, "content-type", 12);
+    case 13: return same(name, "authorization", 13);
+    case 14: return same(name, "content-length", 14);
+    case 16: return same(name, "content-encoding", 16);
+    case 17: return same(name, "transfer-encoding", 17);
+    case 19: return same(name, "proxy-authorization", 19);
+    default: return false;
+    }
+}
+
+/* A host as most are: a name or an address of IPv4, and perhaps a port. */
+static bool
+is_host(const char *text, const char *end)
+{
+    const char *at = text;
+    while (at < end && kinds[(unsigned char)*at] & HOST) at++;
+    if (at == text) return false;
+    if (at == end) return true;
+    if (*at++ != ':') return false;
+    long port = 0;
+    if (at == end || end - at > 5) return false;
+    for (; at < end; at++) {
+        if (*at < '0' || *at > '9') return false;
+        port = port * 10 + (*at - '0');
+    }
+    return port <= 65535;
+}
+
+/*
+ * Read a head (RFC 9112): a GET or HEAD of HTTP/1.1 for a path, with one Host, and
+ * nothing in its headers that would have to be thought about but what a connection does
+ * by itself. Whether it was one.
+ */
+static bool
+read_head(const char *at, const char *end, Head *head)
+{
+    const char *start = at;
+    head->method = at;
+    if (end - at < 16) return false;
+    if (!memcmp(at, "GET ", 4)) head->method_size = 3;
+    else if (!memcmp(at, "HEAD ", 5)) head->method_size = 4;
+    else return false;
+    at += head->method_size + 1;
+    head->path = at;
+    if (*at != '/') return false;
+    while (at < end && kinds[(unsigned char)*at] & PCHAR) at++;
+    head->path_size = at - head->path;
+    head->query = NULL;
+    head->query_size = 0;
+    if (at < end && *at == '?') {
+        head->query = at++;
+        while (at < end && kinds[(unsigned char)*at] & QCHAR) at++;
+        head->query_size = at - head->query;
+    }
+    if (end - at < 13 || memcmp(at, " HTTP/1.1\r\n", 11)) return false;
+    at += 11;
+    head->line_size = at - start - 2;
+    head->block = at;
+    head->lines = 0;
+    bool has_host = false;
+    while (at < end && *at != '\r') {
+        const char *name = at;
+        while (at < end && kinds[(unsigned char)*at] & TCHAR) at++;
+        Py_ssize_t size = at - name;
+        if (size == 0 || at >= end || *at != ':') return false;
+        const char *value = ++at;
+        while (at < end && kinds[(unsigned char)*at] & TEXT) at++;
+        if (end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+        const char *last = at;
+        at += 2;
+        head->lines++;
+        if (size == 4 && same(name, "host", 4)) {
+            while (value < last && (*value == ' ' || *value == '\t')) value++;
+            while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
+            if (has_host || !is_host(value, last)) return false;
+            has_host = true;
+        } else if (is_notable(name, size)) {
+            while (value < last && (*value == ' ' || *value == '\t')) value++;
+            if (size != 10 || last - value != 10 || !same(value, "keep-alive", 10))
+                return false;
+        }
+    }
+    if (!has_host || end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+    head->end = at + 2;
+    return true;
+}
+
+static PyObject *
+make_request(PyTypeObject *type, Channel *channel, const Head *head, double now)
+{
+    Request *self = (Request *)type->tp_alloc(type, 0);
+    if (self == NULL) return NULL;
+    self->code = 200;
+    self->channel = Py_NewRef((PyObject *)channel);
+    self->line = Py_NewRef((PyObject *)channel);
+    self->site = Py_NewRef(channel->site);
+    self->method = Py_NewRef(head->method_size == 3 ? s_get : s_head);
+    self->clientproto = Py_NewRef(s_http11);
+    self->path = PyBytes_FromStringAndSize(head->path, head->path_size);
+    self->block = PyBytes_FromStringAndSize(head->block, head->end - 2 - head->block);
+    if (head->query != NULL)
+        self->query = PyBytes_FromStringAndSize(head->query, head->query_size);
+    self->began = now;
+    self->unwalked = 1;
+    if (self->path == NULL || self->block == NULL ||
+        (head->query != NULL && self->query == NULL)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* Of what a batch of requests needs of its site, looked up once. */
+typedef struct {
+    PyObject *lanes, *numbers, *opening, *id_start;
+    int loud;
+} Batch;
+
+static void
+end_batch(Batch *batch)
+{
+    Py_XDECREF(batch->lanes);
+    Py_XDECREF(batch->numbers);
+    Py_XDECREF(batch->opening);
+    Py_XDECREF(batch->id_start);
+}
+
+static int
+begin_batch(Batch *batch, PyObject *site)
+{
+    batch->lanes = PyObject_GetAttr(site, s_lanes);
+    batch->numbers = PyObject_GetAttr(site, s_numbers);
+    batch->id_start = get_bytes(site, s_id_start);
+    batch->opening = PyObject_GetAttr(site, s_opening);
+    batch->loud = is_true(site, s_loud);
+    if (batch->lanes == NULL || batch->numbers == NULL || batch->id_start == NULL ||
+        batch->opening == NULL || batch->loud < 0)
+        return -1;
+    if (!PyDict_CheckExact(batch->lanes) || !PyBytes_CheckExact(batch->opening)) {
+        PyErr_SetString(PyExc_TypeError, "lanes are a dict, the opening is bytes");
+        return -1;
+    }
+    return 0;
+}
+
+static int
+give_number(Request *request, PyObject *numbers)
+{
+    PyObject *number = PyIter_Next(numbers);
+    if (number == NULL) return -1;
+    request->number = PyLong_AsLongLong(number);
+    Py_DECREF(number);
+    return request->number == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Let the engine go on with what a handler returned or raised. */
+static int
+go_on(Request *request, PyObject *answer)
+{
+    PyObject *done;
+    if (answer != NULL) {
+        done = PyObject_CallMethod((PyObject *)request, "proceed", "O", answer);
+    } else {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+        PyObject *kind, *error, *trace;
+        PyErr_Fetch(&kind, &error, &trace);
+        PyErr_NormalizeException(&kind, &error, &trace);
+        if (trace != NULL) PyException_SetTraceback(error, trace);
+        done = PyObject_CallMethod((PyObject *)request, "proceed", "OO", Py_None, error);
+        Py_XDECREF(kind);
+        Py_XDECREF(error);
+        Py_XDECREF(trace);
+    }
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/*
+ * Call the handler at the end of a lane, in a context of its own, and write its answer.
+ * A lane is a tuple: the endpoint, what to call, whether bytes are sent as they are, the
+ * header with the type of bytes unless something else is said, and whether the arguments
+ * in the path (there are none) are given as well.
+ */
+static int
+answer(Request *request, Channel *channel, PyObject *lane, Batch *batch)
+{
+    PyObject *context = PyContext_CopyCurrent();
+    if (context == NULL) return -1;
+    Py_XSETREF(request->context, context);
+    request->route = Py_NewRef(PyTuple_GET_ITEM(lane, 0));
+    request->entered = Py_NewRef(PyTuple_GET_ITEM(lane, 0));
+    request->path_args = PyDict_New();
+    request->started = 1;
+    Py_INCREF(context);
+    if (request->path_args == NULL || PyContext_Enter(context) < 0) {
+        Py_DECREF(context);
+        return -1;
+    }
+    int bad = -1;
+    PyObject *body = NULL, *token = PyContextVar_Set(work_variable, (PyObject *)request);
+    if (token == NULL) goto done;
+    Py_DECREF(token);
+    PyObject *both[] = {(PyObject *)request, request->path_args};
+    Py_ssize_t given = PyTuple_GET_ITEM(lane, 4) == Py_True ? 2 : 1;
+    body = PyObject_Vectorcall(PyTuple_GET_ITEM(lane, 1), both, given, NULL);
+    PyObject *kind = NULL;
+    const char *text = NULL;
+    Py_ssize_t size = 0;
+    if (body != NULL && PyBytes_CheckExact(body) &&
+        PyTuple_GET_ITEM(lane, 2) == Py_True) {
+        text = PyBytes_AS_STRING(body);
+        size = PyBytes_GET_SIZE(body);
+        kind = PyTuple_GET_ITEM(lane, 3);
+    } else if (body != NULL && PyUnicode_CheckExact(body)) {
+        text = PyUnicode_AsUTF8AndSize(body, &size);
+        if (text == NULL) PyErr_Clear();
+        kind = s_html_type;
+    }
+    if (text != NULL && request->code == 200 && !is_there(request->scope) &&
+        is_plain(request, channel, size)) {
+        bad = compose(request, channel, batch->opening, batch->id_start, kind, text,
+                      size);
+        if (!bad) bad = finish(request, channel, batch->loud);
+    } else {
+        bad = go_on(request, body);
+    }
+done:
+    Py_XDECREF(body);
+    if (PyContext_Exit(context) < 0) bad = -1;
+    Py_DECREF(context);
+    return bad;
+}
+
+static PyObject *
+serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 8 || !PyObject_TypeCheck(args[0], &ChannelType) ||
+        !PyBytes_CheckExact(args[2]) || !PyType_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "serve(channel, kind, data, at, now, longest, most, room)");
+        return NULL;
+    }
+    Channel *channel = (Channel *)args[0];
+    PyTypeObject *type = (PyTypeObject *)args[1];
+    PyObject *data = args[2];
+    Py_ssize_t at = PyLong_AsSsize_t(args[3]);
+    double now = PyFloat_AsDouble(args[4]);
+    Py_ssize_t longest = PyLong_AsSsize_t(args[5]);
+    Py_ssize_t most = PyLong_AsSsize_t(args[6]);
+    Py_ssize_t room = PyLong_AsSsize_t(args[7]);
+    if (PyErr_Occurred()) return NULL;
+    Batch batch = {0};
+    PyObject *result = NULL;
+    const char *start = PyBytes_AS_STRING(data), *end = start + PyBytes_GET_SIZE(data);
+    Head head;
+    if (begin_batch(&batch, channel->site) < 0) goto done;
+    while (at < end - start && !is_there(channel->request) && !is_there(channel->body) &&
+           !channel->deaf && !channel->closing && !channel->waits_for_transport &&
+           channel->persistent == Py_True && channel->left != 1 &&
+           read_head(start + at, end, &head)) {
+        if (head.line_size > longest || head.lines > most ||
+            head.end - 2 - head.block > room)
+            break;
+        Request *request = (Request *)make_request(type, channel, &head, now);
+        if (request == NULL) goto done;
+        PyObject *lane = head.method_size != 3
+            ? NULL
+            : PyDict_GetItemWithError(batch.lanes, request->path);
+        if ((lane == NULL && PyErr_Occurred()) ||
+            give_number(request, batch.numbers) < 0) {
+            Py_DECREF(request);
+            goto done;
+        }
+        channel->left--;
+        at += head.end - (start + at);
+        Py_XSETREF(channel->request, Py_NewRef((PyObject *)request));
+        int bad;
+        if (lane != NULL) {
+            Py_INCREF(lane);
+            bad = answer(request, channel, lane, &batch);
+            Py_DECREF(lane);
+        } else {
+            PyObject *done = PyObject_CallMethodNoArgs((PyObject *)request, s_call);
+            bad = done == NULL ? -1 : 0;
+            Py_XDECREF(done);
+        }
+        Py_DECREF(request);
+        if (bad || (channel->size > BATCH && flush(channel) < 0)) goto done;
+    }
+    result = PyLong_FromSsize_t(at);
+done:
+    end_batch(&batch);
+    return result;
+}
+
+static PyObject *
+set_up(PyObject *module, PyObject *args)
+{
+    PyObject *variable, *reader, *line, *lines, *opening;
+    if (!PyArg_ParseTuple(args, "OOOO!O", &variable, &reader, &line, &PyDict_Type,
+                          &lines, &opening))
+        return NULL;
+    Py_XSETREF(work_variable, Py_NewRef(variable));
+    Py_XSETREF(read_fields, Py_NewRef(reader));
+    Py_XSETREF(header_line, Py_NewRef(line));
+    Py_XSETREF(known_lines, Py_NewRef(lines));
+    Py_XSETREF(opening_line, Py_NewRef(opening));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"serve", (PyCFunction)(void (*)(void))serve, METH_FASTCALL,
+     "serve(channel, kind, data, at, now, longest, most, room): answer what is plain; up "
+     "to where."},
+    {"set_up", set_up, METH_VARARGS, "Be given what is Python's."},
+    {NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "ropewalk.web._quick",
+    .m_doc = "The usual way of a request, in C.", .m_size = -1, .m_methods = functions};
+
+PyMODINIT_FUNC
+PyInit__quick(void)
+{
+    fill_kinds();
+    struct { PyObject **place; const char *text; bool is_bytes; } names[] = {
+        {&s_lanes, "lanes", false}, {&s_numbers, "numbers", false},
+        {&s_id_start, "id_start", false}, {&s_opening, "opening", false},
+        {&s_write, "write", false}, {&s_log, "log", false}, {&s_call, "process", false},
+        {&s_loud, "loud", false}, {&s_default_type, "_default_type", false},
+        {&s_code_message, "code_message", false}, {&s_draining, "draining", false},
+        {&s_get, "GET", true}, {&s_head, "HEAD", true}, {&s_http11, "HTTP/1.1", true},
+        {&s_html_type, "Content-Type: text/html; charset=utf-8\r\n", true},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        *names[i].place = names[i].is_bytes ? PyBytes_FromString(names[i].text)
+                                            : PyUnicode_InternFromString(names[i].text);
+        if (*names[i].place == NULL) return NULL;
+    }
+    if (PyType_Ready(&RequestType) < 0 || PyType_Ready(&ChannelType) < 0) return NULL;
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL) return NULL;
+    if (PyModule_AddObjectRef(module, "RequestBase", (PyObject *)&RequestType) < 0 ||
+        PyModule_AddObjectRef(module, "ChannelBase", (PyObject *)&ChannelType) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,38 @@
+# -*- test-case-name: tests.test_quick -*-
+"""
+The usual way of a request: in C where that was compiled, in Python otherwise.
+
+``ROPEWALK_NATIVE=0`` in the environment has it in Python all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ropewalk import telemetry
+from ropewalk.web.lines import header_line, opening, remembered
+from ropewalk.wire.http1 import Fields, HeadLimits, read_fields
+
+__all__ = ["ChannelBase", "RequestBase", "is_native", "serve"]
+
+is_native = False
+
+if TYPE_CHECKING:
+    from ropewalk.web.plain import ChannelBase, RequestBase, serve
+elif os.environ.get("ROPEWALK_NATIVE", "1") == "0":
+    from ropewalk.web.plain import ChannelBase, RequestBase, serve
+else:
+    try:
+        from ropewalk.web._quick import ChannelBase, RequestBase, serve, set_up
+    except ImportError:
+        from ropewalk.web.plain import ChannelBase, RequestBase, serve
+    else:
+        is_native = True
+        # What it reads has kept to the limits.
+        _anything = HeadLimits(1 << 62, 1 << 62, 1 << 62)
+
+        def _read(block: bytes) -> Fields:
+            return read_fields(block, True, _anything)
+
+        set_up(telemetry.work.variable, _read, header_line, remembered, opening)
