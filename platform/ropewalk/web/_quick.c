@@ -14,14 +14,30 @@
 #include <structmember.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 /* Names that are looked up, made once. */
-static PyObject *s_lanes, *s_numbers, *s_id_start, *s_opening, *s_write;
-static PyObject *s_log, *s_call, *s_loud, *s_default_type, *s_code_message, *s_draining;
-static PyObject *s_get, *s_head, *s_http11, *s_html_type;
+static PyObject *s_lanes, *s_numbers, *s_id_start, *s_write, *s_log, *s_process, *s_loud;
+static PyObject *s_default_type, *s_code_message, *s_draining, *s_is_quick, *s_seconds;
+static PyObject *s_way, *s_plain_body, *s_data_received, *s_look, *s_asked_slowly;
+static PyObject *s_http11, *s_html_type, *s_json_type, *s_ok;
 
 /* Given by set_up: Python functions, and the variable of telemetry.work. */
 static PyObject *work_variable, *read_fields, *header_line, *known_lines, *opening_line;
+static PyObject *write_json, *struct_type;
+static PyTypeObject *request_type;
+
+/* The methods that are read here. */
+static struct {
+    const char *text;
+    PyObject *bytes;
+} methods[] = {{"GET ", NULL}, {"POST ", NULL}, {"PUT ", NULL}, {"HEAD ", NULL},
+               {"PATCH ", NULL}, {"DELETE ", NULL}, {"OPTIONS ", NULL}};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+/* How most answers begin, and the second of which that is true. */
+static PyObject *usual_opening;
+static time_t usual_second;
 
 static const unsigned char TCHAR = 1, PCHAR = 2, QCHAR = 4, TEXT = 8, HOST = 16;
 static unsigned char kinds[256];
@@ -52,7 +68,7 @@ typedef struct {
     PyObject *channel, *site, *method, *path, *query, *uri, *clientproto, *block;
     PyObject *fields, *route, *path_args, *context, *said, *entered, *line, *scope;
     PyObject *id, *headers, *cookies, *notifications, *content, *request_headers;
-    PyObject *outcome, *encoder, *etag, *last_modified, *producer;
+    PyObject *outcome, *encoder, *etag, *last_modified, *producer, *content_body;
     long long number, sent_length;
     double began;
     int code, started_writing, finished;
@@ -63,7 +79,7 @@ typedef struct {
     X(channel) X(site) X(method) X(path) X(query) X(uri) X(clientproto) X(block) \
     X(fields) X(route) X(path_args) X(context) X(said) X(entered) X(line) X(scope) \
     X(id) X(headers) X(cookies) X(notifications) X(content) X(request_headers) \
-    X(outcome) X(encoder) X(etag) X(last_modified) X(producer)
+    X(outcome) X(encoder) X(etag) X(last_modified) X(producer) X(content_body)
 
 static int
 Request_traverse(Request *self, visitproc visit, void *arg)
@@ -208,11 +224,14 @@ Request_set_header(Request *self, PyObject *const *args, Py_ssize_t count)
 
 typedef struct {
     PyObject_HEAD
-    PyObject *site, *transport, *request, *body, *persistent, *waiting;
+    PyObject *site, *transport, *request, *body, *persistent, *waiting, *reader;
     char *out;
     Py_ssize_t size, room;
     long long left, served, unsent;
-    char batching, deaf, closing, waits_for_transport, lost;
+    Py_ssize_t longest_line, most_headers, most_header_bytes;
+    double since;
+    char batching, deaf, closing, waits_for_transport, lost, fresh, quick;
+    char waits_for_head;
 } Channel;
 
 static PyTypeObject ChannelType;
@@ -229,6 +248,7 @@ Channel_traverse(Channel *self, visitproc visit, void *arg)
     Py_VISIT(self->body);
     Py_VISIT(self->persistent);
     Py_VISIT(self->waiting);
+    Py_VISIT(self->reader);
     return 0;
 }
 
@@ -241,6 +261,7 @@ Channel_clear(Channel *self)
     Py_CLEAR(self->body);
     Py_CLEAR(self->persistent);
     Py_CLEAR(self->waiting);
+    Py_CLEAR(self->reader);
     return 0;
 }
 
@@ -261,6 +282,7 @@ Channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->persistent = Py_NewRef(Py_True);
         self->waiting = PyBytes_FromStringAndSize(NULL, 0);
         self->unsent = 256 * 1024;
+        self->fresh = self->waits_for_head = 1;
     }
     return (PyObject *)self;
 }
@@ -514,7 +536,12 @@ done:
     return result;
 }
 
+static PyObject *Request_asked_header(Request *, PyObject *);
+static PyObject *Channel_data_received(Channel *, PyObject *);
+
 static PyMethodDef Request_methods[] = {
+    {"asked_header", (PyCFunction)Request_asked_header, METH_O,
+     "What the request says in a header: all values. Its name is in lower case."},
     {"setHeader", (PyCFunction)(void (*)(void))Request_set_header, METH_FASTCALL,
      "Say something in a header of the answer, in place of what was said before."},
     {"_answer_plainly", (PyCFunction)Request_answer_plainly, METH_O,
@@ -533,6 +560,7 @@ static PyMemberDef Request_members[] = {
     OBJECT("_request_headers", request_headers), OBJECT("outcome", outcome),
     OBJECT("_encoder", encoder), OBJECT("etag", etag),
     OBJECT("lastModified", last_modified), OBJECT("producer", producer),
+    OBJECT("body", content_body),
     {"number", T_LONGLONG, offsetof(Request, number), 0, NULL},
     {"sentLength", T_LONGLONG, offsetof(Request, sent_length), 0, NULL},
     {"began", T_DOUBLE, offsetof(Request, began), 0, NULL},
@@ -569,6 +597,8 @@ static PyTypeObject RequestType = {
 };
 
 static PyMethodDef Channel_methods[] = {
+    {"dataReceived", (PyCFunction)Channel_data_received, METH_O,
+     "Take what has come."},
     {"write", (PyCFunction)Channel_write, METH_O,
      "Write, or collect what is to be written when all has been looked at."},
     {"_flush", (PyCFunction)Channel_flush, METH_NOARGS, "Write what is collected."},
@@ -582,6 +612,14 @@ static PyMemberDef Channel_members[] = {
     {"_body", T_OBJECT, offsetof(Channel, body), 0, NULL},
     {"persistent", T_OBJECT, offsetof(Channel, persistent), 0, NULL},
     {"_waiting", T_OBJECT, offsetof(Channel, waiting), 0, NULL},
+    {"_reader", T_OBJECT, offsetof(Channel, reader), 0, NULL},
+    {"_since", T_DOUBLE, offsetof(Channel, since), 0, NULL},
+    {"_longest_line", T_PYSSIZET, offsetof(Channel, longest_line), 0, NULL},
+    {"_most_headers", T_PYSSIZET, offsetof(Channel, most_headers), 0, NULL},
+    {"_most_header_bytes", T_PYSSIZET, offsetof(Channel, most_header_bytes), 0, NULL},
+    {"_fresh", T_BOOL, offsetof(Channel, fresh), 0, NULL},
+    {"_quick", T_BOOL, offsetof(Channel, quick), 0, NULL},
+    {"_waits_for_head", T_BOOL, offsetof(Channel, waits_for_head), 0, NULL},
     {"_left", T_LONGLONG, offsetof(Channel, left), 0, NULL},
     {"_served", T_LONGLONG, offsetof(Channel, served), 0, NULL},
     {"unsent", T_LONGLONG, offsetof(Channel, unsent), 0, NULL},
@@ -609,8 +647,9 @@ static PyTypeObject ChannelType = {
 
 /* Where the parts of a head are. */
 typedef struct {
-    const char *method, *path, *query, *block, *end;
-    Py_ssize_t method_size, path_size, query_size, line_size;
+    const char *path, *query, *block, *end;
+    PyObject *method;
+    Py_ssize_t path_size, query_size, line_size, length;
     int lines;
 } Head;
 
@@ -625,21 +664,25 @@ same(const char *text, const char *lower, Py_ssize_t size)
     return true;
 }
 
-/* Whether a header may decide about more than the handler knows. */
-static bool
-is_notable(const char *name, Py_ssize_t size)
+/* Headers of which a request may have one; a bit for each. 0 for any other. */
+enum { A_HOST = 1, A_LENGTH = 2, A_TYPE = 4, AN_AUTHORIZATION = 8, A_CODING = 16,
+       A_PROXY = 32, A_CONNECTION = 64, FOR_THE_ENGINE = 128 };
+
+static int
+kind_of(const char *name, Py_ssize_t size)
 {
     switch (size) {
-    case 6: return same(name, "expect", 6);
-    case 7: return same(name, "upgrade", 7);
-    case 10: return same(name, "connection", 10);
-    case 12: return same(name, "content-type", 12);
-    case 13: return same(name, "authorization", 13);
-    case 14: return same(name, "content-length", 14);
-    case 16: return same(name, "content-encoding", 16);
-    case 17: return same(name, "transfer-encoding", 17);
-    case 19: return same(name, "proxy-authorization", 19);
-    default: return false;
+    case 4: return same(name, "host", 4) ? A_HOST : 0;
+    case 6: return same(name, "expect", 6) ? FOR_THE_ENGINE : 0;
+    case 7: return same(name, "upgrade", 7) ? FOR_THE_ENGINE : 0;
+    case 10: return same(name, "connection", 10) ? A_CONNECTION : 0;
+    case 12: return same(name, "content-type", 12) ? A_TYPE : 0;
+    case 13: return same(name, "authorization", 13) ? AN_AUTHORIZATION : 0;
+    case 14: return same(name, "content-length", 14) ? A_LENGTH : 0;
+    case 16: return same(name, "content-encoding", 16) ? A_CODING : 0;
+    case 17: return same(name, "transfer-encoding", 17) ? FOR_THE_ENGINE : 0;
+    case 19: return same(name, "proxy-authorization", 19) ? A_PROXY : 0;
+    default: return 0;
     }
 }
 
@@ -661,23 +704,39 @@ is_host(const char *text, const char *end)
     return port <= 65535;
 }
 
+/* How long a body is said to be; -1 when that is no number, or a very large one. */
+static Py_ssize_t
+read_length(const char *text, const char *end)
+{
+    Py_ssize_t length = 0;
+    if (text == end || end - text > 12) return -1;
+    for (; text < end; text++) {
+        if (*text < '0' || *text > '9') return -1;
+        length = length * 10 + (*text - '0');
+    }
+    return length;
+}
+
 /*
- * Read a head (RFC 9112): a GET or HEAD of HTTP/1.1 for a path, with one Host, and
- * nothing in its headers that would have to be thought about but what a connection does
- * by itself. Whether it was one.
+ * Read a head (RFC 9112): of HTTP/1.1, for a path, with one Host, and nothing in its
+ * headers that would have to be thought about but what a connection does by itself.
+ * Whether it was one.
  */
 static bool
 read_head(const char *at, const char *end, Head *head)
 {
     const char *start = at;
-    head->method = at;
-    if (end - at < 16) return false;
-    if (!memcmp(at, "GET ", 4)) head->method_size = 3;
-    else if (!memcmp(at, "HEAD ", 5)) head->method_size = 4;
-    else return false;
-    at += head->method_size + 1;
+    if (end - at < 18) return false;
+    head->method = NULL;
+    for (int i = 0; i < METHODS && head->method == NULL; i++) {
+        size_t size = strlen(methods[i].text);
+        if (!memcmp(at, methods[i].text, size)) {
+            head->method = methods[i].bytes;
+            at += size;
+        }
+    }
+    if (head->method == NULL || *at != '/') return false;
     head->path = at;
-    if (*at != '/') return false;
     while (at < end && kinds[(unsigned char)*at] & PCHAR) at++;
     head->path_size = at - head->path;
     head->query = NULL;
@@ -692,7 +751,8 @@ read_head(const char *at, const char *end, Head *head)
     head->line_size = at - start - 2;
     head->block = at;
     head->lines = 0;
-    bool has_host = false;
+    head->length = 0;
+    int seen = 0;
     while (at < end && *at != '\r') {
         const char *name = at;
         while (at < end && kinds[(unsigned char)*at] & TCHAR) at++;
@@ -704,41 +764,99 @@ read_head(const char *at, const char *end, Head *head)
         const char *last = at;
         at += 2;
         head->lines++;
-        if (size == 4 && same(name, "host", 4)) {
-            while (value < last && (*value == ' ' || *value == '\t')) value++;
-            while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
-            if (has_host || !is_host(value, last)) return false;
-            has_host = true;
-        } else if (is_notable(name, size)) {
-            while (value < last && (*value == ' ' || *value == '\t')) value++;
-            if (size != 10 || last - value != 10 || !same(value, "keep-alive", 10))
-                return false;
-        }
+        int kind = kind_of(name, size);
+        if (!kind) continue;
+        if (kind == FOR_THE_ENGINE || seen & kind) return false;
+        seen |= kind;
+        while (value < last && (*value == ' ' || *value == '\t')) value++;
+        while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
+        if (kind == A_HOST && !is_host(value, last)) return false;
+        if (kind == A_CONNECTION &&
+            (last - value != 10 || !same(value, "keep-alive", 10)))
+            return false;
+        if (kind == A_LENGTH && (head->length = read_length(value, last)) < 0)
+            return false;
     }
-    if (!has_host || end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+    if (!(seen & A_HOST) || end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
     head->end = at + 2;
     return true;
 }
 
-static PyObject *
-make_request(PyTypeObject *type, Channel *channel, const Head *head, double now)
+/* Calls "each" with every value of a header; stops when that returns other than 0. */
+static int
+find_values(PyObject *block, const char *wanted, Py_ssize_t wanted_size,
+            int (*each)(const char *, Py_ssize_t, void *), void *given)
 {
-    Request *self = (Request *)type->tp_alloc(type, 0);
+    const char *at = PyBytes_AS_STRING(block), *end = at + PyBytes_GET_SIZE(block);
+    while (at < end) {
+        const char *name = at, *last = memchr(at, '\r', end - at);
+        if (last == NULL) break;
+        at = last + 2;
+        if (last - name <= wanted_size || name[wanted_size] != ':' ||
+            !same(name, wanted, wanted_size))
+            continue;
+        const char *value = name + wanted_size + 1;
+        while (value < last && (*value == ' ' || *value == '\t')) value++;
+        while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
+        int stop = each(value, last - value, given);
+        if (stop) return stop;
+    }
+    return 0;
+}
+
+static int
+add_value(const char *value, Py_ssize_t size, void *given)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(value, size);
+    if (bytes == NULL) return -1;
+    int bad = PyList_Append(given, bytes);
+    Py_DECREF(bytes);
+    return bad;
+}
+
+static int
+is_not_json(const char *value, Py_ssize_t size, void *Py_UNUSED(given))
+{
+    return !(size == 3 && !memcmp(value, "*/*", 3)) &&
+           !(size == 16 && !memcmp(value, "application/json", 16));
+}
+
+/* asked_header(name): all values of a header of the request. */
+static PyObject *
+Request_asked_header(Request *self, PyObject *name)
+{
+    if (is_there(self->request_headers) || self->block == NULL ||
+        !PyBytes_CheckExact(name))
+        return PyObject_CallMethodOneArg((PyObject *)self, s_asked_slowly, name);
+    PyObject *values = PyList_New(0);
+    if (values != NULL && find_values(self->block, PyBytes_AS_STRING(name),
+                                      PyBytes_GET_SIZE(name), add_value, values))
+        Py_CLEAR(values);
+    return values;
+}
+
+static PyObject *
+make_request(Channel *channel, const Head *head, double now)
+{
+    Request *self = (Request *)request_type->tp_alloc(request_type, 0);
     if (self == NULL) return NULL;
     self->code = 200;
     self->channel = Py_NewRef((PyObject *)channel);
     self->line = Py_NewRef((PyObject *)channel);
     self->site = Py_NewRef(channel->site);
-    self->method = Py_NewRef(head->method_size == 3 ? s_get : s_head);
+    self->method = Py_NewRef(head->method);
     self->clientproto = Py_NewRef(s_http11);
     self->path = PyBytes_FromStringAndSize(head->path, head->path_size);
     self->block = PyBytes_FromStringAndSize(head->block, head->end - 2 - head->block);
     if (head->query != NULL)
         self->query = PyBytes_FromStringAndSize(head->query, head->query_size);
+    if (head->length)
+        self->content_body = PyBytes_FromStringAndSize(head->end, head->length);
     self->began = now;
     self->unwalked = 1;
     if (self->path == NULL || self->block == NULL ||
-        (head->query != NULL && self->query == NULL)) {
+        (head->query != NULL && self->query == NULL) ||
+        (head->length && self->content_body == NULL)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -747,7 +865,7 @@ make_request(PyTypeObject *type, Channel *channel, const Head *head, double now)
 
 /* Of what a batch of requests needs of its site, looked up once. */
 typedef struct {
-    PyObject *lanes, *numbers, *opening, *id_start;
+    PyObject *lanes, *numbers, *id_start;
     int loud;
 } Batch;
 
@@ -756,8 +874,24 @@ end_batch(Batch *batch)
 {
     Py_XDECREF(batch->lanes);
     Py_XDECREF(batch->numbers);
-    Py_XDECREF(batch->opening);
     Py_XDECREF(batch->id_start);
+}
+
+static int
+note_opening(void)
+{
+    time_t now = time(NULL);
+    if (usual_opening != NULL && now == usual_second) return 0;
+    PyObject *opening = PyObject_CallFunction(opening_line, "OiO", s_http11, 200, s_ok);
+    if (opening == NULL) return -1;
+    if (!PyBytes_CheckExact(opening)) {
+        Py_DECREF(opening);
+        PyErr_SetString(PyExc_TypeError, "the opening is bytes");
+        return -1;
+    }
+    Py_XSETREF(usual_opening, opening);
+    usual_second = now;
+    return 0;
 }
 
 static int
@@ -766,16 +900,15 @@ begin_batch(Batch *batch, PyObject *site)
     batch->lanes = PyObject_GetAttr(site, s_lanes);
     batch->numbers = PyObject_GetAttr(site, s_numbers);
     batch->id_start = get_bytes(site, s_id_start);
-    batch->opening = PyObject_GetAttr(site, s_opening);
     batch->loud = is_true(site, s_loud);
     if (batch->lanes == NULL || batch->numbers == NULL || batch->id_start == NULL ||
-        batch->opening == NULL || batch->loud < 0)
+        batch->loud < 0)
         return -1;
-    if (!PyDict_CheckExact(batch->lanes) || !PyBytes_CheckExact(batch->opening)) {
-        PyErr_SetString(PyExc_TypeError, "lanes are a dict, the opening is bytes");
+    if (!PyDict_CheckExact(batch->lanes)) {
+        PyErr_SetString(PyExc_TypeError, "lanes are a dict");
         return -1;
     }
-    return 0;
+    return note_opening();
 }
 
 static int
@@ -794,7 +927,7 @@ go_on(Request *request, PyObject *answer)
 {
     PyObject *done;
     if (answer != NULL) {
-        done = PyObject_CallMethod((PyObject *)request, "proceed", "O", answer);
+        done = PyObject_CallMethod((PyObject *)request, "proceed", "(O)", answer);
     } else {
         if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
         PyObject *kind, *error, *trace;
@@ -811,142 +944,283 @@ go_on(Request *request, PyObject *answer)
 }
 
 /*
- * Call the handler at the end of a lane, in a context of its own, and write its answer.
- * A lane is a tuple: the endpoint, what to call, whether bytes are sent as they are, the
- * header with the type of bytes unless something else is said, and whether the arguments
- * in the path (there are none) are given as well.
+ * The JSON of a value, where that is what it is to be sent as; NULL otherwise, with no
+ * error set: the engine negotiates.
  */
+static PyObject *
+as_json(Request *request, PyObject *value)
+{
+    if (!PyDict_CheckExact(value) && !PyList_CheckExact(value) &&
+        !PyObject_TypeCheck(value, (PyTypeObject *)struct_type))
+        return NULL;
+    if (is_there(request->said) || request->block == NULL ||
+        is_there(request->request_headers) ||
+        find_values(request->block, "accept", 6, is_not_json, NULL))
+        return NULL;
+    PyObject *body = PyObject_CallOneArg(write_json, value);
+    if (body == NULL || !PyBytes_CheckExact(body)) {
+        PyErr_Clear();
+        Py_CLEAR(body);
+    }
+    return body;
+}
+
+/* A lane: the endpoint; what to call with the request alone, or None; whether bytes are
+ * sent as they are, and the header with their type unless something else is said; what
+ * to call with the arguments in the path as well; whether values become JSON. */
+enum { ENDPOINT, DIRECT, BYTES, TYPE, BARE, VALUES, LANE };
+
+/* Call the handler at the end of a lane, in a context of its own, and write its answer.
+ * Takes "args" over. */
 static int
-answer(Request *request, Channel *channel, PyObject *lane, Batch *batch)
+answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch *batch)
 {
     PyObject *context = PyContext_CopyCurrent();
-    if (context == NULL) return -1;
+    Py_XSETREF(request->path_args, args);
+    if (context == NULL || args == NULL) {
+        Py_XDECREF(context);
+        return -1;
+    }
     Py_XSETREF(request->context, context);
-    request->route = Py_NewRef(PyTuple_GET_ITEM(lane, 0));
-    request->entered = Py_NewRef(PyTuple_GET_ITEM(lane, 0));
-    request->path_args = PyDict_New();
+    Py_XSETREF(request->route, Py_NewRef(PyTuple_GET_ITEM(lane, ENDPOINT)));
+    Py_XSETREF(request->entered, Py_NewRef(PyTuple_GET_ITEM(lane, ENDPOINT)));
     request->started = 1;
     Py_INCREF(context);
-    if (request->path_args == NULL || PyContext_Enter(context) < 0) {
+    if (PyContext_Enter(context) < 0) {
         Py_DECREF(context);
         return -1;
     }
     int bad = -1;
-    PyObject *body = NULL, *token = PyContextVar_Set(work_variable, (PyObject *)request);
+    PyObject *body = NULL, *json = NULL;
+    PyObject *token = PyContextVar_Set(work_variable, (PyObject *)request);
     if (token == NULL) goto done;
     Py_DECREF(token);
-    PyObject *both[] = {(PyObject *)request, request->path_args};
-    Py_ssize_t given = PyTuple_GET_ITEM(lane, 4) == Py_True ? 2 : 1;
-    body = PyObject_Vectorcall(PyTuple_GET_ITEM(lane, 1), both, given, NULL);
+    PyObject *direct = PyTuple_GET_ITEM(lane, DIRECT);
+    if (direct != Py_None && PyDict_GET_SIZE(args) == 0) {
+        body = PyObject_CallOneArg(direct, (PyObject *)request);
+    } else {
+        PyObject *both[] = {(PyObject *)request, args};
+        body = PyObject_Vectorcall(PyTuple_GET_ITEM(lane, BARE), both, 2, NULL);
+    }
     PyObject *kind = NULL;
     const char *text = NULL;
     Py_ssize_t size = 0;
-    if (body != NULL && PyBytes_CheckExact(body) &&
-        PyTuple_GET_ITEM(lane, 2) == Py_True) {
-        text = PyBytes_AS_STRING(body);
-        size = PyBytes_GET_SIZE(body);
-        kind = PyTuple_GET_ITEM(lane, 3);
-    } else if (body != NULL && PyUnicode_CheckExact(body)) {
+    if (body == NULL) {
+        bad = go_on(request, NULL);
+        goto done;
+    }
+    if (PyBytes_CheckExact(body)) {
+        if (PyTuple_GET_ITEM(lane, BYTES) == Py_True) {
+            text = PyBytes_AS_STRING(body);
+            size = PyBytes_GET_SIZE(body);
+            kind = PyTuple_GET_ITEM(lane, TYPE);
+        }
+    } else if (PyUnicode_CheckExact(body)) {
         text = PyUnicode_AsUTF8AndSize(body, &size);
         if (text == NULL) PyErr_Clear();
         kind = s_html_type;
+    } else if (PyTuple_GET_ITEM(lane, VALUES) == Py_True && request->code == 200 &&
+               (json = as_json(request, body)) != NULL) {
+        text = PyBytes_AS_STRING(json);
+        size = PyBytes_GET_SIZE(json);
+        kind = s_json_type;
     }
     if (text != NULL && request->code == 200 && !is_there(request->scope) &&
         is_plain(request, channel, size)) {
-        bad = compose(request, channel, batch->opening, batch->id_start, kind, text,
-                      size);
+        bad = compose(request, channel, usual_opening, batch->id_start, kind, text, size);
         if (!bad) bad = finish(request, channel, batch->loud);
     } else {
         bad = go_on(request, body);
     }
 done:
     Py_XDECREF(body);
+    Py_XDECREF(json);
     if (PyContext_Exit(context) < 0) bad = -1;
     Py_DECREF(context);
     return bad;
 }
 
-static PyObject *
-serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* Answer one request, by its lane or by the engine. */
+static int
+answer_by_lane(Request *request, Channel *channel, Batch *batch)
 {
-    if (count != 8 || !PyObject_TypeCheck(args[0], &ChannelType) ||
-        !PyBytes_CheckExact(args[2]) || !PyType_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "serve(channel, kind, data, at, now, longest, most, room)");
-        return NULL;
+    PyObject *lane = NULL, *args = NULL, *way = NULL;
+    PyObject *known = PyDict_GetItemWithError(batch->lanes, request->method);
+    if (known != NULL && PyDict_CheckExact(known))
+        lane = PyDict_GetItemWithError(known, request->path);
+    if (lane == NULL) {
+        if (PyErr_Occurred()) return -1;
+        way = PyObject_CallMethodOneArg(request->site, s_way, (PyObject *)request);
+        if (way == NULL) return -1;
+        if (PyTuple_CheckExact(way) && PyTuple_GET_SIZE(way) == 2 &&
+            PyDict_CheckExact(PyTuple_GET_ITEM(way, 1))) {
+            lane = PyTuple_GET_ITEM(way, 0);
+            args = Py_NewRef(PyTuple_GET_ITEM(way, 1));
+        }
     }
-    Channel *channel = (Channel *)args[0];
-    PyTypeObject *type = (PyTypeObject *)args[1];
-    PyObject *data = args[2];
-    Py_ssize_t at = PyLong_AsSsize_t(args[3]);
-    double now = PyFloat_AsDouble(args[4]);
-    Py_ssize_t longest = PyLong_AsSsize_t(args[5]);
-    Py_ssize_t most = PyLong_AsSsize_t(args[6]);
-    Py_ssize_t room = PyLong_AsSsize_t(args[7]);
-    if (PyErr_Occurred()) return NULL;
+    int bad;
+    if (lane != NULL && PyTuple_CheckExact(lane) && PyTuple_GET_SIZE(lane) == LANE) {
+        Py_INCREF(lane);
+        bad = answer(request, channel, lane, args == NULL ? PyDict_New() : args, batch);
+        Py_DECREF(lane);
+    } else {
+        Py_XDECREF(args);
+        PyObject *done = PyObject_CallMethodNoArgs((PyObject *)request, s_process);
+        bad = done == NULL ? -1 : 0;
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(way);
+    return bad;
+}
+
+/* Whether a body has come, and is one that is always taken. */
+static int
+takes_body(Channel *channel, const Head *head, const char *end)
+{
+    if (head->length > end - head->end) return 0;
+    PyObject *most = PyObject_GetAttr(channel->site, s_plain_body);
+    if (most == NULL) return -1;
+    Py_ssize_t size = PyLong_AsSsize_t(most);
+    Py_DECREF(most);
+    if (size == -1 && PyErr_Occurred()) return -1;
+    return head->length <= size;
+}
+
+/* Answer what is plain, from "at"; up to where, or -1 for an error. */
+static Py_ssize_t
+serve_from(Channel *channel, PyObject *data, Py_ssize_t at, double now)
+{
     Batch batch = {0};
-    PyObject *result = NULL;
+    Py_ssize_t result = -1;
     const char *start = PyBytes_AS_STRING(data), *end = start + PyBytes_GET_SIZE(data);
     Head head;
-    if (begin_batch(&batch, channel->site) < 0) goto done;
+    if (request_type == NULL || begin_batch(&batch, channel->site) < 0) goto done;
     while (at < end - start && !is_there(channel->request) && !is_there(channel->body) &&
            !channel->deaf && !channel->closing && !channel->waits_for_transport &&
            channel->persistent == Py_True && channel->left != 1 &&
            read_head(start + at, end, &head)) {
-        if (head.line_size > longest || head.lines > most ||
-            head.end - 2 - head.block > room)
+        if (head.line_size > channel->longest_line ||
+            head.lines > channel->most_headers ||
+            head.end - 2 - head.block > channel->most_header_bytes)
             break;
-        Request *request = (Request *)make_request(type, channel, &head, now);
+        if (head.length) {
+            int takes = takes_body(channel, &head, end);
+            if (takes < 0) goto done;
+            if (!takes) break;
+        }
+        Request *request = (Request *)make_request(channel, &head, now);
         if (request == NULL) goto done;
-        PyObject *lane = head.method_size != 3
-            ? NULL
-            : PyDict_GetItemWithError(batch.lanes, request->path);
-        if ((lane == NULL && PyErr_Occurred()) ||
-            give_number(request, batch.numbers) < 0) {
+        if (give_number(request, batch.numbers) < 0) {
             Py_DECREF(request);
             goto done;
         }
         channel->left--;
-        at += head.end - (start + at);
+        at += head.end + head.length - (start + at);
         Py_XSETREF(channel->request, Py_NewRef((PyObject *)request));
-        int bad;
-        if (lane != NULL) {
-            Py_INCREF(lane);
-            bad = answer(request, channel, lane, &batch);
-            Py_DECREF(lane);
-        } else {
-            PyObject *done = PyObject_CallMethodNoArgs((PyObject *)request, s_call);
-            bad = done == NULL ? -1 : 0;
-            Py_XDECREF(done);
-        }
+        int bad = answer_by_lane(request, channel, &batch);
         Py_DECREF(request);
         if (bad || (channel->size > BATCH && flush(channel) < 0)) goto done;
     }
-    result = PyLong_FromSsize_t(at);
+    result = at;
 done:
     end_batch(&batch);
     return result;
 }
 
 static PyObject *
+serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 4 || !PyObject_TypeCheck(args[0], &ChannelType) ||
+        !PyBytes_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "serve(channel, data, at, now)");
+        return NULL;
+    }
+    Py_ssize_t at = PyLong_AsSsize_t(args[2]);
+    double now = PyFloat_AsDouble(args[3]);
+    if (PyErr_Occurred()) return NULL;
+    at = serve_from((Channel *)args[0], args[1], at, now);
+    return at < 0 ? NULL : PyLong_FromSsize_t(at);
+}
+
+/* What Twisted calls. */
+static PyObject *
+Channel_data_received(Channel *self, PyObject *data)
+{
+    int quick = self->quick && !self->fresh && !self->deaf && !self->closing &&
+                !self->batching && !is_there(self->request) && !is_there(self->body) &&
+                !is_there(self->reader) && PyBytes_CheckExact(data) &&
+                PyBytes_GET_SIZE(self->waiting) == 0;
+    if (quick) quick = is_true(self->site, s_is_quick);
+    if (quick < 0) return NULL;
+    if (!quick) return PyObject_CallMethodOneArg((PyObject *)self, s_data_received, data);
+    PyObject *time = PyObject_CallMethodNoArgs(self->site, s_seconds);
+    double now = time == NULL ? -1 : PyFloat_AsDouble(time);
+    Py_XDECREF(time);
+    if (PyErr_Occurred()) return NULL;
+    Py_INCREF(self);
+    self->batching = 1;
+    Py_ssize_t at = serve_from(self, data, 0, now);
+    self->batching = 0;
+    PyObject *result = NULL;
+    if (at < 0) {
+        PyObject *kind, *error, *trace;
+        PyErr_Fetch(&kind, &error, &trace);
+        if (flush(self) < 0) PyErr_Clear();
+        PyErr_Restore(kind, error, trace);
+        goto done;
+    }
+    if (flush(self) < 0) goto done;
+    if (at < PyBytes_GET_SIZE(data) && !self->deaf && !self->closing) {
+        result = PyObject_CallMethod((PyObject *)self, "_look", "On", data, at);
+        goto done;
+    }
+    if (!is_there(self->request)) {
+        self->since = now;
+        self->waits_for_head = 0;
+    }
+    result = Py_NewRef(Py_None);
+done:
+    Py_DECREF(self);
+    return result;
+}
+
+static PyObject *
 set_up(PyObject *module, PyObject *args)
 {
-    PyObject *variable, *reader, *line, *lines, *opening;
-    if (!PyArg_ParseTuple(args, "OOOO!O", &variable, &reader, &line, &PyDict_Type,
-                          &lines, &opening))
+    PyObject *variable, *reader, *line, *lines, *opening, *json, *structs, *ok;
+    if (!PyArg_ParseTuple(args, "OOOO!OOO!O!", &variable, &reader, &line, &PyDict_Type,
+                          &lines, &opening, &json, &PyType_Type, &structs, &PyBytes_Type,
+                          &ok))
         return NULL;
     Py_XSETREF(work_variable, Py_NewRef(variable));
     Py_XSETREF(read_fields, Py_NewRef(reader));
     Py_XSETREF(header_line, Py_NewRef(line));
     Py_XSETREF(known_lines, Py_NewRef(lines));
     Py_XSETREF(opening_line, Py_NewRef(opening));
+    Py_XSETREF(write_json, Py_NewRef(json));
+    Py_XSETREF(struct_type, Py_NewRef(structs));
+    Py_XSETREF(s_ok, Py_NewRef(ok));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+set_request(PyObject *module, PyObject *type)
+{
+    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &RequestType)) {
+        PyErr_SetString(PyExc_TypeError, "a request is a RequestBase");
+        return NULL;
+    }
+    PyTypeObject *before = request_type;
+    request_type = (PyTypeObject *)Py_NewRef(type);
+    Py_XDECREF(before);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"serve", (PyCFunction)(void (*)(void))serve, METH_FASTCALL,
-     "serve(channel, kind, data, at, now, longest, most, room): answer what is plain; up "
-     "to where."},
+     "serve(channel, data, at, now): answer what is plain; up to where."},
     {"set_up", set_up, METH_VARARGS, "Be given what is Python's."},
+    {"set_request", set_request, METH_O, "Be told what requests are made of."},
     {NULL}};
 
 static struct PyModuleDef definition = {
@@ -959,17 +1233,26 @@ PyInit__quick(void)
     fill_kinds();
     struct { PyObject **place; const char *text; bool is_bytes; } names[] = {
         {&s_lanes, "lanes", false}, {&s_numbers, "numbers", false},
-        {&s_id_start, "id_start", false}, {&s_opening, "opening", false},
-        {&s_write, "write", false}, {&s_log, "log", false}, {&s_call, "process", false},
-        {&s_loud, "loud", false}, {&s_default_type, "_default_type", false},
+        {&s_id_start, "id_start", false}, {&s_write, "write", false},
+        {&s_log, "log", false}, {&s_process, "process", false}, {&s_loud, "loud", false},
+        {&s_default_type, "_default_type", false}, {&s_way, "way", false},
         {&s_code_message, "code_message", false}, {&s_draining, "draining", false},
-        {&s_get, "GET", true}, {&s_head, "HEAD", true}, {&s_http11, "HTTP/1.1", true},
+        {&s_is_quick, "is_quick", false}, {&s_seconds, "seconds", false},
+        {&s_plain_body, "plain_body", false}, {&s_look, "_look", false},
+        {&s_data_received, "_data_received", false},
+        {&s_asked_slowly, "_asked_slowly", false}, {&s_http11, "HTTP/1.1", true},
         {&s_html_type, "Content-Type: text/html; charset=utf-8\r\n", true},
+        {&s_json_type, "Vary: accept\r\nContent-Type: application/json\r\n", true},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         *names[i].place = names[i].is_bytes ? PyBytes_FromString(names[i].text)
                                             : PyUnicode_InternFromString(names[i].text);
         if (*names[i].place == NULL) return NULL;
+    }
+    for (int i = 0; i < METHODS; i++) {
+        methods[i].bytes = PyBytes_FromStringAndSize(methods[i].text,
+                                                     strlen(methods[i].text) - 1);
+        if (methods[i].bytes == NULL) return NULL;
     }
     if (PyType_Ready(&RequestType) < 0 || PyType_Ready(&ChannelType) < 0) return NULL;
     PyObject *module = PyModule_Create(&definition);

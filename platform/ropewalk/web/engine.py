@@ -94,14 +94,10 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     _limits = HttpLimits()
     _head_limits = HeadLimits()
-    _reader: HeadReader | None = None
     _deadlines: Deadlines | None = None
     _context: Context | None = None
-    _fresh = True
     _paused = False  # no more is read
     _blocked: float | None = None  # since when the client does not read
-    _since = 0.0
-    _waits_for_head = True
     _lingers = False
     _foreign: Head | None = None
     _successor: Any = None
@@ -166,13 +162,18 @@ class Channel(ChannelBase, http.HTTPChannel):
             self._deadlines = site.deadlines
             self._since = site.seconds()
             self._left = site.limits.requests
+            limits = site.head_limits
+            self._longest_line = limits.line
+            self._most_headers = limits.headers
+            self._most_header_bytes = limits.header_bytes
+            self._quick = is_native and self.requestFactory is Request
             self._deadlines.watch(self)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self._networkProducer = IPushProducer(self.transport, http._NoPushProducer())
         self._networkProducer.registerProducer(self, True)
 
-    def dataReceived(self, data: bytes) -> None:
+    def _data_received(self, data: bytes) -> None:
         if self._fresh and self._speaks_otherwise(data):
             return
         if self._deaf:
@@ -250,12 +251,11 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     # What is read.
 
-    def _look(self, data: bytes) -> None:
+    def _look(self, data: bytes, at: int = 0) -> None:
         """Read requests, and have them answered, as far as that can be done now."""
-        at, end, now = 0, len(data), self._now()
+        end, now = len(data), self._now()
         self._batching = True
-        factory, limits = self.requestFactory, self._head_limits
-        usual = factory is Request and self._deadlines is not None and self.site.is_quick
+        quick = self._quick and self.site.is_quick
         try:
             while at < end and not self._deaf and not self._closing:
                 if self._body is not None:
@@ -266,11 +266,8 @@ class Channel(ChannelBase, http.HTTPChannel):
                     break
                 else:
                     before = at
-                    if usual and self._reader is None:
-                        at = serve(
-                            *(self, factory, data, at, now, limits.line),
-                            *(limits.headers, limits.header_bytes),
-                        )
+                    if quick and self._reader is None:
+                        at = serve(self, data, at, now)
                     if at == before:
                         at = self._read_head(data, at, now)
                         if at == before:

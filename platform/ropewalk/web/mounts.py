@@ -35,10 +35,6 @@ __all__ = ["Mount", "Mounts", "resource_for"]
 #: in many ways.
 _MOST_LANES = 4096
 
-#: What Twisted says of bytes of which nobody says anything.
-_HTML = b"Content-Type: text/html\r\n"
-
-
 @frozen
 class Mount:
     """
@@ -78,7 +74,8 @@ class Mounts:
         :class:`~ropewalk.web.table.Table` is, it has its ``entries``, ``find``,
         ``build`` and ``host_of``.
     :ivar lanes: The ways to handlers for which nothing has to be decided any more, by
-        path (:mod:`ropewalk.web.quick`).
+        method and path (:mod:`ropewalk.web.quick`).
+    :ivar has_lanes: Whether there may be any: the host does not count.
     :ivar limited: Whether some route takes longer or shorter bodies than the site.
     :ivar sockets: Lets a protocol take a request's connection over.
     """
@@ -88,11 +85,11 @@ class Mounts:
     sockets: Callable[[Any, Any], Any] = no_sockets
     table_class: Callable[..., Table[Any]] = Table
     limited: bool = False
-    lanes: dict[bytes, tuple[Any, ...]] = Factory(dict)
+    lanes: dict[bytes, dict[bytes, tuple[Any, ...]]] = Factory(dict)
+    has_lanes: bool = False
     _mounts: list[Mount] = Factory(list)
     _table: Table[Any] | None = None
     _links: Links | None = None
-    _has_lanes: bool = False
 
     def add(self, mount: Mount) -> None:
         """
@@ -148,7 +145,7 @@ class Mounts:
         entries = settle(claims)
         self._table, self._links = self.table_class(entries), None
         self.lanes.clear()
-        self._has_lanes = self.table_class is Table and not any(
+        self.has_lanes = self.table_class is Table and not any(
             entry.host is not None for entry in entries
         )
         self.limited = any(
@@ -156,24 +153,11 @@ class Mounts:
         )
         return self._table
 
-    def learn(self, path: bytes, endpoint: Endpoint) -> None:
-        """
-        Remember the way to a handler that has nothing in its path, and nothing around
-        it that would have to see a request before it does.
-        """
-        if (
-            self._has_lanes
-            and endpoint.bare is not None
-            and len(self.lanes) < _MOST_LANES
-        ):
-            direct = getattr(endpoint.bare, "direct", None)
-            self.lanes[path] = (
-                endpoint,
-                endpoint.bare if direct is None else direct,
-                endpoint.is_kleins,
-                _HTML,
-                direct is None,
-            )
+    def learn(self, method: bytes, path: bytes, lane: tuple[Any, ...]) -> None:
+        """Remember the way from a path without arguments."""
+        lanes = self.lanes.setdefault(method, {})
+        if len(lanes) < _MOST_LANES:
+            lanes[path] = lane
 
     def __contains__(self, path: str) -> bool:
         """Whether there is a mount at a path, for all hosts."""

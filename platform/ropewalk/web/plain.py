@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ropewalk.web.serving import Endpoint
 
-__all__ = ["ChannelBase", "RequestBase", "serve"]
+__all__ = ["ChannelBase", "RequestBase", "serve", "set_request"]
 
 #: Bytes of answers that are collected before they are written.
 BATCH = 64 * 1024
@@ -46,6 +46,7 @@ class RequestBase:
     etag: bytes | None = None
     lastModified: Any = None
     producer: Any = None
+    body: bytes | None = None
     number = 0
     sentLength = 0
     began: float = 0.0
@@ -74,6 +75,8 @@ class RequestBase:
 
     if TYPE_CHECKING:  # what the request knows
 
+        def _asked_slowly(self, name: bytes) -> list[bytes]: ...
+
         def _default_type(self) -> bytes: ...
 
         def _cleanup(self) -> None: ...
@@ -81,6 +84,14 @@ class RequestBase:
     @property
     def direct(self) -> bool:
         return self._fields is not None
+
+    def asked_header(self, name: bytes) -> list[bytes]:
+        """
+        What the request says in a header: all values.
+
+        :param name: In lower case.
+        """
+        return self._asked_slowly(name)
 
     def setHeader(self, name: Any, value: Any) -> None:
         """Say something in a header of the answer, in place of what was said before."""
@@ -159,8 +170,22 @@ class ChannelBase:
     _closing = False
     _waitingForTransport = False
     _lost = False
+    _reader: Any = None
+    _since = 0.0
+    _longest_line = _most_headers = _most_header_bytes = 0
+    _fresh = True
+    _quick = False
+    _waits_for_head = True
     _out: list[bytes] | None = None
     _size = 0
+
+    if TYPE_CHECKING:
+
+        def _data_received(self, data: bytes) -> None: ...
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what has come."""
+        self._data_received(data)
 
     def write(self, data: bytes) -> None:
         """Write, or collect what is to be written when all has been looked at."""
@@ -191,19 +216,14 @@ class ChannelBase:
             self.transport.write(data)
 
 
-def serve(
-    channel: Any,
-    kind: type,
-    data: bytes,
-    at: int,
-    now: float,
-    longest: int,
-    most: int,
-    room: int,
-) -> int:
+def serve(channel: Any, data: bytes, at: int, now: float) -> int:
     """
     Answer what is plain. Here that is nothing: the engine answers all.
 
     :return: up to where.
     """
     return at
+
+
+def set_request(kind: type[RequestBase]) -> None:
+    """Be told what requests are made of. Here, nobody makes any."""

@@ -10,23 +10,33 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from twisted.web.http import RESPONSES
+
 from ropewalk import telemetry
+from ropewalk.schema import write_json
 from ropewalk.web.lines import header_line, opening, remembered
 from ropewalk.wire.http1 import Fields, HeadLimits, read_fields
 
-__all__ = ["ChannelBase", "RequestBase", "is_native", "serve"]
+__all__ = ["ChannelBase", "RequestBase", "is_native", "serve", "set_request"]
 
 is_native = False
 
 if TYPE_CHECKING:
-    from ropewalk.web.plain import ChannelBase, RequestBase, serve
+    from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
 elif os.environ.get("ROPEWALK_NATIVE", "1") == "0":
-    from ropewalk.web.plain import ChannelBase, RequestBase, serve
+    from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
 else:
     try:
-        from ropewalk.web._quick import ChannelBase, RequestBase, serve, set_up
+        from ropewalk.web._quick import (
+            ChannelBase,
+            RequestBase,
+            serve,
+            set_request,
+            set_up,
+        )
     except ImportError:
-        from ropewalk.web.plain import ChannelBase, RequestBase, serve
+        from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
     else:
         is_native = True
         # What it reads has kept to the limits.
@@ -35,4 +45,7 @@ else:
         def _read(block: bytes) -> Fields:
             return read_fields(block, True, _anything)
 
-        set_up(telemetry.work.variable, _read, header_line, remembered, opening)
+        set_up(
+            *(telemetry.work.variable, _read, header_line, remembered, opening),
+            *(write_json, Struct, RESPONSES[200]),
+        )

@@ -42,7 +42,7 @@ from ropewalk.telemetry import Work, work
 from ropewalk.web.lines import SPECIAL, header_line, opening, status_line
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
-from ropewalk.web.quick import RequestBase
+from ropewalk.web.quick import RequestBase, set_request
 from ropewalk.web.refusals import wrong_method
 from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import tell
@@ -136,7 +136,6 @@ class Request(RequestBase, server.Request):
     site: Site
     trouble: BaseException | None = None
     aborted = False
-    body: bytes | None = None
     trailers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(self, channel: Any, *args: Any, **kwargs: Any) -> None:
@@ -215,12 +214,11 @@ class Request(RequestBase, server.Request):
         self._request_headers = headers
 
     def getHeader(self, key: Any) -> Any:
-        if self._request_headers is not None or self._fields is None:
+        if self._request_headers is not None or not self.direct:
             return super().getHeader(key)
         as_text = isinstance(key, str)
-        name = key.lower().encode("utf-8") if as_text else key.lower()
-        values = self._fields.by_name.get(name)
-        if values is None:
+        values = self.asked_header((key.encode() if as_text else key).lower())
+        if not values:
             return None
         return values[-1].decode("utf-8") if as_text else values[-1]
 
@@ -452,8 +450,6 @@ class Request(RequestBase, server.Request):
             target = site.getResourceFor(self)
             if type(target) is not Endpoint and _IEncodingResource.providedBy(target):
                 self._encoder = target.getEncoder(self)
-            if type(target) is Endpoint and site.lanes is not None:
-                site.learn(self, target)
             self.render(target)
         except BaseException:
             self.processingFailed(Failure())
@@ -586,12 +582,7 @@ class Request(RequestBase, server.Request):
         line = None if self._said is None else self._said.get(name)
         return None if line is None else line[len(name) + 2 : -2]
 
-    def asked_header(self, name: bytes) -> list[bytes]:
-        """
-        What the request says: all values.
-
-        :param name: In lower case.
-        """
+    def _asked_slowly(self, name: bytes) -> list[bytes]:
         if self._request_headers is not None or self._fields is None:
             return list(self.requestHeaders.getRawHeaders(name) or ())
         return self._fields.by_name.get(name, [])
@@ -958,4 +949,5 @@ def _is_blank_form(body: bytes, said: bytes) -> bool:
     return whole and end == b"--%s--" % boundary and boundary in said
 
 
+set_request(Request)
 registerAdapter(KleinView, Request, IKleinRequest)

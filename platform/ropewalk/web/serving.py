@@ -138,6 +138,7 @@ class Endpoint:
     :ivar call: What answers.
     :ivar bare: What calls the handler without what is around it, where that need not
         see it before (:func:`~ropewalk.web.wrapping.bared`); otherwise ``None``.
+    :ivar lane: The same for :mod:`ropewalk.web.quick`, once it was asked for.
     :ivar depth: How many segments of the path it takes; what is left is below it.
     :ivar steps: How many of these its application gave it.
     :ivar area: The application it is of; ``None`` for a resource.
@@ -169,6 +170,7 @@ class Endpoint:
     binding: Any = None
     options: Options = field(factory=Options)
     bare: Call | None = None
+    lane: tuple[Any, ...] | None = field(default=None, init=False)
     shown: str = field(init=False)
     is_kleins: bool = field(init=False)
 

@@ -30,11 +30,14 @@ _log = Logger()
 class Signals:
     """
     Who is told of the requests of a site.
+
+    :ivar changed: Called when somebody is.
     """
 
     started: list[Callable[..., object]] = Factory(list)
     finished: list[Callable[..., object]] = Factory(list)
     failed: list[Callable[..., object]] = Factory(list)
+    changed: Callable[[], object] = lambda: None
 
     def connect(self, moment: str, listener: Callable[..., object]) -> None:
         """
@@ -52,6 +55,7 @@ class Signals:
         if not callable(listener):
             raise TypeError(f"a listener is a function, not {listener!r}")
         getattr(self, moment).append(listener)
+        self.changed()
 
 
 def tell(listeners: list[Callable[..., object]], *args: Any) -> None:

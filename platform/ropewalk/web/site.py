@@ -19,14 +19,14 @@ from urllib.parse import quote, unquote
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web import http, server
+from twisted.web import server
 from twisted.web.resource import Resource
 
 from ropewalk.web.compiling import is_resource, settle_route
 from ropewalk.web.deadlines import Deadlines
 from ropewalk.web.engine import Channel
 from ropewalk.web.limits import HttpLimits
-from ropewalk.web.lines import header_line, opening
+from ropewalk.web.lines import header_line
 from ropewalk.web.media import NONE, Formats
 from ropewalk.web.mounts import Mounts
 from ropewalk.web.problems import Refused, respond
@@ -44,6 +44,10 @@ __all__ = ["BodyTooLong", "Request", "Site"]
 _HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
 
+#: What Twisted says of bytes of which nobody says anything.
+_HTML = b"Content-Type: text/html\r\n"
+
+
 class Site(server.Site):
     """
     What is mounted, served.
@@ -53,6 +57,9 @@ class Site(server.Site):
     :param home: Serves ``/`` unless something is mounted there.
     :ivar longest_body: Bytes of the longest request body taken.
     :ivar deadlines: Looks after its connections.
+    :ivar lanes: The ways that need no search, by method and path.
+    :ivar loud: Whether somebody wants to hear of requests that have ended.
+    :ivar is_quick: Whether requests may go by lanes.
     :ivar signals: Who is told of its requests.
     :ivar draining: Whether the site says goodbye.
     :ivar observe: Called with every request that is answered, and with those
@@ -87,11 +94,12 @@ class Site(server.Site):
         root = _Nothing() if home is None else home
         super().__init__(root, reactor=reactor, timeout=idle)
         self.mounts = mounts
-        self.signals = Signals()
+        self.lanes = mounts.lanes
+        self.signals = Signals(changed=self._look_around)
+        self._observe, self._proxies = observe, proxies
+        self._look_around()
         self.longest_body = longest_body
         self.draining = False
-        self.observe = observe
-        self.proxies = proxies
         self.request_id = request_id.encode("ascii")
         self.explain: Callable[[Request, Failure], bytes | None] | None = None
         self.formats: Formats = NONE
@@ -144,34 +152,71 @@ class Site(server.Site):
 
         :param length: How long it will be; ``None`` when it will be long.
         """
+        own = getattr(self, "getContentFile", None)  # as Twisted knows it
+        if own is not None:
+            return own(length)
         if length is None or length > self.limits.spool:
             return TemporaryFile()
         return BytesIO()
 
     @property
-    def opening(self) -> bytes:
-        """How most answers begin now."""
-        return opening(b"HTTP/1.1", 200, http.RESPONSES[200])
+    def observe(self) -> Callable[[Request], None] | None:
+        """See the class."""
+        return self._observe
+
+    @observe.setter
+    def observe(self, observe: Callable[[Request], None] | None) -> None:
+        self._observe = observe
+        self._look_around()
 
     @property
-    def loud(self) -> bool:
-        """Whether somebody wants to hear of requests that have ended."""
-        return self.observe is not None or bool(self.signals.finished)
+    def proxies(self) -> Proxies | None:
+        """See the class."""
+        return self._proxies
+
+    @proxies.setter
+    def proxies(self, proxies: Proxies | None) -> None:
+        self._proxies = proxies
+        self._look_around()
+
+    def _look_around(self) -> None:
+        """Find out what has to be done for every request."""
+        signals = self.signals
+        self.loud = self._observe is not None or bool(signals.finished)
+        self.is_quick = self._proxies is None and not signals.started
 
     @property
-    def lanes(self) -> dict[bytes, Any]:
-        """The ways to handlers that need no search, by path."""
-        return self.mounts.lanes
+    def plain_body(self) -> int:
+        """Bytes of a body that need not be thought about."""
+        if self.mounts.limited or hasattr(self, "getContentFile"):
+            return 0
+        return min(self.longest_body, self.limits.spool)
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether requests may go by their lanes."""
-        return self.proxies is None and not self.signals.started
-
-    def learn(self, request: Any, endpoint: Endpoint) -> None:
-        """Remember the way to an endpoint, if there is nothing to be decided on it."""
-        if request.method == b"GET" and not request.path_args:
-            self.mounts.learn(request.path, endpoint)
+    def way(self, request: Any) -> tuple[Any, dict[str, Any]] | None:
+        """
+        The lane to what answers, if there is one, and the arguments in the path.
+        """
+        table = self.mounts.table
+        if not self.mounts.has_lanes:
+            return None
+        try:
+            path, method = request.path.decode(), request.method.decode()
+            found = table.find(path, method)
+        except UnicodeDecodeError:
+            return None
+        endpoint = found.entry.target if type(found) is Found else None
+        if type(endpoint) is not Endpoint or endpoint.bare is None:
+            return None
+        lane = endpoint.lane
+        if lane is None:
+            direct = getattr(endpoint.bare, "direct", None)
+            lane = endpoint.lane = (
+                *(endpoint, direct, endpoint.is_kleins, _HTML),
+                *(endpoint.bare, not self.formats),
+            )
+        if not found.args:
+            self.mounts.learn(request.method, request.path, lane)
+        return lane, found.args
 
     def getResourceFor(self, request: Any) -> Any:
         # As of any Twisted site, sessions are the site's, not the mount's.
@@ -193,10 +238,11 @@ class Site(server.Site):
             names no host (RFC 9112, section 3.2).
         """
         path, method = request.path.decode("latin-1"), request.method.decode("latin-1")
-        host = (request.getHeader(b"host") or b"").decode("latin-1")
-        if not _is_host(host):
-            raise Refused(400, "the Host header names no host")
-        find = self.mounts.table.find
+        find, host = self.mounts.table.find, ""
+        if not request.direct or not self.mounts.has_lanes:
+            host = (request.getHeader(b"host") or b"").decode("latin-1")
+            if not _is_host(host):
+                raise Refused(400, "the Host header names no host")
         try:
             return find(path, method, host)
         except UnicodeDecodeError:
