@@ -5,13 +5,15 @@ The build backend: setuptools', but for editable installs.
 ``twisted/plugins`` below each entry of ``sys.path``. setuptools' editable installs map
 single packages to directories, which hides ours. So this one names the two
 roots of the tree in a ``.pth`` file and is done: new modules and new plugins show
-without installing again.
+without installing again. What is in C is compiled beside its source, if it can be.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,6 +70,7 @@ def build_editable(
 
     :return: The wheel's name in ``wheel_directory``.
     """
+    _compile_in_place()
     with TemporaryDirectory() as metadata:
         name = build_meta.prepare_metadata_for_build_editable(metadata, config_settings)
         distribution = name.removesuffix(".dist-info")
@@ -79,6 +82,18 @@ def build_editable(
             archive.writestr(path, content)
         archive.writestr(record, _record(contents) + f"{record},,\n")
     return wheel
+
+
+def _compile_in_place() -> None:
+    """
+    Compile what is in C, beside its source. Where that cannot be done, setuptools says
+    why, and ropewalk does without.
+    """
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    with TemporaryDirectory() as scratch:
+        subprocess.run(
+            [*command, "--force", "--build-temp", scratch], cwd=_ROOT, check=False
+        )
 
 
 def _contents(metadata: Path) -> Iterator[tuple[str, bytes]]:
