@@ -1115,6 +1115,7 @@ serve_from(Channel *channel, PyObject *data, Py_ssize_t at, double now)
             goto done;
         }
         channel->left--;
+        channel->waits_for_head = 0;
         at += head.end + head.length - (start + at);
         Py_XSETREF(channel->request, Py_NewRef((PyObject *)request));
         int bad = answer_by_lane(request, channel, &batch);

@@ -312,7 +312,7 @@ class Channel(ChannelBase, http.HTTPChannel):
             self._pause()
 
     def _begin(self, head: Head, data: bytes, now: float) -> None:
-        fields = head.fields
+        fields, self._waits_for_head = head.fields, False
         if self.persistent and (
             fields.keeps is False or (not head.minor and not fields.keeps)
         ):
@@ -378,6 +378,8 @@ class Channel(ChannelBase, http.HTTPChannel):
         assert chunks is not None
         pieces: list[bytes] = []
         at = chunks.read(data, at, pieces)
+        if body.inflation is None and chunks.left:
+            self._check_chunk(body, sum(map(len, pieces)) + chunks.left)
         for piece in pieces:
             body.size += len(piece)
             coded = (piece,) if body.inflation is None else body.inflation.pieces(piece)
@@ -391,6 +393,12 @@ class Channel(ChannelBase, http.HTTPChannel):
                 request.trailers = chunks.trailers
             self._received()
         return at
+
+    def _check_chunk(self, body: _Body, size: int) -> None:
+        """Refuse a chunk that says that it will be too much."""
+        request = self._request
+        if isinstance(request, Request) and body.size + size > request.longest_body:
+            request.refuse_body()
 
     def _received(self) -> None:
         """All of a request is here."""

@@ -128,7 +128,6 @@ class Request(RequestBase, server.Request):
     _work: Work | None = None
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
     _args: Any = None
-    _spooled = False
     _mute = False
     _parsePOSTFormSubmission = False
     queued: Any = False
@@ -379,30 +378,29 @@ class Request(RequestBase, server.Request):
         self._too_long = length is not None and length > self.longest_body
         # A stream of HTTP/2 cannot be answered yet; it is when its body comes.
         if self._too_long and self.direct:
-            self._refuse_body()
+            self.refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
         if self._refused:
             return
         self._taken += len(data)
         if self._too_long or self._taken > self.longest_body:
-            self._refuse_body()
+            self.refuse_body()
             return
         try:
             if self.direct:
-                self._keep(data)
+                self._keep()
             self.content.write(data)
         except OSError:
             self._log.failure("there is no room for the body of {name}", name=self.name)
             self.refuse(Refused(507, "there is no room for this here"))
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self) -> None:
         """Have a place for some more of the body: on disk, if it is long."""
         if self._content is None:
             self._content = self.site.make_content(self._taken)
-        elif self._spooled is False and self._taken > self.site.limits.spool:
+        elif type(self._content) is BytesIO and self._taken > self.site.limits.spool:
             before, self._content = self._content, self.site.make_content(None)
-            self._spooled = True
             self._content.write(before.getvalue())
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -893,7 +891,7 @@ class Request(RequestBase, server.Request):
         self.setHeader(b"allow", ", ".join(methods).encode("ascii"))
         return respond(self, Refused(405, wrong_method(self.method, methods)))
 
-    def _refuse_body(self) -> None:
+    def refuse_body(self) -> None:
         """RFC 9110, section 15.5.14."""
         limit = self.longest_body
         self.refuse(BodyTooLong(f"the body is too long: at most {limit} bytes"))

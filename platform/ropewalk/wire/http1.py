@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from attrs import define, frozen
@@ -45,7 +46,8 @@ _FIELD = rb"[" + _TCHAR + rb"]++:" + _TEXT + rb"*+\r\n"
 
 #: A whole head of the usual form (RFC 9112, section 3.2.1).
 _HEAD = re.compile(
-    rb"(%b) %b HTTP/1\.([01])\r\n((?:%b)*+)\r\n" % (_METHOD, _ORIGIN, _FIELD)
+    rb"(?!CONNECT )(%b) %b HTTP/1\.([01])\r\n((?:%b)*+)\r\n"
+    % (_METHOD, _ORIGIN, _FIELD)
 )
 
 #: A request line of any form (RFC 9112, section 3).
@@ -59,7 +61,7 @@ _FIELD_LINE = re.compile(_FIELD)
 #: RFC 9110, section 7.2, and RFC 3986, section 3.2.2. A comma could be two hosts that
 #: somebody has joined.
 _HOST = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)"
+    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)"
     rb"(?::([0-9]{0,5}))?"
 )
 _AUTHORITY = re.compile(
@@ -101,7 +103,8 @@ _NOTABLE = _SINGLE | {b"transfer-encoding", b"connection", b"upgrade"}
 #: asking, what the content is.
 _NO_TRAILERS = frozenset(
     b"authorization cache-control connection content-encoding content-length "
-    b"content-range content-type cookie expect host keep-alive max-forwards pragma "
+    b"content-range content-type cookie expect host if-match if-modified-since "
+    b"if-none-match if-range if-unmodified-since keep-alive max-forwards pragma "
     b"proxy-authenticate proxy-authorization proxy-connection range set-cookie te "
     b"trailer transfer-encoding upgrade www-authenticate".split()
 )
@@ -447,8 +450,21 @@ def _note_connection(fields: Fields, notable: dict[bytes, bytes]) -> None:
 
 def _check_host(host: bytes) -> None:
     found = _HOST.fullmatch(host)
-    if found is None or int(found[1] or 0) > 65535:
+    if (
+        found is None
+        or int(found[2] or 0) > 65535
+        or (found[1] is not None and not _is_address(found[1]))
+    ):
         raise NoRequest("the Host header names no host")
+
+
+def _is_address(text: bytes) -> bool:
+    """Whether something is an address of IPv6."""
+    try:
+        IPv6Address(text.decode("ascii"))
+    except ValueError:
+        return False
+    return True
 
 
 def _read_codings(said: bytes) -> tuple[bytes, ...]:
@@ -477,15 +493,16 @@ class Chunks:
     """
     Takes chunks apart (RFC 9112, section 7.1).
 
+    :ivar left: Bytes of the chunk that are to come.
     :ivar done: Whether the last one has come, and what is behind it.
     :ivar trailers: What was behind it.
     """
 
-    __slots__ = ("_after", "_extensions", "_left", "_limits", "_size", "done", "trailers")
+    __slots__ = ("_after", "_extensions", "_limits", "_size", "done", "left", "trailers")
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
-        self._left = 0
+        self.left = 0
         self._after = False  # behind the content of a chunk, before its line's end
         self._size: int | None = None
         self._extensions = 0
@@ -503,14 +520,14 @@ class Chunks:
         :raise NoRequest: When these are no chunks.
         """
         while not self.done:
-            if self._left:
-                piece = data[at : at + self._left]
+            if self.left:
+                piece = data[at : at + self.left]
                 if not piece:
                     return at
                 pieces.append(piece)
-                self._left -= len(piece)
+                self.left -= len(piece)
                 at += len(piece)
-                self._after = not self._left
+                self._after = not self.left
             elif self._after:
                 if len(data) - at < 2 and data[at : at + 1] in (b"", b"\r"):
                     return at
@@ -536,7 +553,7 @@ class Chunks:
             if end >= 0 or len(data) - at > _LONGEST_SIZE:
                 raise NoRequest("a chunk does not begin with its size")
             return at
-        self._size = self._left = int(found[1], 16)
+        self._size = self.left = int(found[1], 16)
         self._extensions += len(found[2])
         if len(found[2]) > _LONGEST_SIZE or self._extensions > _MOST_EXTENSIONS:
             raise NoRequest("the chunks have too long extensions")
