@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import venv
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: What is made from the tree, or lies beside it in a checkout.
 _MADE = ignore_patterns(
+    ".bench",
     ".git",
     ".venv*",
     ".*_cache",
@@ -39,6 +41,8 @@ _MADE = ignore_patterns(
     "_build",
     "_trial_temp*",
     "*.egg-info",
+    "*.so",
+    "tests.test_*",
     "build",
     "dist",
     "dropin.cache",
@@ -241,10 +245,15 @@ class WheelTests(SynchronousTestCase):
             path.relative_to(ROOT / root).as_posix()
             for root, pattern in trees
             for path in (ROOT / root).glob(pattern)
-            if path.is_file() and path.suffix != ".pyc"
+            if path.is_file() and path.suffix not in (".pyc", ".c", ".so")
         }
         self.assertIn("ropewalk/py.typed", expected)
-        self.assertEqual(sorted(in_wheel()), sorted(expected))
+        compiled = {name for name in in_wheel() if name.endswith(".so")}
+        self.assertEqual(sorted(in_wheel() - compiled), sorted(expected))
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        self.assertLessEqual(compiled, {f"ropewalk/web/_quick{suffix}"})
+        if os.environ.get("CI"):  # which has a compiler
+            self.assertEqual(len(compiled), 1)
 
     def test_nothing_of_others(self) -> None:
         """
@@ -267,7 +276,9 @@ class WheelTests(SynchronousTestCase):
             "Makefile",
             "README.rst",
             "docs/conf.py",
+            "platform/ropewalk/web/_quick.c",
             "setup.cfg",
+            "setup.py",
             "tests/test_packaging.py",
             "workshop/build_ropewalk.py",
             "workshop/environment",

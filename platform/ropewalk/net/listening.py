@@ -176,7 +176,7 @@ class Crowd:
         if whose not in self._told:
             self._told.add(whose)
             self._log.warn(
-                "{whose} has {most} connections; more are closed at once until some end",
+                "{whose} has {most} connections; more are closed at once till some end",
                 whose=whose,
                 most=most,
             )

@@ -463,6 +463,7 @@ finish(Request *self, Channel *channel, bool loud)
         Py_DECREF(done);
     }
     self->finished = 1;
+    Py_CLEAR(self->context); /* which knows us */
     if (is_there(self->notifications) || is_there(self->content) || !channel->batching) {
         PyObject *done = PyObject_CallMethod((PyObject *)self, "_cleanup", NULL);
         Py_XDECREF(done);

@@ -541,7 +541,7 @@ def _table_of(app: Klein) -> Table[Endpoint]:
     size = _size(app)
     kept: tuple[Any, Table[Endpoint]] | None = vars(app).get(_KEPT)
     if kept is None or kept[0] != size:
-        table = Table(compile_app(app, Ground("", "", place_of(app), Components())))
+        table = Table(compile_app(app, Ground("", "", "", Components())))
         kept = vars(app)[_KEPT] = size, table
     return kept[1]
 

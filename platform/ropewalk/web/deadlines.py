@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 __all__ = ["Deadlines", "Mortal"]
 
@@ -23,9 +24,13 @@ class Deadlines:
     """
     :param clock: Where time comes from.
     :cvar every: Seconds between two looks: how late they may be.
+
+    One that raises is logged, and harms no other.
     """
 
     every = 1.0
+
+    _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -49,4 +54,7 @@ class Deadlines:
         self._next = self._clock.callLater(self.every, self._look)
         now = self._clock.seconds()
         for each in list(self._watched):
-            each.check(now)
+            try:
+                each.check(now)
+            except Exception:
+                self._log.failure("{each} could not do what is due", each=each)

@@ -108,8 +108,8 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     # What others ask.
 
-    @property
-    def requests(self) -> list[Any]:
+    @property  # Twisted's is an attribute
+    def requests(self) -> list[Any]:  # type: ignore[override]
         """The requests that are being received or answered: one, or none."""
         return [] if self._request is None else [self._request]
 
@@ -193,7 +193,9 @@ class Channel(ChannelBase, http.HTTPChannel):
             return False
         self._forget()
         self._networkProducer.unregisterProducer()
-        successor: Any = http.H2Connection()
+        from twisted.web._http2 import H2Connection
+
+        successor: Any = H2Connection()
         self._successor = successor
         for name in "requestFactory", "site", "factory", "timeOut", "callLater":
             setattr(successor, name, getattr(self, name))
@@ -318,7 +320,7 @@ class Channel(ChannelBase, http.HTTPChannel):
         ):
             self.persistent = False
         factory = self.requestFactory
-        if getattr(factory, "__init__", None) is Request.__init__:
+        if isinstance(factory, type) and issubclass(factory, Request):
             request = factory.arrive(self, head, now)
             self._request = request
             if fields.length == 0:
@@ -364,14 +366,18 @@ class Channel(ChannelBase, http.HTTPChannel):
             body.left -= len(piece)
             body.size += len(piece)
             at += len(piece)
-            if not body.left and body.size == len(piece) and hasattr(request, "body"):
-                request.body = piece  # all at once: it need not be copied
+            if not body.left and body.size == len(piece) and self._takes_whole(request):
+                request.body = piece  # it need not be copied
             else:
                 request.handleContentChunk(piece)
             if not body.left and not self._deaf:
                 self._received()
             return at
         return self._read_chunks(body, data, at)
+
+    def _takes_whole(self, request: Any) -> bool:
+        """Whether a request takes its body in one piece."""
+        return isinstance(request, Request) and not hasattr(self.site, "getContentFile")
 
     def _read_chunks(self, body: _Body, data: bytes, at: int) -> int:
         chunks, request = body.chunks, self._request
@@ -408,6 +414,7 @@ class Channel(ChannelBase, http.HTTPChannel):
             request.received()
             return
         head, self._foreign = self._foreign, None
+        assert head is not None
         version = b"HTTP/1.%d" % head.minor
         uri = head.path if head.query is None else head.path + head.query
         request.requestReceived(head.method, uri, version)
@@ -427,7 +434,9 @@ class Channel(ChannelBase, http.HTTPChannel):
         ]
         if not self.persistent and not headers.hasHeader(b"connection"):
             lines.append(_CLOSE)
-        self.write(b"".join((b"%b %b %b\r\n" % (version, code, reason), *lines, b"\r\n")))
+        self.write(
+            b"".join((b"%b %b %b\r\n" % (version, code, reason), *lines, b"\r\n"))
+        )
 
     def requestDone(self, request: Any) -> None:
         if request is not self._request:

@@ -32,9 +32,7 @@ _opening = {b"HTTP/1.0": b"", b"HTTP/1.1": b""}
 _ours = b""
 
 
-def header_line(
-    name: str | bytes, value: str | bytes
-) -> tuple[bytes, bytes] | None:
+def header_line(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes] | None:
     """
     A header as it is sent, under its usual name; ``None`` for one of
     :data:`SPECIAL`.
@@ -45,7 +43,8 @@ def header_line(
         return remembered[name, value]
     except KeyError:
         pass
-    headers = Headers({name: [value]})  # type: ignore[dict-item]  # either
+    headers = Headers()
+    headers.setRawHeaders(name, [value])
     ((usual, (sent,)),) = headers.getAllRawHeaders()
     line = None if usual in SPECIAL else (usual, b"%b: %b\r\n" % (usual, sent))
     if len(sent) <= _LONGEST:

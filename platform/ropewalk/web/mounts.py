@@ -35,6 +35,7 @@ __all__ = ["Mount", "Mounts", "resource_for"]
 #: in many ways.
 _MOST_LANES = 4096
 
+
 @frozen
 class Mount:
     """

@@ -19,7 +19,14 @@ from ropewalk.web.headers import checked_values
 from ropewalk.web.media import Formats, base_of, formats_of
 from ropewalk.web.pieces import NotWritable
 
-__all__ = ["NotAcceptable", "said_header", "said_type", "set_type", "welcome", "write_value"]
+__all__ = [
+    "NotAcceptable",
+    "said_header",
+    "said_type",
+    "set_type",
+    "welcome",
+    "write_value",
+]
 
 _JSON = "application/json"
 

@@ -22,9 +22,7 @@ __all__ = ["ChannelBase", "RequestBase", "is_native", "serve", "set_request"]
 
 is_native = False
 
-if TYPE_CHECKING:
-    from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
-elif os.environ.get("ROPEWALK_NATIVE", "1") == "0":
+if TYPE_CHECKING or os.environ.get("ROPEWALK_NATIVE", "1") == "0":
     from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
 else:
     try:

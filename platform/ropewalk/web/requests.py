@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import lru_cache, partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -39,7 +39,7 @@ from twisted.web.resource import _IEncodingResource
 
 from ropewalk.errors import RopewalkError
 from ropewalk.telemetry import Work, work
-from ropewalk.web.lines import SPECIAL, header_line, opening, status_line
+from ropewalk.web.lines import SPECIAL, header_line, status_line
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
 from ropewalk.web.quick import RequestBase, set_request
@@ -144,7 +144,12 @@ class Request(RequestBase, server.Request):
     @classmethod
     def arrive(cls, channel: Any, head: Head, began: float) -> Request:
         """A request that the engine has read the head of."""
-        request = cls.__new__(cls)
+        if cls.__init__ is Request.__init__:
+            request = cls.__new__(cls)
+        else:
+            request = cls(channel, 0)
+            request._headers = request._request_headers = request._said = None
+            request._cookies = request._notifications = None
         request.channel = request._line = channel
         site = request.site = channel.site
         request._fields = head.fields
@@ -675,6 +680,7 @@ class Request(RequestBase, server.Request):
             return
         channel = self.channel
         del self.channel
+        self.context = None  # it knows us
         content, self._content = self._content, None
         if content is not None:
             content.close()
@@ -738,6 +744,7 @@ class Request(RequestBase, server.Request):
         return secure
 
     def connectionLost(self, reason: Failure) -> None:
+        self.context = None
         if not self.number:  # it was not even asked
             super().connectionLost(reason)
             return

@@ -251,7 +251,8 @@ class Endpoint:
         The body that comes of an answer of a usual kind, or ``NOT_DONE_YET`` when it
         could not be written; ``None`` for any other.
         """
-        write = _writing(type(answer))
+        kind: Any = type(answer)
+        write = _writing(kind)
         if (
             write is None
             or request.code != 200

@@ -204,7 +204,9 @@ class Site(server.Site):
             found = table.find(path, method)
         except UnicodeDecodeError:
             return None
-        endpoint = found.entry.target if type(found) is Found else None
+        if not isinstance(found, Found):
+            return None
+        endpoint = found.entry.target
         if type(endpoint) is not Endpoint or endpoint.bare is None:
             return None
         lane = endpoint.lane

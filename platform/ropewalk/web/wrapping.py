@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.test_serving -*-
 """
 What a call is wrapped in on its way to a handler and back: error handlers, a time-out,
-a shape, a stream. Each makes one call of another, and no Deferred where nothing has to be
-waited for.
+a shape, a stream. Each makes one call of another, and no Deferred where nothing has to
+be waited for.
 """
 
 from __future__ import annotations

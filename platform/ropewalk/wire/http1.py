@@ -152,7 +152,9 @@ class HeadLimits:
     def check_fields(self, size: int, count: int) -> None:
         """:raise NoRequest: When there are too many headers."""
         if size > self.header_bytes or count > self.headers:
-            most = f"more headers than {self.header_bytes} bytes or {self.headers} lines"
+            most = (
+                f"more headers than {self.header_bytes} bytes or {self.headers} lines"
+            )
             raise NoRequest(most, 431)
 
 
@@ -498,7 +500,15 @@ class Chunks:
     :ivar trailers: What was behind it.
     """
 
-    __slots__ = ("_after", "_extensions", "_limits", "_size", "done", "left", "trailers")
+    __slots__ = (
+        "_after",
+        "_extensions",
+        "_limits",
+        "_size",
+        "done",
+        "left",
+        "trailers",
+    )
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
