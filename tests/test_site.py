@@ -1362,9 +1362,17 @@ class PageTests(TestCase):
         path = Path(__file__).resolve().parent.parent / "docs" / "web.rst"
         page = path.read_text("utf-8")
         settings = WebSettings()
+        limits = settings.limits
         for number in (
-            f"- {Channel.MAX_LENGTH} bytes",
-            f"- {Channel.totalHeadersSize} bytes, {Channel.maxHeaders} lines",
+            f"- {limits.line} bytes",
+            f"- {limits.header_bytes} bytes, {limits.headers} lines",
+            f"- {limits.head_time:g} seconds",
+            f"- {limits.body_floor} bytes a second, {limits.body_patience:g} seconds",
+            f"- {limits.spool} bytes",
+            f"- {limits.requests}",
+            f"- {limits.connections}",
+            f"- {limits.unsent} bytes",
+            f"- {limits.stall:g} seconds",
             f"- {settings.longest_body} bytes",
             f"- {settings.idle:g} seconds",
         ):
