@@ -6,10 +6,12 @@ Which of several representations a client would rather have.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from twisted.web.iweb import IRequest
 
-__all__ = ["preferred", "rank"]
+__all__ = ["asked_header", "preferred", "rank"]
 
 #: A media range with its parameters: up to a comma that is not in quotes.
 _RANGE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
@@ -19,6 +21,22 @@ _PART = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+')
 
 #: RFC 9110, section 12.4.2, and more digits than that has.
 _WEIGHT = re.compile(r"0?\.[0-9]+|0\.?|1(\.0*)?")
+
+
+def asked_header(request: Any, name: bytes) -> Sequence[bytes]:
+    """
+    What a request says in a header: all values. Of one of ours no other header has to
+    be looked at.
+
+    :param name: In lower case.
+    """
+    ours = getattr(request, "asked_header", None)
+    values: Sequence[bytes] | None
+    if ours is not None:
+        values = ours(name)
+    else:
+        values = request.requestHeaders.getRawHeaders(name)
+    return values or ()
 
 
 def preferred(request: IRequest, *offers: str) -> str:
@@ -31,8 +49,7 @@ def preferred(request: IRequest, *offers: str) -> str:
         the client named rather than meant by ``*/*``, then the first; the
         first, too, when the client accepts none.
     """
-    headers = request.requestHeaders.getRawHeaders(b"accept") or []
-    accept = b",".join(headers).decode("latin-1")
+    accept = b",".join(asked_header(request, b"accept")).decode("latin-1")
     if not accept:
         return offers[0]
     return max(offers, key=lambda offer: _judge(accept, offer))

@@ -17,7 +17,7 @@ from msgspec import inspect as kinds
 from msgspec.structs import asdict
 
 from ropewalk.errors import Fault, Invalid, Malformed
-from ropewalk.schema import read
+from ropewalk.schema import read, read_json
 from ropewalk.schema.kinds import (
     alternatives,
     item_kind,
@@ -27,6 +27,7 @@ from ropewalk.schema.kinds import (
     part_kinds,
     takes_text,
 )
+from ropewalk.web.accept import asked_header
 from ropewalk.web.components import Component, without_none
 from ropewalk.web.media import formats_of
 from ropewalk.web.parameters import Asker, Parameter, fits_as_it_is
@@ -167,7 +168,7 @@ class Gathering:
 
     def content_type(self) -> str | None:
         """What the body is said to be."""
-        said = self.request.requestHeaders.getRawHeaders(b"content-type")
+        said = asked_header(self.request, b"content-type")
         return said[-1].decode("latin-1") if said else None
 
 
@@ -450,9 +451,17 @@ class _Body:
     parameter: Parameter
 
     def __call__(self, gathering: Gathering, arguments: Arguments) -> None:
+        asked = self.parameter
+        if self._is_plain(gathering):
+            try:
+                given = read_json(asked.shape, gathering.request.body)
+            except Invalid as refused:
+                gathering.refuse(refused, "body")
+            else:
+                arguments[asked.name] = given
+            return
         from ropewalk.web.formats import parse_type, read_body, read_fields
 
-        asked = self.parameter
         body, length = gathering.body()
         if not length and not asked.required:
             arguments[asked.name] = asked.default
@@ -471,6 +480,14 @@ class _Body:
                 arguments[asked.name] = given
         except Invalid as refused:
             gathering.refuse(refused, "body")
+
+    def _is_plain(self, gathering: Gathering) -> bool:
+        """Whether it is JSON, and here in one piece."""
+        return (
+            getattr(gathering.request, "body", None) is not None
+            and gathering.content_type() == "application/json"
+            and not formats_of(gathering.request)
+        )
 
 
 @frozen
@@ -573,8 +590,8 @@ def _in_headers(parameters: Sequence[Parameter]) -> Find:
     def find(gathering: Gathering) -> Fields | None:
         fields: dict[str, Sequence[str]] = {}
         for key, name, many in wanted:
-            lines = gathering.request.requestHeaders.getRawHeaders(name)
-            if lines is None:
+            lines = asked_header(gathering.request, name)
+            if not lines:
                 continue
             try:
                 texts = [line.decode() for line in lines]
@@ -597,7 +614,7 @@ def elements_of(lines: Sequence[str]) -> list[str]:
 
 def _in_cookies(parameters: Sequence[Parameter]) -> Find:
     def find(gathering: Gathering) -> Fields:
-        lines = gathering.request.requestHeaders.getRawHeaders(b"cookie", [])
+        lines = asked_header(gathering.request, b"cookie")
         cookies = read_cookies(b"; ".join(lines).decode("utf-8", "replace"))
         return {name: [text] for name, text in cookies.items()}
 

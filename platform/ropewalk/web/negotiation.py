@@ -14,7 +14,7 @@ from attrs import define
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema import write_json
-from ropewalk.web.accept import rank
+from ropewalk.web.accept import asked_header, rank
 from ropewalk.web.headers import checked_values
 from ropewalk.web.media import Formats, base_of, formats_of
 from ropewalk.web.pieces import NotWritable
@@ -136,12 +136,7 @@ def _vary(request: Any) -> None:
 
 
 def _accept(request: Any) -> str:
-    ours = getattr(request, "asked_header", None)
-    if ours is not None:
-        values = ours(b"accept")
-    else:
-        values = request.requestHeaders.getRawHeaders(b"accept")
-    return b",".join(values).decode("latin-1") if values else ""
+    return b",".join(asked_header(request, b"accept")).decode("latin-1")
 
 
 def _all_offers(formats: Formats) -> tuple[str, ...]:

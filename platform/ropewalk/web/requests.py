@@ -114,6 +114,7 @@ class Request(RequestBase, server.Request):
     :ivar began: When its headers were here, by the site's clock.
     :ivar route: What answers it, once that is known.
     :ivar path_args: The arguments in its path.
+    :ivar found: What the route table says, if that is known already.
     :ivar longest_body: How many bytes its body may have.
     :ivar aborted: Whether the connection ended before the answer did.
     """
@@ -129,6 +130,7 @@ class Request(RequestBase, server.Request):
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
     _args: Any = None
     _mute = False
+    found: Any = None
     _parsePOSTFormSubmission = False
     queued: Any = False
 

@@ -204,6 +204,7 @@ class Site(server.Site):
             found = table.find(path, method)
         except UnicodeDecodeError:
             return None
+        request.found = found  # who goes the long way need not search again
         if not isinstance(found, Found):
             return None
         endpoint = found.entry.target
@@ -224,7 +225,7 @@ class Site(server.Site):
         # As of any Twisted site, sessions are the site's, not the mount's.
         if not request.direct:
             request.sitepath = []
-        target = settle_route(request, self._find(request))
+        target = settle_route(request, request.found or self._find(request))
         if type(target) is Endpoint:
             return target.enter(request)
         if target is None:
