@@ -583,7 +583,7 @@ def _in_headers(parameters: Sequence[Parameter]) -> Find:
     RFC 9110, section 5.3.
     """
     wanted = [
-        (each.key, each.key.encode("ascii"), not _Pick.of(each).one)
+        (each.key, each.key.lower().encode("ascii"), not _Pick.of(each).one)
         for each in parameters
     ]
 
