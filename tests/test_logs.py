@@ -19,9 +19,9 @@ from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.logger import (
     LogBeginner,
     Logger,
@@ -351,7 +351,7 @@ class JSONTests(WriterTestCase):
         """
         What was answered by a route has its path.
         """
-        self.writer.access([evolve(ACCESS, route="/chat/<room>")])
+        self.writer.access([replace(ACCESS, route="/chat/<room>")])
         self.assertEqual(self.object()["route"], "/chat/<room>")
 
 
@@ -959,7 +959,7 @@ class PageTests(SynchronousTestCase):
         output = io.BytesIO()
         peer, uri = "192.0.2.7", "/chat/lobby?token=****"
         seen = Access(NOON, self.work, peer, "GET", uri, 200, 68, 0.00153)
-        seen = evolve(seen, route="/chat/<room>")
+        seen = replace(seen, route="/chat/<room>")
         LogWriter.of(output, style, "info").access([seen])
         return output.getvalue().decode("utf-8")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
 from ropewalk.schema.shape import MASK
@@ -21,8 +21,7 @@ __all__ = ["Access", "AccessLog"]
 _SECRET = ("pass", "passwd", "password", "secret", "token")
 
 
-@frozen
-class Access:
+class Access(Struct, frozen=True):
     """
     A request that was answered, or whose client left before it was.
 
