@@ -22,7 +22,7 @@ help:
 	@echo "make lint     check style and formatting     (make format mends it)"
 	@echo "make types    check the types"
 	@echo "make docs     build the documentation into docs/_build/html"
-	@echo "make bench    measure, and print how we compare"
+	@echo "make bench    measure us beside our peers      (QUICK=1: a glance)"
 	@echo "make clean    remove whatever can be made again"
 	@echo
 	@echo "Each sets up what it needs. PYTHON=python3.12 chooses a Python."
@@ -51,9 +51,15 @@ docs: $(VENV)/ready-docs
 	@$(PATHS) "$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+# BENCH="--peers klein,ropewalk --loads plain" chooses; "make bench BENCH=--help".
 bench: $(VENV)/ready-bench
-	@"$(BIN)/python" benchmarks/startup.py
-	@"$(BIN)/python" benchmarks/dispatch.py
+	@$(PATHS) "$(BIN)/python" -m benchmarks.run $(if $(QUICK),--quick) $(BENCH)
+	@$(if $(QUICK)$(BENCH),,"$(BIN)/python" benchmarks/startup.py)
+	@$(if $(QUICK)$(BENCH),,"$(BIN)/python" benchmarks/dispatch.py)
+
+# The tables and pictures of docs/, of the results that are there.
+bench-report: $(VENV)/ready-bench
+	@$(PATHS) "$(BIN)/python" -m benchmarks.run --report $(BENCH)
 
 clean:
 	rm -rf .venv* build dist docs/_build _trial_temp* .mypy_cache .ruff_cache
@@ -62,8 +68,9 @@ clean:
 	find . -name dropin.cache -type f -exec rm -f {} +
 
 # An environment, with the extra whose name is in the stamp's.
-$(VENV)/ready-%: setup.cfg pyproject.toml workshop/environment workshop/build_ropewalk.py
+$(VENV)/ready-%: setup.cfg pyproject.toml workshop/environment workshop/build_ropewalk.py \
+		$(wildcard platform/ropewalk/*/*.c)
 	@sh workshop/environment "$(VENV)" "$*" "$(PYTHON)"
 	@touch $@
 
-.PHONY: help run test lint format types docs bench clean
+.PHONY: help run test lint format types docs bench bench-report clean

@@ -1,0 +1,3 @@
+"""
+Ropewalk beside its peers, and what some of its parts cost.
+"""
