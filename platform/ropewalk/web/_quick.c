@@ -19,7 +19,8 @@
 /* Names that are looked up, made once. */
 static PyObject *s_lanes, *s_numbers, *s_id_start, *s_write, *s_log, *s_process, *s_loud;
 static PyObject *s_default_type, *s_code_message, *s_draining, *s_is_quick, *s_seconds;
-static PyObject *s_way, *s_plain_body, *s_data_received, *s_look, *s_asked_slowly;
+static PyObject *s_found, *s_has_proxies, *s_way, *s_plain_body, *s_data_received;
+static PyObject *s_look, *s_asked_slowly;
 static PyObject *s_http11, *s_html_type, *s_json_type, *s_ok;
 
 /* Given by set_up: Python functions, and the variable of telemetry.work. */
@@ -867,7 +868,7 @@ make_request(Channel *channel, const Head *head, double now)
 /* Of what a batch of requests needs of its site, looked up once. */
 typedef struct {
     PyObject *lanes, *numbers, *id_start;
-    int loud;
+    int loud, has_proxies;
 } Batch;
 
 static void
@@ -902,6 +903,8 @@ begin_batch(Batch *batch, PyObject *site)
     batch->numbers = PyObject_GetAttr(site, s_numbers);
     batch->id_start = get_bytes(site, s_id_start);
     batch->loud = is_true(site, s_loud);
+    batch->has_proxies = is_true(site, s_has_proxies);
+    if (batch->has_proxies < 0) return -1;
     if (batch->lanes == NULL || batch->numbers == NULL || batch->id_start == NULL ||
         batch->loud < 0)
         return -1;
@@ -1066,12 +1069,26 @@ answer_by_lane(Request *request, Channel *channel, Batch *batch)
         Py_DECREF(lane);
     } else {
         Py_XDECREF(args);
+        /* What the route table said of this path before, it would say again. */
+        if (lane != NULL && PyObject_SetAttr((PyObject *)request, s_found, lane) < 0) {
+            Py_XDECREF(way);
+            return -1;
+        }
         PyObject *done = PyObject_CallMethodNoArgs((PyObject *)request, s_process);
         bad = done == NULL ? -1 : 0;
         Py_XDECREF(done);
     }
     Py_XDECREF(way);
     return bad;
+}
+
+/* Believe what a trusted proxy says of a request. */
+static int
+listen_to_proxies(Request *request)
+{
+    PyObject *done = PyObject_CallMethod((PyObject *)request, "expect", "i", 0);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
 }
 
 /* Whether a body has come, and is one that is always taken. */
@@ -1119,7 +1136,8 @@ serve_from(Channel *channel, PyObject *data, Py_ssize_t at, double now)
         channel->waits_for_head = 0;
         at += head.end + head.length - (start + at);
         Py_XSETREF(channel->request, Py_NewRef((PyObject *)request));
-        int bad = answer_by_lane(request, channel, &batch);
+        int bad = batch.has_proxies ? listen_to_proxies(request) : 0;
+        if (!bad) bad = answer_by_lane(request, channel, &batch);
         Py_DECREF(request);
         if (bad || (channel->size > BATCH && flush(channel) < 0)) goto done;
     }
@@ -1239,6 +1257,7 @@ PyInit__quick(void)
         {&s_log, "log", false}, {&s_process, "process", false}, {&s_loud, "loud", false},
         {&s_default_type, "_default_type", false}, {&s_way, "way", false},
         {&s_code_message, "code_message", false}, {&s_draining, "draining", false},
+        {&s_found, "found", false}, {&s_has_proxies, "has_proxies", false},
         {&s_is_quick, "is_quick", false}, {&s_seconds, "seconds", false},
         {&s_plain_body, "plain_body", false}, {&s_look, "_look", false},
         {&s_data_received, "_data_received", false},

@@ -75,7 +75,7 @@ class Mounts:
         :class:`~ropewalk.web.table.Table` is, it has its ``entries``, ``find``,
         ``build`` and ``host_of``.
     :ivar lanes: The ways to handlers for which nothing has to be decided any more, by
-        method and path (:mod:`ropewalk.web.quick`).
+        method and path (:mod:`ropewalk.web.quick`); to resources, what the table says.
     :ivar has_lanes: Whether there may be any: the host does not count.
     :ivar limited: Whether some route takes longer or shorter bodies than the site.
     :ivar sockets: Lets a protocol take a request's connection over.
@@ -86,7 +86,7 @@ class Mounts:
     sockets: Callable[[Any, Any], Any] = no_sockets
     table_class: Callable[..., Table[Any]] = Table
     limited: bool = False
-    lanes: dict[bytes, dict[bytes, tuple[Any, ...]]] = Factory(dict)
+    lanes: dict[bytes, dict[bytes, Any]] = Factory(dict)
     has_lanes: bool = False
     _mounts: list[Mount] = Factory(list)
     _table: Table[Any] | None = None
@@ -154,11 +154,12 @@ class Mounts:
         )
         return self._table
 
-    def learn(self, method: bytes, path: bytes, lane: tuple[Any, ...]) -> None:
+    def learn(self, method: bytes, path: bytes, lane: Any) -> None:
         """Remember the way from a path without arguments."""
         lanes = self.lanes.setdefault(method, {})
-        if len(lanes) < _MOST_LANES:
-            lanes[path] = lane
+        if len(lanes) >= _MOST_LANES:
+            lanes.clear()
+        lanes[path] = lane
 
     def __contains__(self, path: str) -> bool:
         """Whether there is a mount at a path, for all hosts."""

@@ -539,7 +539,7 @@ class Request(RequestBase, server.Request):
             self.write(body)
             self.finish()
             return
-        slices = Slices(self, body, self.channel.unsent // 4 or 1, end)
+        slices = Slices(self, body, self.channel.unsent // 8 or 1, end)
         self.registerProducer(slices, True)
         slices.resumeProducing()
 

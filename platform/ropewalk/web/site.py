@@ -59,6 +59,7 @@ class Site(server.Site):
     :ivar deadlines: Looks after its connections.
     :ivar lanes: The ways that need no search, by method and path.
     :ivar loud: Whether somebody wants to hear of requests that have ended.
+    :ivar has_proxies: Whether somebody may say for whom they ask.
     :ivar is_quick: Whether requests may go by lanes.
     :ivar signals: Who is told of its requests.
     :ivar draining: Whether the site says goodbye.
@@ -183,7 +184,8 @@ class Site(server.Site):
         """Find out what has to be done for every request."""
         signals = self.signals
         self.loud = self._observe is not None or bool(signals.finished)
-        self.is_quick = self._proxies is None and not signals.started
+        self.has_proxies = self._proxies is not None
+        self.is_quick = not signals.started
 
     @property
     def plain_body(self) -> int:
@@ -206,6 +208,7 @@ class Site(server.Site):
             return None
         request.found = found  # who goes the long way need not search again
         if not isinstance(found, Found):
+            self._remember(request, found)
             return None
         endpoint = found.entry.target
         if type(endpoint) is not Endpoint or endpoint.bare is None:
@@ -220,6 +223,12 @@ class Site(server.Site):
         if not found.args:
             self.mounts.learn(request.method, request.path, lane)
         return lane, found.args
+
+    def _remember(self, request: Any, found: Moved | Missing[Any]) -> None:
+        """Remember that a path belongs to a resource."""
+        if isinstance(found, Missing) and found.guard is not None:
+            if type(found.guard.target) is Mounted and not found.allowed:
+                self.mounts.learn(request.method, request.path, found)
 
     def getResourceFor(self, request: Any) -> Any:
         # As of any Twisted site, sessions are the site's, not the mount's.
