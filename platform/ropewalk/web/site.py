@@ -226,9 +226,13 @@ class Site(server.Site):
 
     def _remember(self, request: Any, found: Moved | Missing[Any]) -> None:
         """Remember that a path belongs to a resource."""
-        if isinstance(found, Missing) and found.guard is not None:
-            if type(found.guard.target) is Mounted and not found.allowed:
-                self.mounts.learn(request.method, request.path, found)
+        if (
+            isinstance(found, Missing)
+            and found.guard is not None
+            and type(found.guard.target) is Mounted
+            and not found.allowed
+        ):
+            self.mounts.learn(request.method, request.path, found)
 
     def getResourceFor(self, request: Any) -> Any:
         # As of any Twisted site, sessions are the site's, not the mount's.
