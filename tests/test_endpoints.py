@@ -8,12 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -29,16 +31,26 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock, deferLater
+from twisted.internet.tcp import Server
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadEndpoint, MissingExtra
 from ropewalk.interfaces import Steps
-from ropewalk.net.endpoints import Claim, Doorway, _parse, claim
+from ropewalk.net.endpoints import (
+    BadDestination,
+    Claim,
+    Doorway,
+    _parse,
+    claim,
+    make_client,
+)
 from ropewalk.net.listening import ConnectionFactory, Listener, namer
 from ropewalk.net.protocols import LineFactory, LineProtocol
+from ropewalk.net.transports import Connection, LoopNetwork, network
 from ropewalk.telemetry import Work
+from tests.certificates import make_pem
 from tests.test_schema import run_page
 from tests.wiring import connect
 
@@ -563,6 +575,136 @@ class DoorwayTests(TestCase):
         bound = doorway._early.bound[1].getsockname()[1]
         self.successResultOf(doorway.open(Factory()))
         self.assertEqual(doorway.address.port, bound)
+
+    @inlineCallbacks
+    def test_transports(self) -> Steps[None]:
+        """
+        On uvloop, connections are the loop's, whether the port was bound early or not;
+        otherwise they are Twisted's own.
+        """
+        kinds = []
+
+        class Looking(Echo):
+            def opened(self) -> None:
+                transport: Any = self.transport
+                kinds.append(type(transport.transport))
+
+        for early in True, False:
+            doorway = self.doorway("tcp:0:interface=127.0.0.1")
+            if early:
+                doorway.bind()
+            yield self.open(doorway, Looking)
+            yield talk(f"tcp:127.0.0.1:{doorway.address.port}")
+            yield doorway.close()
+        on_uvloop = isinstance(network(reactor), LoopNetwork)
+        wanted = Connection if on_uvloop else Server
+        self.assertEqual([issubclass(each, wanted) for each in kinds], [True, True])
+
+    @inlineCallbacks
+    def test_backlog(self) -> Steps[None]:
+        """
+        As many may wait to be accepted as the endpoint says, also at a port that was
+        bound early.
+        """
+        if sys.platform != "linux":
+            raise SkipTest("only Linux tells how many may wait")
+        for early in True, False:
+            doorway = self.doorway("tcp:0:interface=127.0.0.1:backlog=9")
+            if early:
+                doorway.bind()
+            yield self.open(doorway)
+            port: Any = doorway._port
+            info = port.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            self.assertEqual(struct.unpack_from("I", info, BACKLOG), (9,))
+            yield doorway.close()
+
+
+#: Where C{struct tcp_info} of a socket that listens says how many may wait
+#: (linux/tcp.h).
+BACKLOG = 28
+
+
+class DestinationTests(TestCase):
+    """
+    Where to connect to.
+    """
+
+    timeout = 20
+
+    @inlineCallbacks
+    def ask(self, description: str) -> Steps[tuple[bytes, type]]:
+        """What is answered to a hello, and by which transport that came."""
+        client = make_client(description, reactor)
+        caller: Caller = yield client.connect(Factory.forProtocol(Caller))
+        answer: bytes = yield caller.answer
+        beneath = caller.transport
+        while hasattr(beneath, "transport"):
+            beneath = beneath.transport
+        caller.transport.abortConnection()
+        return answer, type(beneath)
+
+    @inlineCallbacks
+    def test_connecting(self) -> Steps[None]:
+        """
+        What Twisted's strings connect to is connected to, by the transports that are
+        best here.
+        """
+        path = os.path.relpath(self.mktemp())
+        pem = Path(self.mktemp())
+        pem.mkdir()
+        (pem / "localhost.pem").write_bytes(make_pem())
+        for where, there in (
+            ("tcp:0:interface=127.0.0.1", "tcp:127.0.0.1:{port}"),
+            (f"unix:{path}", f"unix:{path}"),
+            (
+                f"tls:{pem}:0:interface=127.0.0.1",
+                f"tls:localhost:443:trustRoots={pem}:endpoint=tcp\\:127.0.0.1\\:{{port}}",
+            ),
+        ):
+            doorway = Doorway(where, reactor)
+            self.addCleanup(doorway.close)
+            yield doorway.open(LineFactory(Echo, reactor))
+            number = getattr(doorway.address, "port", None)
+            answer, kind = yield self.ask(there.format(port=number))
+            self.assertEqual(answer, b"hello\n")
+            on_uvloop = isinstance(network(reactor), LoopNetwork)
+            self.assertEqual(issubclass(kind, Connection), on_uvloop)
+
+    def test_problems(self) -> None:
+        """
+        What is wrong with a string is said at once, and what to write instead.
+        """
+        for description, problem in (
+            ("tcp:localhost", "tcp: takes host, port, timeout, bindAddress"),
+            ("tcp:localhost:http", "a port is a number from 0 to 65535, not 'http'"),
+            ("tcp:localhost:99999", "a port is a number from 0 to 65535, not '99999'"),
+            (
+                "tpc:localhost:80",
+                "there are no 'tpc' endpoints; did you mean tcp:?",
+            ),
+            (
+                "ssl:localhost:443:prvateKey=a.pem",
+                "ssl: knows no 'prvateKey'; did you mean 'privateKey'?",
+            ),
+            (
+                "ssl:localhost:443:caCertsDir=/nowhere",
+                "cannot read /nowhere: No such file or directory",
+            ),
+            ("unix:", "write unix: and the path of the socket"),
+            (
+                "tcp:localhost:80\\",
+                "it ends with a backslash that has nothing to stand before",
+            ),
+            (
+                "tcp:localhost:80:timeout=soon",
+                "ValueError: invalid literal for int() with base 10: 'soon'",
+            ),
+        ):
+            with self.assertRaises(BadDestination) as caught:
+                make_client(description, reactor)
+            self.assertEqual(
+                str(caught.exception), f"cannot connect to {description!r}: {problem}"
+            )
 
 
 @implementer(IReactorSocket)

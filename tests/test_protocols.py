@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -25,6 +27,7 @@ from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.interfaces import IDrainable, Steps
 from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.telemetry import Work, working
+from ropewalk.wire.lines import LineReader
 from tests.observing import Observed
 from tests.wiring import Peer, connect
 
@@ -96,6 +99,9 @@ def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(places)]
 
 
+#: The line that is answered, as the answer knows.
+CURRENT: ContextVar[str] = ContextVar("CURRENT", default="")
+
 #: Bytes in which what matters to lines comes often.
 BYTES = st.lists(
     st.one_of(
@@ -160,7 +166,7 @@ class HearingTests(LineTestCase):
         )
         for _ in range(100):
             self.assertEqual(self.send(b"x" * 1000), "")
-            self.assertEqual(self.scribe._buffer, b"")
+            self.assertEqual(len(self.scribe._reader), 0)
         self.assertEqual(self.send(b"x\nnext\n"), "")
         self.assertEqual(self.scribe.notes, ["opened", "next"])
 
@@ -181,6 +187,14 @@ class HearingTests(LineTestCase):
         """
         self.send(*(bytes([byte]) for byte in "é€😀\n".encode()))
         self.assertEqual(self.scribe.notes[1:], ["é€😀"])
+
+    def test_nothing(self) -> None:
+        """
+        No bytes are no line.
+        """
+        for piece in (b"", b"a", b"", b"\n", b""):
+            self.scribe.dataReceived(piece)
+        self.assertEqual(self.scribe.notes, ["opened", "a"])
 
     def test_telnet(self) -> None:
         """
@@ -275,13 +289,24 @@ class AnsweringTests(LineTestCase):
         for word, count in (("slow", 2), ("wait", 5003)):
             self.assertEqual(len(self.scribe.notes), count)
             self.assertEqual(len(self.scribe._turns._waiting), 5)
-            self.assertLess(len(self.scribe._buffer), 70_000)
+            self.assertLess(len(self.scribe._reader), 70_000)
             self.assertGreater(len(self.peer.transport._out), 80_000)
             self.fire(self.ends[word])
         self.assertEqual(
             self.scribe.notes,
             ["opened", "slow", *lines[:5000], "wait", *lines[5000:]],
         )
+
+    def test_who_cannot_wait(self) -> None:
+        """
+        Nor do more of them wait when a transport goes on bringing them.
+        """
+        self.send_many(["slow"])
+        for _ in range(100):
+            self.scribe.dataReceived(b"line\n")
+        self.assertEqual(len(self.scribe._turns._waiting), 5)
+        self.fire(self.ends["slow"])
+        self.assertEqual(self.scribe.notes, ["opened", "slow"] + ["line"] * 100)
 
     def test_the_rest_of_a_piece(self) -> None:
         """
@@ -384,6 +409,34 @@ class SayingTests(LineTestCase):
         self.scribe.plain = False
         self.assertEqual(self.said(evil), evil + "\n")
 
+    def test_each_control_character(self) -> None:
+        """
+        Each of them is shown, alone and among other text; none that is harmless is.
+        """
+        for number in (*range(0x20), *range(0x7F, 0xA0)):
+            character = chr(number)
+            if character not in "\t\n":
+                for before, after in (("", ""), ("é", "£")):
+                    self.assertEqual(
+                        self.said(before + character + after),
+                        f"{before}\\x{number:02x}{after}\n",
+                    )
+        harmless = "".join(map(chr, [9, *range(0x20, 0x7F), *range(0xA0, 0x800)]))
+        self.assertEqual(self.said(harmless), harmless + "\n")
+
+    def test_what_is_no_line(self) -> None:
+        """
+        Who says something else is told so, at once.
+        """
+        for thing in (b"bytes", 5, None, ["list"]):
+            with self.assertRaises(TypeError) as caught:
+                self.scribe.say(thing)  # type: ignore[arg-type]
+            self.assertEqual(
+                str(caught.exception),
+                f"a line is a str, not {type(thing).__name__}",
+            )
+        self.assertEqual(self.said("a"), "a\n")
+
     def test_what_is_no_text(self) -> None:
         """
         Half of a character, as JSON may contain one, harms nobody.
@@ -416,6 +469,21 @@ class SayingTests(LineTestCase):
         self.scribe.leave()
         self.clock.advance(0)
         self.assertEqual(self.peer.said(), "")
+        self.assertIsInstance(self.peer.reason, ConnectionDone)
+
+    def test_who_closes_without_leave(self) -> None:
+        """
+        A handler that closes the connection itself has had its say as well.
+        """
+
+        def close() -> None:
+            self.scribe.say("bye")
+            transport: Any = self.scribe.transport
+            transport.unregisterProducer()
+            transport.loseConnection()
+
+        self.scribe.answers["close"] = close
+        self.assertEqual(self.send(b"close\n"), "bye\n")
         self.assertIsInstance(self.peer.reason, ConnectionDone)
 
     def test_who_does_not_take_leave(self) -> None:
@@ -464,6 +532,166 @@ class SayingTests(LineTestCase):
             self.clock.advance(0)
         self.assertEqual(len(self.peer.said()), 5 * 400_002)
         self.assertIsNone(self.peer.reason)
+
+
+class Wire(StringTransport):
+    """
+    A transport that is watched.
+
+    :ivar written: What was written, a piece for each time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lenient=True)
+        self.written: list[str] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data.decode("utf-8"))
+
+    def loseConnection(self) -> None:
+        self.written.append("lost")
+
+    def abortConnection(self) -> None:
+        self.written.append("cut")
+
+
+class WritingTests(SynchronousTestCase):
+    """
+    What is said while lines are heard is written when they have been, all at once.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.scribe = Scribe(self.clock)
+        self.wire = Wire()
+        self.scribe.makeConnection(self.wire)
+
+    def saying(self, line: str, then: Callable[[], Any] | None = None) -> Any:
+        """What says something, and does something then."""
+
+        def say() -> Any:
+            self.scribe.say(line)
+            return then and then()
+
+        return say
+
+    def fall(self) -> None:
+        raise RopewalkError("no")
+
+    def test_at_once(self) -> None:
+        """
+        Lines that come at once are answered at once; those that came before them and
+        have no answer yet, later.
+        """
+        end: Deferred[None] = Deferred()
+        self.scribe.answers = {
+            "a": self.saying("A"),
+            "slow": lambda: end.addCallback(lambda _: self.scribe.say("SLOW")),
+        }
+        for piece in (b"a\na\n\xff\na\n", b"a\n", b"a\na\nslow\na\na\n", b"a\n"):
+            self.scribe.dataReceived(piece)
+        self.assertEqual(
+            self.wire.written,
+            ["A\nA\n! that is not UTF-8: byte 1 of the line\nA\n", "A\n", "A\nA\n"],
+        )
+        end.callback(None)
+        self.clock.advance(0)
+        self.assertEqual(self.wire.written[3:], ["SLOW\n", "A\n", "A\n", "A\n"])
+
+    def test_errors(self) -> None:
+        """
+        It is no matter whether an answer is an error.
+        """
+        self.scribe.answers = {
+            "bad": self.saying("so far", self.fall),
+            "worse": self.saying("so far", lambda: 1 / 0),
+        }
+        self.scribe.dataReceived(b"bad\nworse\n")
+        self.scribe.dataReceived(b"bad\n")
+        self.assertEqual(
+            self.wire.written,
+            [
+                "so far\n! no\nso far\n! something went wrong here; it is in our log\n",
+                "so far\n! no\n",
+            ],
+        )
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_before_the_end(self) -> None:
+        """
+        What was said is written before the connection is closed.
+        """
+        self.scribe.answers = {
+            "a": self.saying("A"),
+            "/quit": self.saying("B", lambda: self.scribe.leave("bye")),
+        }
+        self.scribe.dataReceived(b"a\n/quit\na\n")
+        self.assertEqual(self.wire.written, ["A\nB\nbye\n", "lost"])
+
+    def test_outside(self) -> None:
+        """
+        What is said at other times is written at once.
+        """
+        self.scribe.say("one")
+        self.scribe.dataReceived(b"line\n")
+        self.scribe.say("two")
+        self.scribe.say("three")
+        self.assertEqual(self.wire.written, ["one\n", "two\n", "three\n"])
+
+    def test_of_many(self) -> None:
+        """
+        However many lines come at once.
+        """
+        self.scribe.answers = {"a": self.saying("A")}
+        self.scribe.dataReceived(b"a\n" * 10_000)
+        self.assertEqual(self.wire.written, ["A\n" * 10_000])
+
+    def test_not_too_much(self) -> None:
+        """
+        Up to 64 KiB, about; more is written as it is said. So a peer that does not
+        read cannot have much gathered for it.
+        """
+        self.scribe.answers = {"a": self.saying("x" * 30_000)}
+        self.scribe.dataReceived(b"a\n" * 4)
+        self.assertEqual([len(each) for each in self.wire.written], [90_003, 30_001])
+        self.wire.written.clear()
+        producer: Any = self.wire.producer
+        producer.pauseProducing()
+        self.scribe.dataReceived(b"a\n" * 64)
+        self.assertEqual([len(each) for each in self.wire.written], [90_003] * 2 + [3])
+        self.assertEqual(self.scribe.notes.count("a"), 4 + 9)
+
+    def test_plain_for_a_while(self) -> None:
+        """
+        Whoever sends control characters for once does so for no other line.
+        """
+
+        def paint() -> None:
+            self.scribe.say("\x1b")
+            self.scribe.plain = False
+            self.scribe.say("\x1b")
+            self.scribe.plain = True
+            self.scribe.say("\x1b")
+
+        self.scribe.answers = {"paint": paint}
+        self.scribe.dataReceived(b"paint\n")
+        self.assertEqual("".join(self.wire.written), "\\x1b\n\x1b\n\\x1b\n")
+
+    def test_from_inside(self) -> None:
+        """
+        A handler may bring more data about; it is heard after what came before.
+        """
+        self.scribe.answers = {
+            "a": self.saying("A", lambda: self.scribe.dataReceived(b"c\nd")),
+            "b": self.saying("B", lambda: self.scribe.dataReceived(b"\n")),
+            "c": self.saying("C"),
+            "e": self.saying("E", lambda: self.scribe.dataReceived(b"c\n")),
+        }
+        self.scribe.dataReceived(b"e\n")
+        self.scribe.dataReceived(b"a\n")
+        self.scribe.dataReceived(b"b\na\nb\n")
+        self.assertEqual(self.scribe.notes, "opened e c a c db a b c d".split())
+        self.assertEqual(self.wire.written, ["E\nC\n", "A\nC\n", "A\nB\nC\n"])
 
 
 class EndTests(LineTestCase):
@@ -605,6 +833,31 @@ class EndTests(LineTestCase):
         self.assertIsInstance(self.peer.reason, ConnectionDone)
         self.assertEqual(self.scribe.notes[-3:], ["line", "fast", "closed"])
 
+    def test_half_closed_while_held(self) -> None:
+        """
+        Also if a transport says so while it is told to wait.
+        """
+        end = self.slow("slow")
+        self.scribe.answers["fast"] = lambda: self.scribe.say("fast")
+        self.send(b"slow\n" + b"line\n" * 1000 + b"fast\n")
+        self.scribe.readConnectionLost()
+        self.fire(end)
+        self.assertEqual(self.peer.said(), "fast\n")
+        self.assertIsInstance(self.peer.reason, ConnectionDone)
+
+    def test_nothing_is_kept(self) -> None:
+        """
+        Of a connection that is gone, nothing is kept for as long as an answer takes.
+        """
+        end = self.slow("slow")
+        self.send(b"slow\n" + b"line\n" * 10 + b"begun")
+        self.assertEqual(len(self.scribe._reader), 5)
+        self.peer.transport.abortConnection()
+        self.clock.advance(0)
+        self.assertEqual(len(self.scribe._reader), 0)
+        self.fire(end)
+        self.assertEqual(self.scribe.notes, ["opened", "slow", "closed"])
+
     def test_nothing_is_left(self) -> None:
         """
         When a connection is gone, so are its protocol and its timers.
@@ -618,6 +871,229 @@ class EndTests(LineTestCase):
         del self.scribe, self.peer
         gc.collect()
         self.assertIsNone(watched())
+
+
+#: What :class:`Model` and :class:`Modelled` answer in ways of their own.
+WORDS = ("slow", "async", "bad", "worse", "twice", "/quit")
+
+#: A stream of lines, good and bad.
+STREAM = st.lists(
+    st.one_of(
+        st.sampled_from([word.encode() for word in WORDS]),
+        st.sampled_from([b"", b"0123456789", b"01234567890", b"x" * 40, b"a\xffb"]),
+        st.binary(max_size=12),
+    ).flatmap(lambda line: st.sampled_from([line + b"\n", line + b"\r\n", line])),
+    max_size=20,
+).map(b"".join)
+
+
+class Model:
+    """
+    How lines are heard and answered, slowly and obviously.
+
+    :ivar heard: The lines.
+    :ivar said: The answers.
+    """
+
+    def __init__(self, data: bytes, longest: int) -> None:
+        self.heard: list[str] = []
+        self.said = ""
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            if line[-1:] == b"\r":
+                line = line[:-1]
+            self.answer(line, longest)
+            if self.heard[-1:] == ["/quit"]:
+                return
+        if rest[-1:] == b"\r":
+            rest = rest[:-1]
+        if len(rest) > longest:
+            self.answer(rest, longest)
+
+    def answer(self, line: bytes, longest: int) -> None:
+        if len(line) > longest:
+            self.said += f"! that line is too long: at most {longest} bytes\n"
+            return
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self.said += f"! that is not UTF-8: byte {error.start + 1} of the line\n"
+            return
+        self.heard.append(text)
+        self.said += {
+            "bad": "! no\n",
+            "worse": "! something went wrong here; it is in our log\n",
+            "twice": "one\ntwo\n",
+            "/quit": "bye\n",
+        }.get(text, f"{text!r}\n")
+
+
+class Modelled(Scribe):
+    """
+    Answers as the model does, only that some answers take their time.
+
+    :ivar ends: What they wait for.
+    :ivar strange: What a line was not the first to know of.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        super().__init__(clock)
+        self.ends: list[Deferred[None]] = []
+        self.strange: list[str] = []
+        self.answers = {
+            "slow": lambda: self.wait().addCallback(lambda _: self.say("'slow'")),
+            "async": self.answer_late,
+            "bad": self.fail,
+            "worse": lambda: 1 / 0,
+            "twice": self.say_two,
+            "/quit": lambda: self.leave("bye"),
+        }
+
+    def heard(self, line: str) -> Any:
+        self.notes.append(line)
+        self.strange += filter(None, [CURRENT.get()])
+        CURRENT.set(line)
+        return self.answers.get(line, lambda: self.say(repr(line)))()
+
+    def wait(self) -> Deferred[None]:
+        self.ends.append(Deferred())
+        return self.ends[-1]
+
+    async def answer_late(self) -> None:
+        await self.wait()
+        self.say("'async'")
+
+    def say_two(self) -> None:
+        self.say("one")
+        self.say("two")
+
+    def fail(self) -> None:
+        raise RopewalkError("no")
+
+
+class ModelTests(SynchronousTestCase):
+    """
+    However lines come, and however long each answer takes, the conversation is the
+    one that comes of answering them one by one.
+    """
+
+    @settings(max_examples=400, deadline=None, database=None)
+    @given(
+        STREAM,
+        st.lists(st.integers(0, 300), max_size=12),
+        st.lists(st.booleans(), max_size=12),
+        st.sampled_from([1, 2, 64]),
+    )
+    def test_model(
+        self, data: bytes, cuts: list[int], fires: list[bool], ahead: int
+    ) -> None:
+        """
+        What is heard and what is said are what the model says.
+        """
+        clock = Clock()
+        protocol = Modelled(clock)
+        protocol._turns.ahead = ahead
+        peer: Peer = connect(clock, protocol)
+        for index, piece in enumerate(chunks(data, cuts)):
+            peer.transport.write(piece)
+            clock.advance(0)
+            if protocol.ends and fires[index : index + 1] == [True]:
+                protocol.ends.pop(0).callback(None)
+                clock.advance(0)
+        while protocol.ends:
+            protocol.ends.pop(0).callback(None)
+            clock.advance(0)
+        model = Model(data, Modelled.longest)
+        self.assertEqual(peer.said(), model.said)
+        self.assertEqual(
+            protocol.notes, ["opened", *model.heard] + ["closed"] * protocol._leaving
+        )
+        self.assertEqual(protocol.strange, [])
+        self.flushLoggedErrors(ZeroDivisionError)
+
+
+class ReaderTests(SynchronousTestCase):
+    """
+    Lines are found in bytes, however many there are of them.
+    """
+
+    def read(self, reader: LineReader, most: int, longest: int) -> list[str]:
+        """Take all that there is: lines, and what is wrong with some."""
+        found: list[str] = []
+        while reader.more:
+            lines, error = reader.take(most, longest)
+            self.assertLessEqual(len(lines), most)
+            found += lines
+            if error is not None:
+                found.append(f"! {error}")
+        return found
+
+    @settings(max_examples=200, deadline=None, database=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([0, 1, 63, 2000, 4094, 4095, 4096, 4097, 9000]),
+                st.sampled_from([b"x", "é".encode(), b"\xff"]),
+                st.sampled_from([b"\n", b"\r\n"]),
+                st.integers(1, 60),
+            ),
+            max_size=8,
+        ),
+        st.lists(st.integers(0, 10**6), max_size=8),
+        st.integers(1, 70),
+        st.sampled_from([4095, 4096, 8000, 10**6]),
+    )
+    def test_long_and_many(
+        self,
+        runs: list[tuple[int, bytes, bytes, int]],
+        cuts: list[int],
+        most: int,
+        longest: int,
+    ) -> None:
+        """
+        They are the lines there are, whatever their length and number, however they
+        were cut, and however many are taken at once.
+        """
+        data = b"".join(
+            (byte * (size // len(byte)) + end) * min(count, 20_000 // (size + 1) + 1)
+            for size, byte, end, count in runs
+        )
+        reader, found = LineReader(), []
+        for piece in chunks(data, cuts):
+            line = reader.lone(piece, longest)
+            if line is None:
+                reader.feed(piece)
+                found += self.read(reader, most, longest)
+            else:
+                found.append(line)
+        lines: list[str] = []
+        for each in data.split(b"\n")[:-1]:
+            model = Model(each + b"\n", longest)
+            lines += model.heard or [model.said.rstrip("\n")]
+        self.assertEqual(found, lines)
+        self.assertEqual(len(reader), 0)
+
+    def test_not_all_at_once(self) -> None:
+        """
+        Of what has come, no more is made lines than is taken, or nearly.
+        """
+        reader = LineReader()
+        reader.feed(b"\n" * 1_000_000)
+        self.assertEqual(reader.take(10, 80), ([""] * 10, None))
+        self.assertGreater(len(reader), 995_000)
+
+    def test_what_waits(self) -> None:
+        """
+        What comes while earlier lines wait waits behind them.
+        """
+        reader = LineReader()
+        reader.feed(b"a\nb\nc\nd")
+        self.assertEqual(reader.take(1, 80), (["a"], None))
+        for piece in (b"e\n", b"f\n", b"g"):
+            self.assertIsNone(reader.lone(piece, 80))
+            reader.feed(piece)
+        self.assertEqual(self.read(reader, 9, 80), ["b", "c", "de", "f"])
+        self.assertEqual(len(reader), 1)
 
 
 class Echo(LineProtocol):

@@ -1,7 +1,8 @@
 # -*- test-case-name: tests.test_endpoints -*-
 """
 Where to listen: a Twisted endpoint string, of which we know early on which
-address it will want, and which we can bind before we accept.
+address it will want, and which we can bind before we accept. And where to connect
+to. What comes of either has the transports of :mod:`ropewalk.net.transports`.
 
 Between binding and accepting lies the start of every service. A daemon that
 binds first learns at once that its port is taken, may give up its privileges
@@ -20,12 +21,14 @@ from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
     IReactorSocket,
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
     IStreamServerEndpoint,
     IStreamServerEndpointStringParser,
 )
@@ -34,9 +37,10 @@ from zope.interface import directlyProvides, implementer, providedBy
 
 from ropewalk.errors import BadEndpoint, MissingExtra
 from ropewalk.net.proxied import ProxiedFactory
+from ropewalk.net.transports import LoopNetwork, network
 from ropewalk.schema import nearest
 
-__all__ = ["Claim", "Doorway", "claim"]
+__all__ = ["BadDestination", "Claim", "Doorway", "claim", "make_client"]
 
 #: The arguments of the endpoints that are Twisted's own, in the order in which
 #: they come where they have no names.
@@ -52,7 +56,21 @@ _ARGUMENTS = {
     "systemd": ("domain", "index", "name"),
 }
 
-#: Of these, the ones that end in one TCP port, and what they mean unless told.
+#: The arguments of those that connect.
+_REACHED = {
+    "tcp": ("host", "port", "timeout", "bindAddress"),
+    "ssl": (
+        *("host", "port", "timeout", "bindAddress", "hostname"),
+        *("privateKey", "certKey", "caCertsDir"),
+    ),
+    "tls": (
+        *("host", "port", "timeout", "bindAddress", "certificate"),
+        *("privateKey", "trustRoots", "endpoint"),
+    ),
+    "unix": ("path", "lockfile", "timeout"),
+}
+
+#: The ones that listen at one TCP port in the end, and what they mean unless told.
 _TCP = {
     "tcp": {"interface": ""},
     "tcp6": {"interface": "::"},
@@ -67,6 +85,8 @@ _NOBODY_TRUSTED = (
     "haproxy: takes a proxy's word for who is calling, and no proxy is trusted; "
     'name yours in [host]: trusted_proxies = ["127.0.0.1"]'
 )
+
+_NO_PATH = "write unix: and the path of the socket"
 
 # A word up to a colon that no backslash stands before, and one up to an equals
 # sign.
@@ -134,6 +154,41 @@ def claim(description: str) -> Claim:
     return Claim(kind, rest)
 
 
+class BadDestination(BadEndpoint):
+    """
+    It cannot be told where to connect to.
+    """
+
+    def __str__(self) -> str:
+        return f"cannot connect to {self.endpoint!r}: {self.problem}"
+
+
+def make_client(description: str, reactor: Any) -> IStreamClientEndpoint:
+    """
+    Make an endpoint that connects.
+
+    :param description: As for
+        :func:`twisted.internet.endpoints.clientFromString`.
+    :raise BadDestination: When the string is none.
+    :raise MissingExtra: When it needs a library that is not installed.
+    """
+    kind, arguments = _parse(description, _REACHED, {})
+    try:
+        endpoint: IStreamClientEndpoint = clientFromString(
+            network(reactor), description
+        )
+    except Exception as error:
+        if kind in ("ssl", "tls") and not _has_tls():
+            raise MissingExtra(f"the endpoint {description!r}", "tls") from error
+        problem = _no_destination(description, error)
+        raise BadDestination(description, problem) from error
+    if kind in ("tcp", "ssl", "tls") and not _is_port(arguments["port"]):
+        raise BadDestination(description, _no_port(arguments["port"]))
+    if kind == "unix" and not arguments["path"]:
+        raise BadDestination(description, _NO_PATH)
+    return endpoint
+
+
 class _EarlyReactor:
     """
     The reactor, but that a TCP port which is bound already is not bound again.
@@ -145,7 +200,7 @@ class _EarlyReactor:
     """
 
     def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
+        self._reactor = network(reactor)
         self.bound: tuple[int, socket.socket] | None = None
         self.admit: Callable[[Any], Any] = lambda factory: factory
         directlyProvides(self, providedBy(reactor))
@@ -167,8 +222,10 @@ class _EarlyReactor:
             bound.listen(backlog)
         except OSError as error:
             raise CannotListenError(interface, port, error) from error
+        # The loop has to be told how many may wait, or there will be more.
+        told = {"backlog": backlog} if isinstance(self._reactor, LoopNetwork) else {}
         opened: IListeningPort = self._reactor.adoptStreamPort(
-            bound.fileno(), bound.family, factory
+            bound.fileno(), bound.family, factory, **told
         )
         return opened
 
@@ -314,14 +371,18 @@ class _Wrapped:
         return listening
 
 
-def _parse(description: str) -> tuple[str, dict[str, str]]:
+def _parse(
+    description: str,
+    places: dict[str, tuple[str, ...]] = _ARGUMENTS,
+    defaults: dict[str, dict[str, str]] = _TCP,
+) -> tuple[str, dict[str, str]]:
     """
     An endpoint's prefix and arguments, by name; those that have no name and no
     known place are left out.
     """
     (_, kind), *words = _words(description)
-    names = iter(_ARGUMENTS.get(kind, ()))
-    arguments = dict(_TCP.get(kind, {}))
+    names = iter(places.get(kind, ()))
+    arguments = dict(defaults.get(kind, {}))
     for name, value in words:
         place = next(names, None) if name is None else name
         if place is not None:
@@ -403,7 +464,7 @@ def _endpoint(reactor: Any, description: str, wanted: Claim) -> IStreamServerEnd
     if wanted.kind == "tcp" and not _is_port(wanted.address):
         raise BadEndpoint(description, _no_port(wanted.address))
     if wanted.kind == "unix" and not wanted.address:
-        raise BadEndpoint(description, "write unix: and the path of the socket")
+        raise BadEndpoint(description, _NO_PATH)
     if kind == "haproxy":
         raise BadEndpoint(description, "write haproxy: once")
     return endpoint
@@ -422,15 +483,9 @@ def _problem(description: str, error: Exception) -> str:
     if kind == "haproxy":
         return _problem(description.partition(":")[2], error)
     known = _ARGUMENTS.get(kind, ())
-    strange = [name for name in arguments if known and name not in known]
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"cannot read {os.fsdecode(error.filename)}: {error.strerror}"
-    if isinstance(error, RuntimeError):
-        return "it ends with a backslash that has nothing to stand before"
-    if strange:
-        meant = nearest(strange[0], known)
-        hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(known)}"
-        return f"{kind}: knows no {strange[0]!r}; {hint}"
+    slip = _slip(kind, arguments, known, error)
+    if slip is not None:
+        return slip
     if kind in _TCP and not _is_port(arguments.get("port", "")):
         return _no_port(arguments.get("port", ""))
     if kind == "systemd" and isinstance(error, LookupError):
@@ -440,6 +495,45 @@ def _problem(description: str, error: Exception) -> str:
     if known or "Unknown endpoint type" not in str(error):
         return f"{type(error).__name__}: {error}"
     return _no_such_kind(kind, description)
+
+
+def _no_destination(description: str, error: Exception) -> str:
+    """
+    What is wrong with the endpoint string of a client.
+    """
+    kind, arguments = _parse(description, _REACHED, {})
+    known = _REACHED.get(kind, ())
+    slip = _slip(kind, arguments, known, error)
+    if slip is not None:
+        return slip
+    port = arguments.get("port")
+    if known and port is not None and not _is_port(port):
+        return _no_port(port)
+    if known and isinstance(error, LookupError | TypeError):
+        return f"{kind}: takes {', '.join(known)}"
+    if known or "Unknown endpoint type" not in str(error):
+        return f"{type(error).__name__}: {error}"
+    parsers = getPlugins(IStreamClientEndpointStringParserWithReactor)
+    return _no_kind(kind, {*_REACHED, *(each.prefix for each in parsers)})
+
+
+def _slip(
+    kind: str, arguments: dict[str, str], known: tuple[str, ...], error: Exception
+) -> str | None:
+    """
+    What is wrong with an endpoint string, if that is nothing of its kind's own.
+    """
+    strange = [name for name in arguments if known and name not in known]
+    cause = getattr(error, "originalException", error)  # of a FilePath's
+    if isinstance(cause, OSError) and cause.filename is not None:
+        return f"cannot read {os.fsdecode(cause.filename)}: {cause.strerror}"
+    if isinstance(error, RuntimeError):
+        return "it ends with a backslash that has nothing to stand before"
+    if not strange:
+        return None
+    meant = nearest(strange[0], known)
+    hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(known)}"
+    return f"{kind}: knows no {strange[0]!r}; {hint}"
 
 
 def _no_port(word: str) -> str:
@@ -456,7 +550,11 @@ def _no_such_kind(kind: str, description: str) -> str:
         interface = host.strip("[]").replace(":", "\\:")
         return f"write {f'tcp:{port}:interface={interface}' if host else f'tcp:{port}'}"
     parsers = getPlugins(IStreamServerEndpointStringParser)
-    known = sorted({"ssl", "tcp", "unix", *(each.prefix for each in parsers)})
+    return _no_kind(kind, {"ssl", "tcp", "unix", *(each.prefix for each in parsers)})
+
+
+def _no_kind(kind: str, there: set[str]) -> str:
+    known = sorted(there)
     meant = nearest(kind, known)
     hint = f"did you mean {meant}:?" if meant else f"there are {', '.join(known)}"
     return f"there are no {kind!r} endpoints; {hint}"

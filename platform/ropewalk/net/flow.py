@@ -1,41 +1,30 @@
 # -*- test-case-name: tests.test_flow -*-
 """
 The two directions of a conversation, each with a bound: what was heard and is
-not yet answered, and what was said and is not yet read.
+not yet answered, and what was said and is not yet read. And the silence between.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context, copy_context
+from operator import length_hint
 from typing import Any
 
-from attrs import define, field, frozen
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ropewalk import awaiting
 
-__all__ = ["Backlog", "Turns"]
+__all__ = ["Backlog", "Patience", "Turns"]
 
-
-@frozen(eq=False)
-class _Turn:
-    """
-    A call to be made.
-
-    :ivar context: Whose work it is (:data:`ropewalk.telemetry.work`), and
-        whatever else is known there.
-    :ivar wrong: Told when it raised.
-    """
-
-    call: Callable[..., Any]
-    args: tuple[Any, ...]
-    wrong: Callable[[Failure], None]
-    context: Context
+# A call to be made; who is told when it raised; and the context in which it is made:
+# whose work it is (``ropewalk.telemetry.work``), and whatever else is known there.
+_Turn = tuple[Callable[..., Any], Sequence[Any], Callable[[Failure], None], Context]
 
 
 @define(eq=False)
@@ -62,16 +51,41 @@ class Turns:
     _held: bool = field(default=False, init=False)
     _over: bool = field(default=False, init=False)
     _calling: bool = field(default=False, init=False)
+    _coming: list[Any] = field(factory=list, init=False)
     _log = Logger()
+
+    @property
+    def room(self) -> int:
+        """How many more may wait until the peer is made to wait."""
+        return self.ahead + 1 - len(self._waiting)
 
     def take(self, call: Callable[..., Any], *args: Any) -> None:
         """Call it now, or after those that wait."""
         if self._over:
             return
-        self._put(call, args, self._wrong)
-        if self._busy and not self._held and len(self._waiting) > self.ahead:
-            self._held = True
-            self._hold(True)
+        if self._busy or self._waiting:
+            self._put(call, args, self._wrong)
+            self._hold_if_many()
+            return
+        self._calling = True
+        self._make(call, args, self._wrong, copy_context())
+        self._calling = False
+        if self._waiting:
+            self._go_on()
+
+    def each(self, call: Callable[[Any], Any], things: list[Any]) -> None:
+        """
+        Call it with one thing after the other, now, or after those that wait: as
+        :meth:`take` for each of them, and cheaper. The list is not to be used again.
+        """
+        if self._over:
+            return
+        if self._busy or self._waiting:
+            self._waiting.extend(self._turns(call, things))
+            self._go_on()
+        else:
+            self._call_with_each(call, things)
+        self._hold_if_many()
 
     def end(self, last: Callable[[], Any] | None = None) -> None:
         """
@@ -84,6 +98,7 @@ class Turns:
         if not self._over:
             self._over = True
             self._waiting.clear()
+            self._coming.clear()
         if last is not None:
             self._put(last, (), self._failed)
         if self._held:
@@ -93,62 +108,128 @@ class Turns:
     def _put(
         self,
         call: Callable[..., Any],
-        args: tuple[Any, ...],
+        args: Sequence[Any],
         wrong: Callable[[Failure], None],
     ) -> None:
-        self._waiting.append(_Turn(call, args, wrong, copy_context()))
-        if not self._busy:
+        self._waiting.append((call, args, wrong, copy_context()))
+        self._go_on()
+
+    def _turns(
+        self, call: Callable[[Any], Any], things: Iterable[Any]
+    ) -> Iterator[_Turn]:
+        for thing in things:
+            yield call, (thing,), self._wrong, copy_context()
+
+    def _call_with_each(self, call: Callable[[Any], Any], things: list[Any]) -> None:
+        """
+        Make calls that nothing is before, until there is one to be waited for. Those
+        that leave their context as it was share it.
+        """
+        self._calling = True
+        self._coming = things
+        coming, before = iter(things), copy_context()
+        while length_hint(coming) and not self._busy:
+            context = before.copy()
+            self._make(_until, (call, coming, context, before), self._wrong, context)
+        self._calling = False
+        if self._busy:
+            self._waiting.extendleft(reversed([*self._turns(call, coming)]))
+        things.clear()
+        if self._waiting:
             self._go_on()
+
+    def _hold_if_many(self) -> None:
+        if self._busy and len(self._waiting) > self.ahead and not self._held:
+            self._held = True
+            self._hold(True)
 
     def _go_on(self) -> None:
         """
         Make calls until there is one to be waited for. It does not call itself,
         so that any number of calls may wait.
         """
+        if self._calling:
+            return
         self._calling = True
         try:
             while self._waiting and not self._busy:
-                self._busy = True
-                self._make(self._waiting.popleft())
+                self._make(*self._waiting.popleft())
         finally:
             self._calling = False
         if self._held and len(self._waiting) <= self.ahead // 2:
             self._held = False
             self._hold(False)
 
-    def _make(self, turn: _Turn) -> None:
+    def _make(
+        self,
+        call: Callable[..., Any],
+        args: Sequence[Any],
+        wrong: Callable[[Failure], None],
+        context: Context,
+    ) -> None:
+        self._busy = True
         try:
-            result = turn.context.run(turn.call, *turn.args)
+            if len(args) == 1:  # a star costs more than all the rest
+                result = context.run(call, args[0])
+            else:
+                result = context.run(call, *args)
         except BaseException:
             # As everywhere in Twisted, whatever a call dies of is its failure.
-            self._tell(Failure(), turn)
+            self._tell(Failure(), wrong, context)
         else:
-            if awaiting.awaitable(result):
-                awaiting.deferred(result).addErrback(self._tell, turn).addCallback(
-                    self._answered
-                )
+            if result is not None and awaiting.awaitable(result):
+                self._wait_for(result, wrong, context)
                 return
         self._busy = False
+
+    def _wait_for(
+        self, result: Any, wrong: Callable[[Failure], None], context: Context
+    ) -> None:
+        # A coroutine only begins now.
+        waited = context.run(awaiting.deferred, result)
+        waited.addErrback(self._tell, wrong, context).addCallback(self._answered)
 
     def _answered(self, _: object) -> None:
         self._busy = False
         if self._waiting and not self._calling:
             self._clock.callLater(0, self._go_on)
 
-    def _tell(self, failure: Failure, turn: _Turn) -> None:
+    def _tell(
+        self, failure: Failure, wrong: Callable[[Failure], None], context: Context
+    ) -> None:
         """
         Tell what went wrong with a call, in its context.
         """
         try:
-            turn.context.run(turn.wrong, failure)
+            context.run(wrong, failure)
         except Exception:
-            turn.context.run(
-                self._log.failure, "what went wrong could not be told", failure
-            )
-            turn.context.run(self._failed, Failure())
+            context.run(self._log.failure, "what went wrong could not be told", failure)
+            context.run(self._failed, Failure())
 
     def _failed(self, failure: Failure) -> None:
         self._log.failure("the end of a conversation failed", failure)
+
+
+def _until(
+    call: Callable[[Any], Any],
+    things: Iterator[Any],
+    context: Context,
+    before: Context,
+) -> Any:
+    """
+    Call it with each, until a call returns something, or changes the context in which
+    all of them are made: what it has set there is for itself only.
+    """
+    for thing in things:
+        result = call(thing)
+        if result is not None:
+            return result
+        try:
+            if context != before:
+                return None
+        except Exception:  # there are values that will not be compared
+            return None
+    return None
 
 
 @implementer(IPushProducer)
@@ -160,13 +241,14 @@ class Backlog:
     :param cut: Ends the connection at once; the peer would not read a goodbye.
         Called at most once, in the context in which the watch began.
     :ivar limit: Bytes that may wait, beyond what the transport itself buffers.
+    :ivar full: Whether it is full. While it is not, there is room.
     """
 
     _cut: Callable[[], None]
     limit: int
     _transport: Any = field(default=None, init=False)
     _context: Context = field(factory=copy_context, init=False)
-    _full: bool = field(default=False, init=False)
+    full: bool = field(default=False, init=False)
     _waiting: int = field(default=0, init=False)
     _log = Logger()
 
@@ -190,7 +272,7 @@ class Backlog:
         Only what is written while the transport is full counts: a long message
         to somebody who reads is no fault of theirs.
         """
-        if not self._full:
+        if not self.full:
             return True
         self._waiting += size
         if self._waiting <= self.limit:
@@ -211,10 +293,52 @@ class Backlog:
     # What the transport calls.
 
     def pauseProducing(self) -> None:
-        self._full = True
+        self.full = True
 
     def resumeProducing(self) -> None:
-        self._full, self._waiting = False, 0
+        self.full, self._waiting = False, 0
 
     def stopProducing(self) -> None:
         self._transport = None
+
+
+@define(eq=False)
+class Patience:
+    """
+    How long a peer is waited for. Waiting anew costs next to nothing: one timer
+    looks, when it goes off, whether it has been for long enough.
+
+    :param over: Called when it is at an end, in the context in which the wait began.
+    :param clock: Where time comes from.
+    :ivar since: When the wait began. Who sets it to now, waits anew.
+    """
+
+    _over: Callable[[], None]
+    _clock: IReactorTime
+    since: float = field(default=0.0, init=False)
+    _timer: IDelayedCall | None = field(default=None, init=False)
+    _seconds: float = field(default=0.0, init=False)
+
+    def wait(self, seconds: float) -> None:
+        """
+        Wait from now on, and no longer than this.
+
+        :param seconds: How long; 0 waits for ever.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._seconds, self.since = seconds, self._clock.seconds()
+        if seconds:
+            self._look_in(seconds)
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer = self._clock.callLater(seconds, copy_context().run, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        end, now = self.since + self._seconds, self._clock.seconds()
+        if now < end:
+            self._look_in(end - now)
+        else:
+            self._over()

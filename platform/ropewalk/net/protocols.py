@@ -10,87 +10,98 @@ conversation goes on.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable
-from contextvars import copy_context
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from twisted.internet.interfaces import (
     IAddress,
-    IDelayedCall,
     IHalfCloseableProtocol,
     IReactorTime,
     ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import IDrainable
-from ropewalk.net.flow import Backlog, Turns
+from ropewalk.net.flow import Backlog, Patience, Turns
+from ropewalk.wire.lines import LineReader
 
-__all__ = ["LineFactory", "LineProtocol"]
+__all__ = ["Conversation", "ConversationFactory", "LineFactory", "LineProtocol"]
+
+# What a conversation consists of, and its kind.
+T = TypeVar("T", str, bytes)
+C = TypeVar("C", bound="Conversation[Any]")
+
+#: Bytes, about, that are gathered before they are written: as many as Twisted reads
+#: at once (``twisted.internet.abstract.FileDescriptor.bufferSize``).
+_GATHERED = 64 * 1024
 
 # What moves a terminal's cursor, or worse: C0, DEL and C1 but for the tabulator.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+# Makes something else of each byte that is one of these, or a line feed. C1 is two
+# bytes in UTF-8, of which this is the first.
+_OTHERWISE = bytes.maketrans(bytes([*range(9), *range(10, 32), 127]), b"?" * 32)
+_C1 = 0xC2
+
 
 @implementer(IDrainable, IHalfCloseableProtocol)
-class LineProtocol(Protocol, TimeoutMixin):
+class Conversation(Protocol, Generic[T]):
     """
-    One TCP connection that talks in lines of UTF-8. Override :meth:`heard`, and
-    :meth:`opened` and :meth:`closed` where there is something to do. What any of
-    these returns is waited for, if it can be awaited, before the next is called.
-
-    A line ends with a line feed, and may have a carriage return before that.
+    One TCP connection that talks in pieces: what :class:`LineProtocol` and
+    :class:`~ropewalk.net.frames.FrameProtocol` have in common. What :meth:`opened`,
+    :meth:`heard` and :meth:`closed` return is waited for, if it can be awaited,
+    before the next is called.
 
     :param clock: Where time comes from.
-    :cvar longest: The longest line that is heard, in bytes, without its end.
-    :cvar idle: Seconds without a line after which the peer is let go; 0 waits
+    :cvar longest: The longest piece that is heard, in bytes.
+    :cvar idle: Seconds without a piece after which the peer is let go; 0 waits
         for ever.
-    :cvar parting: Seconds a peer has to read the last lines before it is cut
+    :cvar parting: Seconds a peer has to read the last pieces before it is cut
         off (as ``twisted.web.http.HTTPChannel.abortTimeout``).
     :cvar unsent: Bytes that may wait for a peer that does not read. One more,
         and it is cut off: it would not read a goodbye either.
-    :cvar ahead: Lines that may wait for the answer to an earlier one before the
+    :cvar ahead: Pieces that may wait for the answer to an earlier one before the
         peer is made to wait as well.
-    :cvar plain: Whether control characters are shown (``\\x1b``) rather than
-        sent: what one peer says should not write over another's terminal.
     """
 
-    longest = 4096
+    longest: int
     idle = 600.0
     parting = 15.0
     unsent = 256 * 1024
     ahead = 64
-    plain = True
+
+    transport: Any
 
     _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._buffer = b""
-        self._start = 0  # of what has not been taken out of the buffer
-        self._skipping = False
+        self._now = clock.seconds
+        self._reader = self._make_reader()
         self._held = False
-        self._ended = False
+        self._ended = False  # nothing more can be heard
         self._leaving = False
+        self._unwritten: list[T] = []
+        self._reading = False
+        self._space = -1  # what may be said before it is written
         self._turns = Turns(self._wrong, self._hold, clock, self.ahead)
         self._backlog = Backlog(self._cut, self.unsent)
+        self._patience = Patience(self._run_out, clock)
 
     # What to override.
 
     def opened(self) -> Any:
         """Somebody is there."""
 
-    def heard(self, line: str) -> Any:
+    def heard(self, piece: T) -> Any:
         """
-        Take a line, without its end.
+        Take a piece.
 
-        Raising a :class:`~ropewalk.errors.RopewalkError` tells the peer what
-        is wrong, in a line.
+        Raising a :class:`~ropewalk.errors.RopewalkError` calls :meth:`complain`.
         """
 
     def closed(self) -> Any:
@@ -99,58 +110,50 @@ class LineProtocol(Protocol, TimeoutMixin):
         nothing that was heard is still being worked on.
         """
 
+    def complain(self, error: RopewalkError) -> None:
+        """Say what is wrong; unless overridden, by closing the connection."""
+        self.leave()
+
+    def goodbye(self, reason: str) -> T | None:
+        """
+        The last piece before the daemon closes the connection, if there is one.
+        """
+        return None
+
     # What to call.
 
-    def say(self, line: str) -> None:
+    def leave(self, last: T | None = None) -> None:
         """
-        Send a line. What has line feeds in it arrives as several lines, of which
-        all but the first are indented: what one peer says cannot look to another
-        like the words of a third. To a peer that is gone or going, nothing is
-        sent.
-        """
-        if self._leaving:
-            return
-        if self.plain:
-            line = _CONTROL.sub(_shown, line.replace("\r\n", "\n"))
-            line = line.replace("\n", "\n    ")
-        data = line.encode("utf-8", "replace") + b"\n"
-        if self._backlog.room(len(data)):
-            self._transport.write(data)
-
-    def leave(self, line: str | None = None) -> None:
-        """
-        Close the connection, with a last line if there is one to say. What was
+        Close the connection, with a last piece if there is one to say. What was
         said before is still delivered.
         """
-        if line is not None:
-            self.say(line)
+        if last is not None:
+            self._tell(last)
+        self._flush()
         if self._leaving:
             return
         self._leaving = True
         self._turns.end()
         self._backlog.release()
-        self.setTimeout(self.parting)
+        self._patience.wait(self.parting)
         self._transport.loseConnection()
-
-    def complain(self, error: RopewalkError) -> None:
-        """Say what is wrong. Override to say it another way."""
-        self.say(f"! {error}")
-
-    def goodbye(self, reason: str) -> str:
-        """The last line before the daemon closes the connection."""
-        return f"* goodbye: {reason}"
 
     # What Twisted calls.
 
     def connectionMade(self) -> None:
         self._backlog.watch(self._transport)
-        self.setTimeout(self.idle or None)
+        self._patience.wait(self.idle)
         self._turns.take(self.opened)
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._leaving:
-            self._buffer += data
-            self._read_on()
+        if self._leaving:
+            return
+        lone = None
+        if not self._held and not self._reading:
+            lone = self._reader.lone(data, self.longest)
+        if lone is None:
+            self._reader.feed(data)
+        self._read_on(lone)
 
     def readConnectionLost(self) -> None:
         """The peer has said its last, and may still wait for the answer."""
@@ -162,18 +165,9 @@ class LineProtocol(Protocol, TimeoutMixin):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._leaving = True
-        self._buffer = b""
-        self.setTimeout(None)
+        self._reader = self._make_reader()
+        self._patience.wait(0)
         self._turns.end(self.closed)
-
-    def timeoutConnection(self) -> None:
-        if self._leaving:
-            self._transport.abortConnection()
-        else:
-            self.leave(f"* goodbye: nothing was said for {self.idle:g} seconds")
-
-    def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
-        return self._clock.callLater(period, copy_context().run, func)
 
     # What the listener calls.
 
@@ -181,70 +175,75 @@ class LineProtocol(Protocol, TimeoutMixin):
         """See :meth:`ropewalk.interfaces.IDrainable.drain`."""
         self._turns.end(lambda: self.leave(self.goodbye(reason)))
 
+    # What lines and frames do each in its own way.
+
+    @abstractmethod
+    def _make_reader(self) -> Any:
+        """What finds pieces in what comes."""
+
+    @abstractmethod
+    def _tell(self, piece: T) -> None:
+        """Say something."""
+
+    @abstractmethod
+    def _as_bytes(self, said: list[T]) -> bytes:
+        """What was said, as it is written."""
+
     @property
     def _transport(self) -> ITCPTransport:
         transport = self.transport
         assert transport is not None, "before connectionMade there is nobody"
         return cast(ITCPTransport, transport)
 
-    def _read_on(self) -> None:
+    def _read_on(self, lone: T | None = None) -> None:
         """
-        Take lines out of the buffer, until the peer is to wait. Taking one may
-        bring more data, and the rest of it into here.
-        """
-        while not self._held:
-            end = self._buffer.find(b"\n", self._start)
-            if end < 0:
-                break
-            line = self._buffer[self._start : end].removesuffix(b"\r")
-            self._start = end + 1
-            self._line(line)
-        self._buffer, self._start = self._buffer[self._start :], 0
-        if not self._held:
-            self._look_at_rest()
+        Hear what came, until the peer is to wait. What is said meanwhile is written
+        in the end, all at once.
 
-    def _look_at_rest(self) -> None:
+        :param lone: What came, if that is one piece.
         """
-        Let the beginning of a line wait in the buffer if it may become one.
-        """
-        if len(self._buffer.removesuffix(b"\r")) > self.longest and not self._skipping:
-            self._skipping = True
-            self._too_long()
-        if self._skipping:
-            self._buffer = b""
-        if self._ended:
-            self._turns.take(self.leave)
-
-    def _line(self, line: bytes) -> None:
-        if self._skipping:
-            self._skipping = False
-        elif len(line) > self.longest:
-            self._too_long()
-        else:
-            self._take(line)
-
-    def _take(self, line: bytes) -> None:
-        self.resetTimeout()
+        if self._reading:
+            return
+        reader, turns = self._reader, self._turns
+        self._reading, self._space = True, _GATHERED
         try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            self._refuse(f"that is not UTF-8: byte {error.start + 1} of the line")
-        else:
-            self._turns.take(self.heard, text)
+            if lone is not None:
+                self._patience.since = self._now()
+                turns.take(self.heard, lone)
+            while reader.more and not self._held:
+                self._take()
+        finally:
+            self._reading, self._space = False, -1
+            self._flush()
+        if self._ended and not self._held:
+            self._ended = False
+            turns.take(self.leave)
 
-    def _too_long(self) -> None:
-        self.resetTimeout()
-        self._refuse(f"that line is too long: at most {self.longest} bytes")
+    def _take(self) -> None:
+        pieces, error = self._reader.take(self._turns.room, self.longest)
+        if pieces:
+            self._patience.since = self._now()
+            self._turns.each(self.heard, pieces)
+        if error is not None:
+            self._patience.since = self._now()
+            self._turns.take(self.complain, error)
+            self._ended = self._ended or self._reader.lost
 
-    def _refuse(self, problem: str) -> None:
-        """Complain of a line, when it is its turn to be answered."""
-        self._turns.take(self.complain, RopewalkError(problem))
+    def _flush(self) -> None:
+        """Write what was said."""
+        if not self._unwritten:
+            return
+        data = self._as_bytes(self._unwritten)
+        self._unwritten.clear()
+        self._space = _GATHERED if self._reading else -1
+        if not self._backlog.full or self._backlog.room(len(data)):
+            self.transport.write(data)
 
     def _wrong(self, failure: Failure) -> None:
         if isinstance(failure.value, RopewalkError):
             self.complain(failure.value)
             return
-        self._log.failure("a line could not be answered", failure)
+        self._log.failure("what was heard could not be answered", failure)
         self.complain(RopewalkError("something went wrong here; it is in our log"))
 
     def _hold(self, hold: bool) -> None:
@@ -256,13 +255,118 @@ class LineProtocol(Protocol, TimeoutMixin):
         transport: Any = self._transport
         (transport.pauseProducing if self._held else transport.resumeProducing)()
 
+    def _run_out(self) -> None:
+        if self._leaving:
+            self._transport.abortConnection()
+        else:
+            reason = f"nothing was said for {self.idle:g} seconds"
+            self.leave(self.goodbye(reason))
+
     def _cut(self) -> None:
         self._leaving = True
         self._turns.end()
         self._transport.abortConnection()
 
 
-class LineFactory(ServerFactory):
+class LineProtocol(Conversation[str]):
+    """
+    One TCP connection that talks in lines of UTF-8. Override :meth:`heard`, and
+    the other methods where there is something to do.
+
+    A line ends with a line feed, and may have a carriage return before that.
+
+    :param clock: Where time comes from.
+    :cvar longest: The longest line that is heard, in bytes, without its end.
+    :cvar plain: Whether control characters are shown (``\\x1b``) rather than
+        sent: what one peer says should not write over another's terminal.
+    """
+
+    longest = 4096
+    plain = True
+
+    _plainly = True  # how is said what was said
+
+    # What to override.
+
+    def heard(self, line: str) -> Any:
+        """
+        Take a line, without its end.
+
+        Raising a :class:`~ropewalk.errors.RopewalkError` tells the peer what
+        is wrong, in a line.
+        """
+
+    def complain(self, error: RopewalkError) -> None:
+        """Say what is wrong. Override to say it another way."""
+        self.say(f"! {error}")
+
+    def goodbye(self, reason: str) -> str | None:
+        """The last line before the daemon closes the connection."""
+        return f"* goodbye: {reason}"
+
+    # What to call.
+
+    def say(self, line: str) -> None:
+        """
+        Send a line. What has line feeds in it arrives as several lines, of which
+        all but the first are indented: what one peer says cannot look to another
+        like the words of a third. To a peer that is gone or going, nothing is
+        sent.
+
+        What is said while lines are heard is written when all of them are that have
+        come at once.
+        """
+        if self._leaving:
+            return
+        if not isinstance(line, str):
+            raise TypeError(f"a line is a str, not {type(line).__name__}")
+        if self.plain is not self._plainly:
+            self._flush()
+            self._plainly = self.plain
+        self._unwritten.append(line)
+        self._space -= len(line)
+        if self._space < 0:
+            self._flush()
+
+    def _make_reader(self) -> LineReader:
+        return LineReader()
+
+    def _tell(self, piece: str) -> None:
+        self.say(piece)
+
+    def _as_bytes(self, said: list[str]) -> bytes:
+        if self._plainly:
+            # A regular expression takes five times as long to find nothing.
+            data = "".join(said).encode("utf-8", "replace")
+            if data.translate(_OTHERWISE) != data or _C1 in data:
+                said = [_shown(line) for line in said]
+            elif len(said) == 1:
+                return data + b"\n"
+        return "\n".join([*said, ""]).encode("utf-8", "replace")
+
+
+class ConversationFactory(ServerFactory, Generic[C]):
+    """
+    Makes a protocol for each connection.
+
+    :param make: Makes it.
+    :param args: What it is called with.
+    """
+
+    noisy = False
+
+    def __init__(self, make: Callable[..., C], *args: Any, **kwargs: Any) -> None:
+        self.protocol: Callable[..., Any] = make
+        self._args = args
+        self._kwargs = kwargs
+
+    def buildProtocol(self, addr: IAddress | None) -> C:
+        made: C = self.protocol(*self._args, **self._kwargs)
+        made.factory = self
+        return made
+
+
+class LineFactory(ConversationFactory[LineProtocol]):
     """
     Makes a line protocol for each connection.
 
@@ -270,20 +374,11 @@ class LineFactory(ServerFactory):
     :param args: What it is called with.
     """
 
-    noisy = False
 
-    def __init__(
-        self, make: Callable[..., LineProtocol], *args: Any, **kwargs: Any
-    ) -> None:
-        self.protocol: Callable[..., Any] = make
-        self._args = args
-        self._kwargs = kwargs
-
-    def buildProtocol(self, addr: IAddress | None) -> LineProtocol:
-        made: LineProtocol = self.protocol(*self._args, **self._kwargs)
-        made.factory = self
-        return made
+def _shown(line: str) -> str:
+    line = _CONTROL.sub(_hex, line.replace("\r\n", "\n"))
+    return line.replace("\n", "\n    ")
 
 
-def _shown(control: re.Match[str]) -> str:
+def _hex(control: re.Match[str]) -> str:
     return f"\\x{ord(control.group()):02x}"

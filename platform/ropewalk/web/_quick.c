@@ -116,10 +116,17 @@ Request_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+/* What a field has, or None: any may have been deleted from Python. */
+static PyObject *
+given(PyObject *value)
+{
+    return value == NULL ? Py_None : value;
+}
+
 static PyObject *
 or_none(PyObject *value)
 {
-    return Py_NewRef(value == NULL ? Py_None : value);
+    return Py_NewRef(given(value));
 }
 
 static PyObject *
@@ -182,6 +189,10 @@ is_there(PyObject *value)
 static PyObject *
 find_line(PyObject *name, PyObject *value)
 {
+    if (known_lines == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "set_up comes first");
+        return NULL;
+    }
     PyObject *key = PyTuple_Pack(2, name, value);
     if (key == NULL) return NULL;
     PyObject *line = PyDict_GetItemWithError(known_lines, key);
@@ -291,7 +302,7 @@ Channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static char *
 make_room(Channel *self, Py_ssize_t more)
 {
-    if (self->size + more > self->room) {
+    if (self->out == NULL || self->size + more > self->room) {
         Py_ssize_t room = self->size + more + 1024;
         char *out = PyMem_Realloc(self->out, room);
         if (out == NULL) {
@@ -308,7 +319,9 @@ static int
 hand_over(Channel *self, PyObject *data)
 {
     if (!is_there(self->transport)) return 0;
-    PyObject *done = PyObject_CallMethodOneArg(self->transport, s_write, data);
+    PyObject *transport = Py_NewRef(self->transport);
+    PyObject *done = PyObject_CallMethodOneArg(transport, s_write, data);
+    Py_DECREF(transport);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -370,6 +383,14 @@ put(char *place, const char *text, Py_ssize_t size)
     return place + size;
 }
 
+static bool
+is_text(PyObject *bytes)
+{
+    if (PyBytes_CheckExact(bytes)) return true;
+    PyErr_Format(PyExc_TypeError, "a part of an answer is not bytes but %R", bytes);
+    return false;
+}
+
 static char *
 put_bytes(char *place, PyObject *text)
 {
@@ -419,12 +440,15 @@ static int
 compose(Request *self, Channel *channel, PyObject *opening, PyObject *id_start,
         PyObject *kind, const char *body, Py_ssize_t size)
 {
+    if (!is_text(opening) || !is_text(id_start) || (is_there(kind) && !is_text(kind)))
+        return -1;
     Py_ssize_t need = PyBytes_GET_SIZE(opening) + PyBytes_GET_SIZE(id_start) + 96 + size;
     PyObject *name, *line;
     Py_ssize_t at = 0;
     bool has_type = false;
     if (is_there(self->said)) {
         while (PyDict_Next(self->said, &at, &name, &line)) {
+            if (!is_text(line)) return -1;
             need += PyBytes_GET_SIZE(line);
             has_type = has_type || says(name, "Content-Type");
         }
@@ -459,7 +483,9 @@ static int
 finish(Request *self, Channel *channel, bool loud)
 {
     if (loud) {
-        PyObject *done = PyObject_CallMethodOneArg(self->site, s_log, (PyObject *)self);
+        PyObject *site = or_none(self->site);
+        PyObject *done = PyObject_CallMethodOneArg(site, s_log, (PyObject *)self);
+        Py_DECREF(site);
         if (done == NULL) return -1;
         Py_DECREF(done);
     }
@@ -480,7 +506,7 @@ finish(Request *self, Channel *channel, bool loud)
 static PyObject *
 get_bytes(PyObject *owner, PyObject *name)
 {
-    PyObject *value = PyObject_GetAttr(owner, name);
+    PyObject *value = PyObject_GetAttr(given(owner), name);
     if (value != NULL && !PyBytes_CheckExact(value)) {
         PyErr_Format(PyExc_TypeError, "%U is not bytes", name);
         Py_CLEAR(value);
@@ -491,7 +517,7 @@ get_bytes(PyObject *owner, PyObject *name)
 static int
 is_true(PyObject *owner, PyObject *name)
 {
-    PyObject *value = PyObject_GetAttr(owner, name);
+    PyObject *value = PyObject_GetAttr(given(owner), name);
     if (value == NULL) return -1;
     int truth = PyObject_IsTrue(value);
     Py_DECREF(value);
@@ -520,7 +546,7 @@ Request_answer_plainly(Request *self, PyObject *body)
     id_start = get_bytes(self->site, s_id_start);
     if (id_start == NULL) goto done;
     kind = PyObject_CallMethodNoArgs((PyObject *)self, s_default_type);
-    if (kind == NULL) goto done;
+    if (kind == NULL || !is_text(kind)) goto done;
     int loud = is_true(self->site, s_loud);
     if (loud < 0) goto done;
     if (compose(self, channel, opening, id_start, PyBytes_GET_SIZE(kind) ? kind : NULL,
@@ -706,12 +732,13 @@ is_host(const char *text, const char *end)
     return port <= 65535;
 }
 
-/* How long a body is said to be; -1 when that is no number, or a very large one. */
+/* How long a body is said to be; -1 when that is no number, or so large that it may be
+ * none of C's, of 32 bits. */
 static Py_ssize_t
 read_length(const char *text, const char *end)
 {
     Py_ssize_t length = 0;
-    if (text == end || end - text > 12) return -1;
+    if (text == end || end - text > 9) return -1;
     for (; text < end; text++) {
         if (*text < '0' || *text > '9') return -1;
         length = length * 10 + (*text - '0');
@@ -845,7 +872,7 @@ make_request(Channel *channel, const Head *head, double now)
     self->code = 200;
     self->channel = Py_NewRef((PyObject *)channel);
     self->line = Py_NewRef((PyObject *)channel);
-    self->site = Py_NewRef(channel->site);
+    self->site = or_none(channel->site);
     self->method = Py_NewRef(head->method);
     self->clientproto = Py_NewRef(s_http11);
     self->path = PyBytes_FromStringAndSize(head->path, head->path_size);
@@ -899,17 +926,18 @@ note_opening(void)
 static int
 begin_batch(Batch *batch, PyObject *site)
 {
-    batch->lanes = PyObject_GetAttr(site, s_lanes);
-    batch->numbers = PyObject_GetAttr(site, s_numbers);
-    batch->id_start = get_bytes(site, s_id_start);
-    batch->loud = is_true(site, s_loud);
-    batch->has_proxies = is_true(site, s_has_proxies);
-    if (batch->has_proxies < 0) return -1;
-    if (batch->lanes == NULL || batch->numbers == NULL || batch->id_start == NULL ||
-        batch->loud < 0)
+    if (opening_line == NULL || request_type == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "set_up and set_request come first");
         return -1;
-    if (!PyDict_CheckExact(batch->lanes)) {
-        PyErr_SetString(PyExc_TypeError, "lanes are a dict");
+    }
+    if ((batch->lanes = PyObject_GetAttr(site, s_lanes)) == NULL ||
+        (batch->numbers = PyObject_GetAttr(site, s_numbers)) == NULL ||
+        (batch->id_start = get_bytes(site, s_id_start)) == NULL ||
+        (batch->loud = is_true(site, s_loud)) < 0 ||
+        (batch->has_proxies = is_true(site, s_has_proxies)) < 0)
+        return -1;
+    if (!PyDict_CheckExact(batch->lanes) || !PyIter_Check(batch->numbers)) {
+        PyErr_SetString(PyExc_TypeError, "lanes are a dict, numbers an iterator");
         return -1;
     }
     return note_opening();
@@ -919,7 +947,10 @@ static int
 give_number(Request *request, PyObject *numbers)
 {
     PyObject *number = PyIter_Next(numbers);
-    if (number == NULL) return -1;
+    if (number == NULL) {
+        if (!PyErr_Occurred()) PyErr_SetNone(PyExc_StopIteration);
+        return -1;
+    }
     request->number = PyLong_AsLongLong(number);
     Py_DECREF(number);
     return request->number == -1 && PyErr_Occurred() ? -1 : 0;
@@ -980,11 +1011,12 @@ static int
 answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch *batch)
 {
     PyObject *context = PyContext_CopyCurrent();
-    Py_XSETREF(request->path_args, args);
     if (context == NULL || args == NULL) {
         Py_XDECREF(context);
+        Py_XDECREF(args);
         return -1;
     }
+    Py_XSETREF(request->path_args, Py_NewRef(args));
     Py_XSETREF(request->context, context);
     Py_XSETREF(request->route, Py_NewRef(PyTuple_GET_ITEM(lane, ENDPOINT)));
     Py_XSETREF(request->entered, Py_NewRef(PyTuple_GET_ITEM(lane, ENDPOINT)));
@@ -992,6 +1024,7 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
     Py_INCREF(context);
     if (PyContext_Enter(context) < 0) {
         Py_DECREF(context);
+        Py_DECREF(args);
         return -1;
     }
     int bad = -1;
@@ -1041,6 +1074,7 @@ done:
     Py_XDECREF(json);
     if (PyContext_Exit(context) < 0) bad = -1;
     Py_DECREF(context);
+    Py_DECREF(args);
     return bad;
 }
 
@@ -1048,37 +1082,37 @@ done:
 static int
 answer_by_lane(Request *request, Channel *channel, Batch *batch)
 {
-    PyObject *lane = NULL, *args = NULL, *way = NULL;
-    PyObject *known = PyDict_GetItemWithError(batch->lanes, request->method);
+    PyObject *lane = NULL, *args = NULL, *way;
+    PyObject *known = PyDict_GetItemWithError(batch->lanes, given(request->method));
     if (known != NULL && PyDict_CheckExact(known))
-        lane = PyDict_GetItemWithError(known, request->path);
+        lane = Py_XNewRef(PyDict_GetItemWithError(known, given(request->path)));
     if (lane == NULL) {
         if (PyErr_Occurred()) return -1;
-        way = PyObject_CallMethodOneArg(request->site, s_way, (PyObject *)request);
+        way = PyObject_CallMethodOneArg(given(request->site), s_way,
+                                        (PyObject *)request);
         if (way == NULL) return -1;
         if (PyTuple_CheckExact(way) && PyTuple_GET_SIZE(way) == 2 &&
             PyDict_CheckExact(PyTuple_GET_ITEM(way, 1))) {
-            lane = PyTuple_GET_ITEM(way, 0);
+            lane = Py_NewRef(PyTuple_GET_ITEM(way, 0));
             args = Py_NewRef(PyTuple_GET_ITEM(way, 1));
         }
+        Py_DECREF(way);
     }
     int bad;
     if (lane != NULL && PyTuple_CheckExact(lane) && PyTuple_GET_SIZE(lane) == LANE) {
-        Py_INCREF(lane);
         bad = answer(request, channel, lane, args == NULL ? PyDict_New() : args, batch);
-        Py_DECREF(lane);
     } else {
         Py_XDECREF(args);
         /* What the route table said of this path before, it would say again. */
         if (lane != NULL && PyObject_SetAttr((PyObject *)request, s_found, lane) < 0) {
-            Py_XDECREF(way);
+            Py_DECREF(lane);
             return -1;
         }
         PyObject *done = PyObject_CallMethodNoArgs((PyObject *)request, s_process);
         bad = done == NULL ? -1 : 0;
         Py_XDECREF(done);
     }
-    Py_XDECREF(way);
+    Py_XDECREF(lane);
     return bad;
 }
 
@@ -1096,7 +1130,7 @@ static int
 takes_body(Channel *channel, const Head *head, const char *end)
 {
     if (head->length > end - head->end) return 0;
-    PyObject *most = PyObject_GetAttr(channel->site, s_plain_body);
+    PyObject *most = PyObject_GetAttr(given(channel->site), s_plain_body);
     if (most == NULL) return -1;
     Py_ssize_t size = PyLong_AsSsize_t(most);
     Py_DECREF(most);
@@ -1112,7 +1146,8 @@ serve_from(Channel *channel, PyObject *data, Py_ssize_t at, double now)
     Py_ssize_t result = -1;
     const char *start = PyBytes_AS_STRING(data), *end = start + PyBytes_GET_SIZE(data);
     Head head;
-    if (request_type == NULL || begin_batch(&batch, channel->site) < 0) goto done;
+    PyObject *site = or_none(channel->site); /* a handler may let it go */
+    if (begin_batch(&batch, site) < 0) goto done;
     while (at < end - start && !is_there(channel->request) && !is_there(channel->body) &&
            !channel->deaf && !channel->closing && !channel->waits_for_transport &&
            channel->persistent == Py_True && channel->left != 1 &&
@@ -1143,6 +1178,7 @@ serve_from(Channel *channel, PyObject *data, Py_ssize_t at, double now)
     }
     result = at;
 done:
+    Py_DECREF(site);
     end_batch(&batch);
     return result;
 }
@@ -1158,6 +1194,10 @@ serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
     Py_ssize_t at = PyLong_AsSsize_t(args[2]);
     double now = PyFloat_AsDouble(args[3]);
     if (PyErr_Occurred()) return NULL;
+    if (at < 0) {
+        PyErr_SetString(PyExc_ValueError, "nothing begins before the data does");
+        return NULL;
+    }
     at = serve_from((Channel *)args[0], args[1], at, now);
     return at < 0 ? NULL : PyLong_FromSsize_t(at);
 }
@@ -1169,11 +1209,13 @@ Channel_data_received(Channel *self, PyObject *data)
     int quick = self->quick && !self->fresh && !self->deaf && !self->closing &&
                 !self->batching && !is_there(self->request) && !is_there(self->body) &&
                 !is_there(self->reader) && PyBytes_CheckExact(data) &&
+                is_there(self->site) && self->waiting != NULL &&
+                PyBytes_CheckExact(self->waiting) &&
                 PyBytes_GET_SIZE(self->waiting) == 0;
     if (quick) quick = is_true(self->site, s_is_quick);
     if (quick < 0) return NULL;
     if (!quick) return PyObject_CallMethodOneArg((PyObject *)self, s_data_received, data);
-    PyObject *time = PyObject_CallMethodNoArgs(self->site, s_seconds);
+    PyObject *time = PyObject_CallMethodNoArgs(given(self->site), s_seconds);
     double now = time == NULL ? -1 : PyFloat_AsDouble(time);
     Py_XDECREF(time);
     if (PyErr_Occurred()) return NULL;

@@ -89,7 +89,7 @@ class Channel(ChannelBase, http.HTTPChannel):
     linger = 2.0
 
     factory: Any = None
-    requestFactory: Any = Request
+    requestFactory: Any = http.Request
     work = Work()
 
     _limits = HttpLimits()
@@ -438,7 +438,7 @@ class Channel(ChannelBase, http.HTTPChannel):
         )
 
     def requestDone(self, request: Any) -> None:
-        if request is not self._request:
+        if request != self._request:  # which may be a proxy for it
             raise TypeError("another request is being answered")
         self._request = None
         self._served += 1

@@ -236,9 +236,10 @@ class Site(server.Site):
 
     def getResourceFor(self, request: Any) -> Any:
         # As of any Twisted site, sessions are the site's, not the mount's.
-        if not request.direct:
+        if not _is_direct(request):
             request.sitepath = []
-        target = settle_route(request, request.found or self._find(request))
+        found = getattr(request, "found", None) or self._find(request)
+        target = settle_route(request, found)
         if type(target) is Endpoint:
             return target.enter(request)
         if target is None:
@@ -255,7 +256,7 @@ class Site(server.Site):
         """
         path, method = request.path.decode("latin-1"), request.method.decode("latin-1")
         find, host = self.mounts.table.find, ""
-        if not request.direct or not self.mounts.has_lanes:
+        if not _is_direct(request) or not self.mounts.has_lanes:
             host = (request.getHeader(b"host") or b"").decode("latin-1")
             if not _is_host(host):
                 raise Refused(400, "the Host header names no host")
@@ -312,6 +313,11 @@ class Site(server.Site):
 
     def stopFactory(self) -> None:
         """See :meth:`startFactory`."""
+
+
+def _is_direct(request: Any) -> bool:
+    """Whether our engine has read a request; Twisted's may come here, too."""
+    return getattr(request, "direct", False)
 
 
 def _id_header(name: bytes, value: str) -> bytes:

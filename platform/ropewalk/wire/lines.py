@@ -25,7 +25,11 @@ class LineReader:
     carriage return before that.
 
     :ivar more: Whether there may be something to take.
+    :cvar lost: Whether nothing can be found any more: never, as a line feed ends
+        whatever was wrong.
     """
+
+    lost = False
 
     __slots__ = ("_bytes", "_lines", "_mixed", "_rest", "_skipping", "_start", "more")
 
