@@ -6,6 +6,7 @@ A listener knows its connections, and says goodbye to each of them.
 from __future__ import annotations
 
 import gc
+import warnings
 import weakref
 from typing import Any
 
@@ -331,6 +332,9 @@ class ConnectionTests(ListenerTestCase):
         """
         When a connection is gone, nothing of it stays in memory.
         """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()  # what others have left: Twisted's own tests, say
         listener = self.listener(LineProtocol(self.clock))
         peer = self.connect(listener)
         [connection] = listener.connections
@@ -621,3 +625,70 @@ class SecureTests(ListenerTestCase):
         self.assertEqual(peer.said(), "* goodbye: shutting down\n")
         self.assertIsInstance(peer.reason, ConnectionDone)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class CrowdTests(ListenerTestCase):
+    """
+    An address has as many connections as its factory says.
+    """
+
+    def crowd(self, most: int) -> ConnectionFactory:
+        """A factory for so many connections an address."""
+        inner: Any = Factory.forProtocol(Protocol)
+        inner.most_connections = lambda address: most
+        factory = ConnectionFactory(inner, Work("chat"), namer())
+        factory.doStart()
+        return factory
+
+    def come(self, factory: ConnectionFactory, host: str) -> Any:
+        """Somebody connects; C{None} if that is not to be."""
+        kind = IPv6Address if ":" in host else IPv4Address
+        connection = factory.buildProtocol(kind("TCP", host, 50001))
+        if connection is not None:
+            connection.makeConnection(StringTransport())
+        return connection
+
+    def test_as_many_as_it_may_have(self) -> None:
+        """
+        One more is turned away, until one ends. Others are no concern of theirs. The
+        log has it once.
+        """
+        factory = self.crowd(2)
+        first = self.come(factory, "10.0.0.1")
+        self.assertIsNotNone(self.come(factory, "10.0.0.1"))
+        for _ in range(3):
+            self.assertIsNone(self.come(factory, "10.0.0.1"))
+        self.assertIsNotNone(self.come(factory, "10.0.0.2"))
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(self.come(factory, "10.0.0.1"))
+        self.assertIsNone(self.come(factory, "10.0.0.1"))
+
+    def test_networks(self) -> None:
+        """
+        Of IPv6, a network of 64 bits counts as one; IPv4 in it is IPv4.
+        """
+        factory = self.crowd(1)
+        self.assertIsNotNone(self.come(factory, "2001:db8::1"))
+        self.assertIsNone(self.come(factory, "2001:db8::ffff:2"))
+        self.assertIsNotNone(self.come(factory, "2001:db8:0:1::1"))
+        self.assertIsNotNone(self.come(factory, "::ffff:10.0.0.1"))
+        self.assertIsNone(self.come(factory, "10.0.0.1"))
+
+    def test_any_number(self) -> None:
+        """
+        0 is any number; and so it is where a factory says nothing.
+        """
+        factory = self.crowd(0)
+        self.assertNotIn(None, [self.come(factory, "10.0.0.1") for _ in range(100)])
+
+    def test_who_gets_no_protocol(self) -> None:
+        """
+        Who gets no protocol is not counted.
+        """
+        factory = self.crowd(1)
+        inner: Any = factory.wrappedFactory
+        made, inner.buildProtocol = inner.buildProtocol, lambda address: None
+        for _ in range(3):
+            self.assertIsNone(self.come(factory, "10.0.0.1"))
+        inner.buildProtocol = made
+        self.assertIsNotNone(self.come(factory, "10.0.0.1"))
