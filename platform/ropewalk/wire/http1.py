@@ -79,8 +79,7 @@ _CHUNK = re.compile(
     % (_TOKEN, _TOKEN, _QUOTED)
 )
 
-#: Bytes of the longest line before a chunk, with its extensions; and of all that a
-#: body has of these.
+#: Bytes of the longest extensions of a chunk, and of all that a body has of these.
 _LONGEST_SIZE = 1024
 _MOST_EXTENSIONS = 16 * 1024
 
@@ -217,14 +216,20 @@ class HeadReader:
     what they meant last time, they mean this time.
     """
 
-    __slots__ = ("_block", "_checked", "_count", "_fields", "_limits", "_minor")
+    __slots__ = (
+        *("_after", "_block", "_checked", "_count", "_fields", "_limits", "_minor"),
+        *("_seen", "_start"),
+    )
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
         self._block: bytes | None = None
         self._minor = b""
         self._fields: Fields | None = None
-        self._checked = 0
+        # Of a head that is not complete, counted from its beginning: where its first
+        # line and its headers begin, up to where its lines are judged, and up to where
+        # an end of a line was looked for.
+        self._start = self._after = self._checked = self._seen = 0
         self._count = 0
 
     def read(self, data: bytes, at: int) -> Head | None:
@@ -241,11 +246,12 @@ class HeadReader:
         if found is None:
             return self._read_slowly(data, at)
         method, path, query, minor, block = found.groups()
-        if block != self._block or minor != self._minor:
-            self._note(block, minor)
         end = found.end()
+        self._seen = 0
         if end - at - len(block) > self._limits.line:
             self._limits.check_line(end - at - len(block) - 4)
+        if block != self._block or minor != self._minor:
+            self._note(block, minor)
         fields: Fields = self._fields  # type: ignore[assignment]  # noted
         return Head(method, path, query, int(minor), fields, end)
 
@@ -255,55 +261,62 @@ class HeadReader:
 
     def _read_slowly(self, data: bytes, at: int) -> Head | None:
         """Judge line by line what has come of a head."""
-        start = _skip_blanks(data, at)
-        if start is None:
-            return None
-        place = start + self._checked
-        while (end := data.find(b"\n", place) + 1) > 0:
-            if place == start:
-                self._check_line(data, start, end)
+        if not self._checked:
+            start = _skip_blanks(data, at)
+            if start is None:
+                return None
+            self._start = self._checked = start - at
+        place = at + self._checked
+        seen = max(place, at + self._seen)
+        while (end := data.find(b"\n", seen) + 1) > 0:
+            if self._checked == self._start:
+                self._check_line(data, at, end)
             elif end - place == 2 and data[place] == 13:
-                return self._finish(data, start, end)
+                return self._finish(data, at, end)
             else:
-                self._check_field(data, start, place, end)
-            place = end
-            self._checked = place - start
-        self._check_rest(data, start, place)
+                self._check_field(data, at, place, end)
+            place = seen = end
+            self._checked = end - at
+        self._seen = len(data) - at
+        self._check_rest(data, at, place)
+        if self._checked == self._start:
+            self._checked = 0  # there may be more blanks than had come
         return None
 
-    def _check_line(self, data: bytes, start: int, end: int) -> None:
-        self._count = 0
-        self._limits.check_line(end - start - 2)
-        read_line(data[start:end])
+    def _check_line(self, data: bytes, at: int, end: int) -> None:
+        self._count, self._after = 0, end - at
+        line = data[at + self._start : end]
+        self._check_begun(line, len(line.rstrip(b"\r\n")))
+        read_line(line)
 
-    def _check_field(self, data: bytes, start: int, place: int, end: int) -> None:
+    def _check_begun(self, line: bytes, size: int) -> None:
+        """Judge what has come of a request line."""
+        if not line[:1].isalpha():
+            raise NoRequest("a request begins with the name of a method")
+        self._limits.check_line(size)
+
+    def _check_field(self, data: bytes, at: int, place: int, end: int) -> None:
         self._count += 1
-        self._limits.check_fields(end - _after_line(data, start), self._count)
+        self._limits.check_fields(end - at - self._after, self._count)
         if _FIELD_LINE.fullmatch(data, place, end) is None:
             raise NoRequest(_wrong_field(data[place:end]))
 
-    def _check_rest(self, data: bytes, start: int, place: int) -> None:
-        """Judge a line that has not come to its end."""
-        size = len(data) - place
-        if place != start:
-            begun = len(data) - _after_line(data, start)
-            self._limits.check_fields(begun, self._count + bool(size))
+    def _check_rest(self, data: bytes, at: int, place: int) -> None:
+        """Judge a line that has not come to its end, without what may begin that."""
+        end = len(data) - data.endswith(b"\r")
+        if self._checked != self._start:
+            begun = end - at - self._after
+            self._limits.check_fields(begun, self._count + (end > place))
             return
-        self._limits.check_line(size)
-        if not data[start : start + 1].isalpha():
-            raise NoRequest("a request begins with the name of a method")
+        self._check_begun(data[place : place + 1], end - place)
 
-    def _finish(self, data: bytes, start: int, end: int) -> Head:
-        self._checked = 0
-        after = _after_line(data, start)
+    def _finish(self, data: bytes, at: int, end: int) -> Head:
+        start, after = at + self._start, at + self._after
+        self._checked = self._seen = 0
         method, path, query, minor, authority = read_line(data[start:after])
         self._note(data[after : end - 2], b"1" if minor else b"0")
         fields: Fields = self._fields  # type: ignore[assignment]  # noted
         return Head(method, path, query, minor, fields, end, authority)
-
-
-def _after_line(data: bytes, start: int) -> int:
-    return data.find(b"\n", start) + 1
 
 
 def _skip_blanks(data: bytes, at: int) -> int | None:
@@ -311,7 +324,8 @@ def _skip_blanks(data: bytes, at: int) -> int | None:
     for _ in range(_MOST_BLANKS):
         if data.startswith(b"\r\n", at):
             at += 2
-    if at >= len(data) or data[at:] == b"\r":
+    left = len(data) - at
+    if left <= 0 or (left == 1 and data[at] == 13):
         return None
     if data[at] in b"\r\n":
         raise NoRequest("a request begins with a line that is not empty")
@@ -476,9 +490,10 @@ def _read_codings(said: bytes) -> tuple[bytes, ...]:
     :raise NoRequest: When they are not known, or nobody could tell where the body ends.
     """
     codings = [each.strip(b" \t").lower() for each in said.split(b",")]
-    if codings.pop() != b"chunked":
-        known = codings and codings[-1] in _WINDOWS
-        status = 400 if b"chunked" in codings or known else 501
+    last = codings.pop()
+    if last != b"chunked":
+        known = last in _WINDOWS or b"chunked" in codings
+        status = 400 if known else 501
         raise NoRequest("the last coding of a body is not 'chunked'", status)
     for each in codings:
         if each not in _WINDOWS:
@@ -501,13 +516,8 @@ class Chunks:
     """
 
     __slots__ = (
-        "_after",
-        "_extensions",
-        "_limits",
-        "_size",
-        "done",
-        "left",
-        "trailers",
+        *("_after", "_extensions", "_limits", "_size", "_trailer_bytes"),
+        *("done", "left", "trailers"),
     )
 
     def __init__(self, limits: HeadLimits) -> None:
@@ -515,7 +525,7 @@ class Chunks:
         self.left = 0
         self._after = False  # behind the content of a chunk, before its line's end
         self._size: int | None = None
-        self._extensions = 0
+        self._extensions = self._trailer_bytes = 0
         self.done = False
         self.trailers: Pairs = []
 
@@ -560,7 +570,7 @@ class Chunks:
         found = _CHUNK.match(data, at)
         if found is None:
             end = data.find(b"\n", at)
-            if end >= 0 or len(data) - at > _LONGEST_SIZE:
+            if end >= 0 or len(data) - at > 16 + _LONGEST_SIZE + 1:
                 raise NoRequest("a chunk does not begin with its size")
             return at
         self._size = self.left = int(found[1], 16)
@@ -575,21 +585,23 @@ class Chunks:
             return at + 2
         found = _FIELD_LINE.match(data, at)
         if found is None:
-            end = data.find(b"\n", at)
-            if end >= 0:
-                raise NoRequest(_wrong_field(data[at : end + 1]))
-            self._check_trailers(len(data) - at)
+            end = data.find(b"\n", at) + 1
+            line = data[at : end or len(data)]
+            size = len(line.rstrip(b"\r\n"))
+            self._check_trailers(size, len(self.trailers) + (size > 0))
+            if end:
+                raise NoRequest(_wrong_field(line))
             return at
         name, _, value = found[0][:-2].partition(b":")
+        self._check_trailers(found.end() - at, len(self.trailers) + 1)
+        self._trailer_bytes += found.end() - at
         self.trailers.append((name, value.strip(b" \t")))
-        self._check_trailers(0)
         if name.lower() in _NO_TRAILERS:
             raise NoRequest(f"{name.decode('ascii')!r} is nothing for a trailer")
         return found.end()
 
-    def _check_trailers(self, begun: int) -> None:
-        size = sum(len(name) + len(value) + 4 for name, value in self.trailers)
-        self._limits.check_fields(size + begun, len(self.trailers))
+    def _check_trailers(self, more: int, count: int) -> None:
+        self._limits.check_fields(self._trailer_bytes + more, count)
 
 
 class Inflation:
