@@ -153,6 +153,24 @@ Request_set_uri(Request *self, PyObject *value, void *closure)
     return 0;
 }
 
+static PyObject *
+Request_get_path(Request *self, void *closure)
+{
+    return or_none(self->path);
+}
+
+/* What was asked for stays what it was, whatever becomes of its path. */
+static int
+Request_set_path(Request *self, PyObject *value, void *closure)
+{
+    PyObject *uri = Request_get_uri(self, NULL);
+    if (uri == NULL) return -1;
+    Py_DECREF(uri);
+    Py_XINCREF(value);
+    Py_XSETREF(self->path, value);
+    return 0;
+}
+
 /* The headers, read when somebody looks at them. */
 static PyObject *
 Request_get_fields(Request *self, void *closure)
@@ -204,14 +222,29 @@ find_line(PyObject *name, PyObject *value)
 }
 
 static PyObject *
-Request_set_header(Request *self, PyObject *const *args, Py_ssize_t count)
+Request_set_header(Request *self, PyObject *const *args, Py_ssize_t count,
+                   PyObject *names)
 {
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "setHeader takes a name and a value");
+    PyObject *said[2] = {NULL, NULL};
+    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    for (Py_ssize_t i = 0; i < count && i < 2; i++) said[i] = args[i];
+    for (Py_ssize_t i = 0; i < named; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        int place = PyUnicode_CompareWithASCIIString(name, "name") == 0    ? 0
+                    : PyUnicode_CompareWithASCIIString(name, "value") == 0 ? 1
+                                                                           : -1;
+        if (place < 0 || said[place] != NULL) {
+            PyErr_Format(PyExc_TypeError, "setHeader() has no place for %R", name);
+            return NULL;
+        }
+        said[place] = args[count + i];
+    }
+    if (count + named != 2) {
+        PyErr_SetString(PyExc_TypeError, "setHeader() takes a name and a value");
         return NULL;
     }
     if (!is_there(self->headers)) {
-        PyObject *line = find_line(args[0], args[1]);
+        PyObject *line = find_line(said[0], said[1]);
         if (line == NULL) return NULL;
         if (PyTuple_CheckExact(line) && PyTuple_GET_SIZE(line) == 2) {
             if (!is_there(self->said)) Py_XSETREF(self->said, PyDict_New());
@@ -226,8 +259,8 @@ Request_set_header(Request *self, PyObject *const *args, Py_ssize_t count)
     }
     PyObject *headers = PyObject_GetAttrString((PyObject *)self, "responseHeaders");
     if (headers == NULL) return NULL;
-    PyObject *result = PyObject_CallMethod(headers, "setRawHeaders", "O[O]", args[0],
-                                           args[1]);
+    PyObject *result = PyObject_CallMethod(headers, "setRawHeaders", "O[O]", said[0],
+                                           said[1]);
     Py_DECREF(headers);
     return result;
 }
@@ -453,7 +486,8 @@ compose(Request *self, Channel *channel, PyObject *opening, PyObject *id_start,
             has_type = has_type || says(name, "Content-Type");
         }
     }
-    bool add_type = !has_type && size > 0 && is_there(kind);
+    /* Of an empty body Twisted says nothing, but text is text. */
+    bool add_type = !has_type && is_there(kind) && (size > 0 || kind == s_html_type);
     if (add_type) need += PyBytes_GET_SIZE(kind);
     char *start = make_room(channel, need), *place = start;
     if (place == NULL) return -1;
@@ -570,7 +604,8 @@ static PyObject *Channel_data_received(Channel *, PyObject *);
 static PyMethodDef Request_methods[] = {
     {"asked_header", (PyCFunction)Request_asked_header, METH_O,
      "What the request says in a header: all values. Its name is in lower case."},
-    {"setHeader", (PyCFunction)(void (*)(void))Request_set_header, METH_FASTCALL,
+    {"setHeader", (PyCFunction)(void (*)(void))Request_set_header,
+     METH_FASTCALL | METH_KEYWORDS,
      "Say something in a header of the answer, in place of what was said before."},
     {"_answer_plainly", (PyCFunction)Request_answer_plainly, METH_O,
      "Write an answer and finish it, if it is plain; whether it was."},
@@ -579,7 +614,7 @@ static PyMethodDef Request_methods[] = {
 #define OBJECT(name, field) {name, T_OBJECT, offsetof(Request, field), 0, NULL}
 static PyMemberDef Request_members[] = {
     {"channel", T_OBJECT_EX, offsetof(Request, channel), 0, NULL},
-    OBJECT("site", site), OBJECT("method", method), OBJECT("path", path),
+    OBJECT("site", site), OBJECT("method", method),
     OBJECT("clientproto", clientproto), OBJECT("route", route),
     OBJECT("path_args", path_args), OBJECT("context", context), OBJECT("_said", said),
     OBJECT("_entered", entered), OBJECT("_line", line), OBJECT("scope", scope),
@@ -605,6 +640,7 @@ static PyMemberDef Request_members[] = {
 
 static PyGetSetDef Request_computed[] = {
     {"uri", (getter)Request_get_uri, (setter)Request_set_uri, NULL, NULL},
+    {"path", (getter)Request_get_path, (setter)Request_set_path, NULL, NULL},
     {"_fields", (getter)Request_get_fields, (setter)Request_set_fields, NULL, NULL},
     {"direct", (getter)Request_get_direct, NULL,
      "Whether the engine has read it, and writes its answer.", NULL},
@@ -858,7 +894,8 @@ Request_asked_header(Request *self, PyObject *name)
         !PyBytes_CheckExact(name))
         return PyObject_CallMethodOneArg((PyObject *)self, s_asked_slowly, name);
     PyObject *values = PyList_New(0);
-    if (values != NULL && find_values(self->block, PyBytes_AS_STRING(name),
+    bool is_name = memchr(PyBytes_AS_STRING(name), ':', PyBytes_GET_SIZE(name)) == NULL;
+    if (values != NULL && is_name && find_values(self->block, PyBytes_AS_STRING(name),
                                       PyBytes_GET_SIZE(name), add_value, values))
         Py_CLEAR(values);
     return values;
@@ -964,7 +1001,6 @@ go_on(Request *request, PyObject *answer)
     if (answer != NULL) {
         done = PyObject_CallMethod((PyObject *)request, "proceed", "(O)", answer);
     } else {
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
         PyObject *kind, *error, *trace;
         PyErr_Fetch(&kind, &error, &trace);
         PyErr_NormalizeException(&kind, &error, &trace);
@@ -1062,8 +1098,17 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
         size = PyBytes_GET_SIZE(json);
         kind = s_json_type;
     }
-    if (text != NULL && request->code == 200 && !is_there(request->scope) &&
-        is_plain(request, channel, size)) {
+    /* Who was called may have begun to say goodbye. */
+    int draining = text == NULL ? 0 : is_true(channel->site, s_draining);
+    if (draining < 0) goto done;
+    if (text != NULL) {
+        PyObject *phrase = PyObject_GetAttr((PyObject *)request, s_code_message);
+        if (phrase == NULL) goto done;
+        if (phrase != s_ok) text = NULL;
+        Py_DECREF(phrase);
+    }
+    if (text != NULL && !draining && request->code == 200 &&
+        !is_there(request->scope) && is_plain(request, channel, size)) {
         bad = compose(request, channel, usual_opening, batch->id_start, kind, text, size);
         if (!bad) bad = finish(request, channel, batch->loud);
     } else {

@@ -178,9 +178,7 @@ class Request(RequestBase, server.Request):
         trusted proxy which has sent it, if it has one. It ends with the name
         otherwise. What is logged under the id of a proxy is not under the name.
         """
-        if self._id is None:
-            self._id = f"{self.site.process}-{self.name}"
-        return self._id
+        return self._id or f"{self.site.process}-{self.name}"
 
     @property
     def work(self) -> Work:

@@ -1,0 +1,3 @@
+"""
+Targets for a fuzzer that is led by coverage: see ``README.rst``.
+"""
