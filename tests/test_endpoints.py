@@ -771,7 +771,7 @@ class EarlyTests(SynchronousTestCase):
         self.assertEqual(
             self.reactor.asked,
             [
-                ("TCP", 81, {"backlog": 50, "interface": ""}),
+                ("TCP", 81, {"backlog": 1024, "interface": ""}),
                 ("adopted", socket.AF_INET),
             ],
         )

@@ -321,7 +321,7 @@ class AnsweringTests(FrameTestCase):
         frames = [b"%d" % number for number in range(20_000)]
         self.send(framed(b"slow", *frames))
         self.assertEqual(len(self.echo._turns._waiting), Echo.ahead + 1)
-        self.assertLess(len(self.echo._reader), 70_000)
+        self.assertLess(len(self.echo._unheard), 70_000)
         self.fire()
         self.assertEqual(self.echo.notes, [b"slow", *frames])
 

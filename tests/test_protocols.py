@@ -166,7 +166,7 @@ class HearingTests(LineTestCase):
         )
         for _ in range(100):
             self.assertEqual(self.send(b"x" * 1000), "")
-            self.assertEqual(len(self.scribe._reader), 0)
+            self.assertEqual(len(self.scribe._unheard), 0)
         self.assertEqual(self.send(b"x\nnext\n"), "")
         self.assertEqual(self.scribe.notes, ["opened", "next"])
 
@@ -289,7 +289,7 @@ class AnsweringTests(LineTestCase):
         for word, count in (("slow", 2), ("wait", 5003)):
             self.assertEqual(len(self.scribe.notes), count)
             self.assertEqual(len(self.scribe._turns._waiting), 5)
-            self.assertLess(len(self.scribe._reader), 70_000)
+            self.assertLess(len(self.scribe._unheard), 70_000)
             self.assertGreater(len(self.peer.transport._out), 80_000)
             self.fire(self.ends[word])
         self.assertEqual(
@@ -851,10 +851,10 @@ class EndTests(LineTestCase):
         """
         end = self.slow("slow")
         self.send(b"slow\n" + b"line\n" * 10 + b"begun")
-        self.assertEqual(len(self.scribe._reader), 5)
+        self.assertEqual(len(self.scribe._unheard), 5)
         self.peer.transport.abortConnection()
         self.clock.advance(0)
-        self.assertEqual(len(self.scribe._reader), 0)
+        self.assertEqual(len(self.scribe._unheard), 0)
         self.fire(end)
         self.assertEqual(self.scribe.notes, ["opened", "slow", "closed"])
 

@@ -44,7 +44,7 @@ WARM = 20
 OFTEN = 70
 
 #: Bytes that may be more after that: less than any object for each request would be.
-SPARE = 128 * OFTEN
+SPARE = 256 * OFTEN
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

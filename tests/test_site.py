@@ -251,11 +251,13 @@ class AnswerTests(SiteTestCase):
         """
         visit = self.place.visit()
         self.assertEqual(visit.ask("*", "OPTIONS").status, 200)
-        self.assertEqual(visit.ask("example.org:443", "CONNECT").status, 501)
         self.assertEqual(visit.ask("http://example.org/app").status, 200)
         self.assertEqual(visit.ask("HTTPS://example.org").status, 404)
-        self.assertEqual(self.pages.works, [Work("chat", "c1", "r3")])
+        self.assertEqual(self.pages.works, [Work("chat", "c1", "r2")])
         self.assertEqual(visit.ask("/%00%2e%2e/%ff").status, 404)
+        # Whoever thinks that this is a tunnel now speaks to somebody else.
+        self.assertEqual(visit.ask("example.org:443", "CONNECT").status, 501)
+        self.assertTrue(visit.closed)
 
     def test_no_body(self) -> None:
         """

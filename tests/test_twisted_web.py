@@ -130,11 +130,6 @@ _FOLDING = "a header that goes on in the next line is refused (RFC 9112, section
 _OLD_CHUNKS = "there are no chunks in HTTP/1.0 (RFC 9112, section 6.1)"
 _ACCESS_LOG = "our access log is not written by the site, but by what observes it"
 
-_DISTRIB = (
-    "a request of ours is not sent to another process: twisted.web.distrib knows only "
-    "Twisted's own class, and copies what is in its instances"
-)
-
 _TIMED_OUT = (
     *("test_connectionLostAfterForceClose", "test_requestBodyDefaultTimeout"),
     *("test_transportForciblyClosed", "test_transportNotAbortedAfterConnectionLost"),
@@ -152,11 +147,6 @@ DIFFERENCES = {
     ),
     "ChannelProductionTests.test_HTTPChannelUnregistersSelfWhenTimingOut": _DEADLINES,
     "ChunkingTests.test_multipartFormData": _OLD_CHUNKS,
-    "DistribTests.testDistrib": _DISTRIB,
-    "DistribTests.test_largeReturn": _DISTRIB,
-    "DistribTests.test_largeWrite": _DISTRIB,
-    "DistribTests.test_requestResponseCode": _DISTRIB,
-    "DistribTests.test_requestResponseCodeMessage": _DISTRIB,
     "EnvironTests.test_requestMethodIsNativeString": "a method is bytes, never text",
     "Expect100ContinueServerTests.test_HTTP10": _SAYS_CLOSE,
     "GenericHTTPChannelTests.test_h2CancelsH11Timeout": _DEADLINES,
@@ -203,9 +193,6 @@ DIFFERENCES = {
     ),
     "SiteTest.test_simplestSite": "this asks with a request that has no path",
 }
-
-#: What cannot even be run: it goes on when it has failed.
-NOT_RUN = {"DistribTests.test_requestHeaders": _DISTRIB}
 
 #: What is missing of that which Twisted's suite needs.
 MISSING = [each for each in MODULES.values() if each and not find_spec(each)]
@@ -315,18 +302,7 @@ def _adopted(case: type[TestCase], name: str) -> type:
         reason = DIFFERENCES.get(f"{case.__name__}.{method}")
         if reason is not None:
             members[method] = _different(getattr(case, method), reason)
-        elif f"{case.__name__}.{method}" in NOT_RUN:
-            members[method] = _left_out(NOT_RUN[f"{case.__name__}.{method}"])
     return type(name, (case,), members)
-
-
-def _left_out(reason: str) -> Callable[[Any], None]:
-    """A test that is not run."""
-
-    def skip(self: SynchronousTestCase) -> None:
-        raise SkipTest(f"differs on purpose: {reason}")
-
-    return skip
 
 
 def _different(method: Callable[[Any], Any], reason: str) -> Callable[[Any], Any]:

@@ -78,6 +78,10 @@ _TCP = {
     "tls": {"interface": "::", "port": "443"},
 }
 
+#: How many connections may wait to be accepted, where an endpoint does not say. Twisted
+#: says 50: of a burst, the others come again only after a second.
+_BACKLOG = 1024
+
 #: What an endpoint begins with that is behind a proxy.
 _PROXIED = "haproxy:"
 
@@ -195,6 +199,8 @@ class _EarlyReactor:
     Endpoints of any kind that end in ``listenTCP`` or ``listenSSL`` use it.
 
     :ivar bound: The socket that is bound, and its port; ``None`` for none.
+    :ivar backlog: How many connections may wait to be accepted; 0 for as many as the
+        endpoint says.
     :ivar admit: Puts something before each factory, where the bytes of a connection
         come first: before TLS.
     """
@@ -202,6 +208,7 @@ class _EarlyReactor:
     def __init__(self, reactor: Any) -> None:
         self._reactor = network(reactor)
         self.bound: tuple[int, socket.socket] | None = None
+        self.backlog = 0
         self.admit: Callable[[Any], Any] = lambda factory: factory
         directlyProvides(self, providedBy(reactor))
 
@@ -211,7 +218,7 @@ class _EarlyReactor:
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
-        factory = self.admit(factory)
+        factory, backlog = self.admit(factory), self.backlog or backlog
         if self.bound is None or self.bound[0] != port:
             ordinary: IListeningPort = self._reactor.listenTCP(
                 port, factory, backlog=backlog, interface=interface
@@ -283,6 +290,8 @@ class Doorway:
     def __attrs_post_init__(self) -> None:
         self._claim = claim(self.description)
         self._early = _EarlyReactor(self._reactor)
+        if "backlog" not in _parse(_behind(self.description))[1]:
+            self._early.backlog = _BACKLOG
         self._endpoint = _endpoint(self._early, self.description, self._claim)
         if not self.description.startswith(_PROXIED):
             return

@@ -72,14 +72,14 @@ class FrameProtocol(Conversation[bytes]):
         if size >> 8 * self.prefix:
             raise ValueError(f"{self.prefix} bytes cannot tell a length of {size}")
         self._unwritten += (self._length.pack(size), frame)
-        self._space -= size + self.prefix
-        if self._space < 0:
-            self._flush()
+        self._gatherable -= size + self.prefix
+        if self._gatherable < 0:
+            self._write_out()
 
-    def _make_reader(self) -> FrameReader:
+    def _new_reader(self) -> FrameReader:
         return FrameReader(self._length)
 
-    def _tell(self, piece: bytes) -> None:
+    def _say_last(self, piece: bytes) -> None:
         self.send(piece)
 
     def _as_bytes(self, said: list[bytes]) -> bytes:

@@ -80,17 +80,17 @@ class Conversation(Protocol, Generic[T]):
     _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._now = clock.seconds
-        self._reader = self._make_reader()
+        self._clock = clock
+        self._unheard = self._new_reader()
         self._held = False
         self._ended = False  # nothing more can be heard
         self._leaving = False
         self._unwritten: list[T] = []
-        self._reading = False
-        self._space = -1  # what may be said before it is written
+        self._hearing = False
+        self._gatherable = -1  # what may be said before it is written
         self._turns = Turns(self._wrong, self._hold, clock, self.ahead)
         self._backlog = Backlog(self._cut, self.unsent)
-        self._patience = Patience(self._run_out, clock)
+        self._patience = Patience(self._patience_ended, clock)
 
     # What to override.
 
@@ -128,8 +128,8 @@ class Conversation(Protocol, Generic[T]):
         said before is still delivered.
         """
         if last is not None:
-            self._tell(last)
-        self._flush()
+            self._say_last(last)
+        self._write_out()
         if self._leaving:
             return
         self._leaving = True
@@ -149,10 +149,10 @@ class Conversation(Protocol, Generic[T]):
         if self._leaving:
             return
         lone = None
-        if not self._held and not self._reading:
-            lone = self._reader.lone(data, self.longest)
+        if not self._held and not self._hearing:
+            lone = self._unheard.lone(data, self.longest)
         if lone is None:
-            self._reader.feed(data)
+            self._unheard.feed(data)
         self._read_on(lone)
 
     def readConnectionLost(self) -> None:
@@ -165,7 +165,7 @@ class Conversation(Protocol, Generic[T]):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._leaving = True
-        self._reader = self._make_reader()
+        self._unheard = self._new_reader()
         self._patience.wait(0)
         self._turns.end(self.closed)
 
@@ -178,11 +178,11 @@ class Conversation(Protocol, Generic[T]):
     # What lines and frames do each in its own way.
 
     @abstractmethod
-    def _make_reader(self) -> Any:
+    def _new_reader(self) -> Any:
         """What finds pieces in what comes."""
 
     @abstractmethod
-    def _tell(self, piece: T) -> None:
+    def _say_last(self, piece: T) -> None:
         """Say something."""
 
     @abstractmethod
@@ -202,40 +202,40 @@ class Conversation(Protocol, Generic[T]):
 
         :param lone: What came, if that is one piece.
         """
-        if self._reading:
+        if self._hearing:
             return
-        reader, turns = self._reader, self._turns
-        self._reading, self._space = True, _GATHERED
+        reader, turns = self._unheard, self._turns
+        self._hearing, self._gatherable = True, _GATHERED
         try:
             if lone is not None:
-                self._patience.since = self._now()
+                self._patience.since = self._clock.seconds()
                 turns.take(self.heard, lone)
             while reader.more and not self._held:
-                self._take()
+                self._hear_some()
         finally:
-            self._reading, self._space = False, -1
-            self._flush()
+            self._hearing, self._gatherable = False, -1
+            self._write_out()
         if self._ended and not self._held:
             self._ended = False
             turns.take(self.leave)
 
-    def _take(self) -> None:
-        pieces, error = self._reader.take(self._turns.room, self.longest)
+    def _hear_some(self) -> None:
+        pieces, error = self._unheard.take(self._turns.room, self.longest)
         if pieces:
-            self._patience.since = self._now()
+            self._patience.since = self._clock.seconds()
             self._turns.each(self.heard, pieces)
         if error is not None:
-            self._patience.since = self._now()
+            self._patience.since = self._clock.seconds()
             self._turns.take(self.complain, error)
-            self._ended = self._ended or self._reader.lost
+            self._ended = self._ended or self._unheard.lost
 
-    def _flush(self) -> None:
+    def _write_out(self) -> None:
         """Write what was said."""
         if not self._unwritten:
             return
         data = self._as_bytes(self._unwritten)
         self._unwritten.clear()
-        self._space = _GATHERED if self._reading else -1
+        self._gatherable = _GATHERED if self._hearing else -1
         if not self._backlog.full or self._backlog.room(len(data)):
             self.transport.write(data)
 
@@ -255,7 +255,7 @@ class Conversation(Protocol, Generic[T]):
         transport: Any = self._transport
         (transport.pauseProducing if self._held else transport.resumeProducing)()
 
-    def _run_out(self) -> None:
+    def _patience_ended(self) -> None:
         if self._leaving:
             self._transport.abortConnection()
         else:
@@ -284,7 +284,7 @@ class LineProtocol(Conversation[str]):
     longest = 4096
     plain = True
 
-    _plainly = True  # how is said what was said
+    _said_plainly = True  # how is said what was said
 
     # What to override.
 
@@ -320,22 +320,22 @@ class LineProtocol(Conversation[str]):
             return
         if not isinstance(line, str):
             raise TypeError(f"a line is a str, not {type(line).__name__}")
-        if self.plain is not self._plainly:
-            self._flush()
-            self._plainly = self.plain
+        if self.plain is not self._said_plainly:
+            self._write_out()
+            self._said_plainly = self.plain
         self._unwritten.append(line)
-        self._space -= len(line)
-        if self._space < 0:
-            self._flush()
+        self._gatherable -= len(line)
+        if self._gatherable < 0:
+            self._write_out()
 
-    def _make_reader(self) -> LineReader:
+    def _new_reader(self) -> LineReader:
         return LineReader()
 
-    def _tell(self, piece: str) -> None:
+    def _say_last(self, piece: str) -> None:
         self.say(piece)
 
     def _as_bytes(self, said: list[str]) -> bytes:
-        if self._plainly:
+        if self._said_plainly:
             # A regular expression takes five times as long to find nothing.
             data = "".join(said).encode("utf-8", "replace")
             if data.translate(_OTHERWISE) != data or _C1 in data:

@@ -99,6 +99,7 @@ class Channel(ChannelBase, http.HTTPChannel):
     _paused = False  # no more is read
     _blocked: float | None = None  # since when the client does not read
     _lingers = False
+    _ignored = 0  # bytes of who was refused
     _foreign: Head | None = None
     _successor: Any = None
     _networkProducer: Any = None
@@ -177,6 +178,7 @@ class Channel(ChannelBase, http.HTTPChannel):
         if self._fresh and self._speaks_otherwise(data):
             return
         if self._deaf:
+            self._ignore(len(data))
             return
         if self._batching or (self._request is not None and self._body is None):
             self._wait(data)
@@ -185,6 +187,12 @@ class Channel(ChannelBase, http.HTTPChannel):
             data = self._waiting + data
             self._waiting = b""
         self._look(data)
+
+    def _ignore(self, size: int) -> None:
+        """Look at nothing of what a refused client sends, and read no more of much."""
+        self._ignored += size
+        if self._ignored > _AHEAD:
+            self._pause()
 
     def _speaks_otherwise(self, data: bytes) -> bool:
         """Whether HTTP/2 was agreed upon (RFC 7301); it has what comes then."""
@@ -280,7 +288,7 @@ class Channel(ChannelBase, http.HTTPChannel):
             self._flush()
         if at < end and not self._deaf and not self._closing:
             self._wait(data[at:])
-        if self._request is None:
+        if self._request is None and not self._closing:
             self._rest(now)
 
     def _read_head(self, data: bytes, at: int, now: float) -> int:

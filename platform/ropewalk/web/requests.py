@@ -25,6 +25,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
+from twisted.python.reflect import qual
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.http import (  # as attributes of that module they cost a microsecond
@@ -69,6 +70,12 @@ _FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 #: What an answer says of us and of when, and not of what it is.
 _OURS = (b"server", b"date", b"connection")
+
+#: What is told of a request to another process.
+_COPIED = (
+    *("method", "uri", "path", "clientproto", "args", "received_cookies"),
+    *("prepath", "postpath", "sitepath"),
+)
 
 #: How nginx tells that a client left before it was answered; no client sees it.
 _CLIENT_LEFT = 499
@@ -332,6 +339,25 @@ class Request(RequestBase, server.Request):
         except http._MultiPartParseException:
             raise Refused(400, "the form cannot be read") from None
 
+    def getTypeToCopyFor(self, perspective: Any) -> bytes:
+        """As what another process gets it (``twisted.web.distrib``)."""
+        return qual(server.Request).encode("ascii")
+
+    def getStateToCopyFor(self, issuer: Any) -> dict[str, Any]:
+        """What another process is told of it."""
+        from twisted.spread.pb import ViewPoint
+
+        content = self.content
+        content.seek(0)
+        return {
+            **{name: getattr(self, name) for name in _COPIED},
+            "host": server._addressToTuple(self.host),
+            "client": server._addressToTuple(self.client),
+            "requestHeaders": list(self.requestHeaders.getAllRawHeaders()),
+            "content_data": content.read(),
+            "remote": ViewPoint(issuer, self),
+        }
+
     @property
     def notifications(self) -> list[Deferred[None]]:
         if self._notifications is None:
@@ -449,7 +475,9 @@ class Request(RequestBase, server.Request):
                 self._handleStar()
                 return
             if self.method == b"CONNECT":
-                raise Refused(501, "this is no proxy")  # RFC 9110, section 9.3.6
+                # What is sent behind it is not for us (RFC 9110, section 9.3.6).
+                self.channel.persistent = False
+                raise Refused(501, "this is no proxy")
             target = site.getResourceFor(self)
             if type(target) is not Endpoint and _IEncodingResource.providedBy(target):
                 self._encoder = target.getEncoder(self)
