@@ -435,6 +435,23 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(found, frames)
         self.assertEqual(len(reader), 0)
 
+    def test_what_waits(self) -> None:
+        """
+        What comes while earlier frames wait, or half of one, waits behind them, even
+        if it looks like one.
+        """
+        reader = FrameReader(PREFIXES[1])
+        reader.feed(b"\1a\1b\3c")
+        self.assertEqual(reader.take(1, 9), ([b"a"], None))
+        self.assertIsNone(reader.lone(b"\1d", 9))
+        reader.feed(b"\1d")
+        self.assertEqual(reader.take(9, 9), ([b"b", b"c\1d"], None))
+        reader.feed(b"\3e")
+        self.assertEqual(reader.take(9, 9), ([], None))
+        self.assertIsNone(reader.lone(b"\1f", 9))
+        reader.feed(b"\1f")
+        self.assertEqual(reader.take(9, 9), ([b"e\1f"], None))
+
     def test_lost(self) -> None:
         """
         After a frame that is too long nothing is found, and nothing kept.
