@@ -13,7 +13,6 @@ import signal
 import socket
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -684,9 +683,7 @@ class TwistdTests(DaemonTestCase):
         self.assertEqual(code, 1)
         self.assertIn("service 'trouble' did not start", err)
         # Who has told so may still be tidying up.
-        with suppress(FileNotFoundError):
-            yield gone(int((home / "twistd.pid").read_text()))
-        self.assertFalse((home / "twistd.pid").exists())
+        yield until(lambda: not (home / "twistd.pid").exists())
 
     @inlineCallbacks
     def test_logfile(self) -> Steps[None]:
