@@ -18,10 +18,11 @@
 
 /* Names that are looked up, made once. */
 static PyObject *s_lanes, *s_numbers, *s_id_start, *s_write, *s_log, *s_process, *s_loud;
-static PyObject *s_default_type, *s_code_message, *s_draining, *s_is_quick, *s_seconds;
+static PyObject *s_default_type, *s_draining, *s_is_quick, *s_seconds;
 static PyObject *s_found, *s_has_proxies, *s_way, *s_plain_body, *s_data_received;
-static PyObject *s_look, *s_asked_slowly;
-static PyObject *s_http11, *s_html_type, *s_json_type, *s_ok;
+static PyObject *s_look, *s_asked_slowly, *s_proceed, *s_cleanup, *s_expect;
+static PyObject *s_rest, *s_response_headers, *s_set_raw_headers, *s_zero;
+static PyObject *s_http11, *s_html_type, *s_json_type, *s_ok, *s_html;
 
 /* Given by set_up: Python functions, and the variable of telemetry.work. */
 static PyObject *work_variable, *read_fields, *header_line, *known_lines, *opening_line;
@@ -70,6 +71,7 @@ typedef struct {
     PyObject *fields, *route, *path_args, *context, *said, *entered, *line, *scope;
     PyObject *id, *headers, *cookies, *notifications, *content, *request_headers;
     PyObject *outcome, *encoder, *etag, *last_modified, *producer, *content_body;
+    PyObject *phrase, *type; /* NULL for the usual ones */
     long long number, sent_length;
     double began;
     int code, started_writing, finished;
@@ -80,7 +82,8 @@ typedef struct {
     X(channel) X(site) X(method) X(path) X(query) X(uri) X(clientproto) X(block) \
     X(fields) X(route) X(path_args) X(context) X(said) X(entered) X(line) X(scope) \
     X(id) X(headers) X(cookies) X(notifications) X(content) X(request_headers) \
-    X(outcome) X(encoder) X(etag) X(last_modified) X(producer) X(content_body)
+    X(outcome) X(encoder) X(etag) X(last_modified) X(producer) X(content_body) \
+    X(phrase) X(type)
 
 static int
 Request_traverse(Request *self, visitproc visit, void *arg)
@@ -197,6 +200,32 @@ Request_get_direct(Request *self, void *closure)
                            (self->fields != NULL && self->fields != Py_None));
 }
 
+static PyObject *
+Request_get_phrase(Request *self, void *closure)
+{
+    return or_none(self->phrase == NULL ? s_ok : self->phrase);
+}
+
+static int
+Request_set_phrase(Request *self, PyObject *value, void *closure)
+{
+    Py_XSETREF(self->phrase, value == s_ok ? NULL : Py_XNewRef(value));
+    return 0;
+}
+
+static PyObject *
+Request_get_type(Request *self, void *closure)
+{
+    return or_none(self->type == NULL ? s_html : self->type);
+}
+
+static int
+Request_set_type(Request *self, PyObject *value, void *closure)
+{
+    Py_XSETREF(self->type, value == s_html ? NULL : Py_XNewRef(value));
+    return 0;
+}
+
 static bool
 is_there(PyObject *value)
 {
@@ -257,10 +286,13 @@ Request_set_header(Request *self, PyObject *const *args, Py_ssize_t count,
         }
         Py_DECREF(line);
     }
-    PyObject *headers = PyObject_GetAttrString((PyObject *)self, "responseHeaders");
+    PyObject *headers = PyObject_GetAttr((PyObject *)self, s_response_headers);
     if (headers == NULL) return NULL;
-    PyObject *result = PyObject_CallMethod(headers, "setRawHeaders", "O[O]", said[0],
-                                           said[1]);
+    PyObject *result = NULL, *values = Py_BuildValue("[O]", said[1]);
+    if (values != NULL)
+        result = PyObject_CallMethodObjArgs(headers, s_set_raw_headers, said[0], values,
+                                            NULL);
+    Py_XDECREF(values);
     Py_DECREF(headers);
     return result;
 }
@@ -525,8 +557,9 @@ finish(Request *self, Channel *channel, bool loud)
     }
     self->finished = 1;
     Py_CLEAR(self->context); /* which knows us */
-    if (is_there(self->notifications) || is_there(self->content) || !channel->batching) {
-        PyObject *done = PyObject_CallMethod((PyObject *)self, "_cleanup", NULL);
+    if (is_there(self->notifications) || is_there(self->content) || !channel->batching ||
+        channel->persistent != Py_True) {
+        PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self, s_cleanup);
         Py_XDECREF(done);
         return done == NULL ? -1 : 0;
     }
@@ -569,13 +602,11 @@ Request_answer_plainly(Request *self, PyObject *body)
     if (!is_plain(self, channel, PyBytes_GET_SIZE(body))) Py_RETURN_FALSE;
     int draining = is_true(self->site, s_draining);
     if (draining) return draining < 0 ? NULL : Py_NewRef(Py_False);
-    PyObject *phrase = NULL, *opening = NULL, *id_start = NULL, *kind = NULL;
+    PyObject *opening = NULL, *id_start = NULL, *kind = NULL;
     PyObject *result = NULL;
     Py_INCREF(channel);
-    phrase = PyObject_GetAttr((PyObject *)self, s_code_message);
-    if (phrase == NULL) goto done;
     opening = PyObject_CallFunction(opening_line, "OiO", self->clientproto, self->code,
-                                    phrase);
+                                    self->phrase == NULL ? s_ok : self->phrase);
     if (opening == NULL) goto done;
     id_start = get_bytes(self->site, s_id_start);
     if (id_start == NULL) goto done;
@@ -591,7 +622,6 @@ Request_answer_plainly(Request *self, PyObject *body)
     result = Py_NewRef(Py_True);
 done:
     Py_DECREF(channel);
-    Py_XDECREF(phrase);
     Py_XDECREF(opening);
     Py_XDECREF(id_start);
     Py_XDECREF(kind);
@@ -641,6 +671,9 @@ static PyMemberDef Request_members[] = {
 static PyGetSetDef Request_computed[] = {
     {"uri", (getter)Request_get_uri, (setter)Request_set_uri, NULL, NULL},
     {"path", (getter)Request_get_path, (setter)Request_set_path, NULL, NULL},
+    {"code_message", (getter)Request_get_phrase, (setter)Request_set_phrase, NULL, NULL},
+    {"defaultContentType", (getter)Request_get_type, (setter)Request_set_type, NULL,
+     NULL},
     {"_fields", (getter)Request_get_fields, (setter)Request_set_fields, NULL, NULL},
     {"direct", (getter)Request_get_direct, NULL,
      "Whether the engine has read it, and writes its answer.", NULL},
@@ -999,13 +1032,14 @@ go_on(Request *request, PyObject *answer)
 {
     PyObject *done;
     if (answer != NULL) {
-        done = PyObject_CallMethod((PyObject *)request, "proceed", "(O)", answer);
+        done = PyObject_CallMethodOneArg((PyObject *)request, s_proceed, answer);
     } else {
         PyObject *kind, *error, *trace;
         PyErr_Fetch(&kind, &error, &trace);
         PyErr_NormalizeException(&kind, &error, &trace);
         if (trace != NULL) PyException_SetTraceback(error, trace);
-        done = PyObject_CallMethod((PyObject *)request, "proceed", "OO", Py_None, error);
+        done = PyObject_CallMethodObjArgs((PyObject *)request, s_proceed, Py_None, error,
+                                          NULL);
         Py_XDECREF(kind);
         Py_XDECREF(error);
         Py_XDECREF(trace);
@@ -1101,13 +1135,8 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
     /* Who was called may have begun to say goodbye. */
     int draining = text == NULL ? 0 : is_true(channel->site, s_draining);
     if (draining < 0) goto done;
-    if (text != NULL) {
-        PyObject *phrase = PyObject_GetAttr((PyObject *)request, s_code_message);
-        if (phrase == NULL) goto done;
-        if (phrase != s_ok) text = NULL;
-        Py_DECREF(phrase);
-    }
-    if (text != NULL && !draining && request->code == 200 &&
+    if (text != NULL && !draining && request->code == 200 && request->phrase == NULL &&
+        (request->type == NULL || !PyBytes_CheckExact(body)) &&
         !is_there(request->scope) && is_plain(request, channel, size)) {
         bad = compose(request, channel, usual_opening, batch->id_start, kind, text, size);
         if (!bad) bad = finish(request, channel, batch->loud);
@@ -1165,7 +1194,7 @@ answer_by_lane(Request *request, Channel *channel, Batch *batch)
 static int
 listen_to_proxies(Request *request)
 {
-    PyObject *done = PyObject_CallMethod((PyObject *)request, "expect", "i", 0);
+    PyObject *done = PyObject_CallMethodOneArg((PyObject *)request, s_expect, s_zero);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -1247,6 +1276,12 @@ serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return at < 0 ? NULL : PyLong_FromSsize_t(at);
 }
 
+static bool
+has_nothing(PyObject *bytes)
+{
+    return bytes != NULL && PyBytes_CheckExact(bytes) && PyBytes_GET_SIZE(bytes) == 0;
+}
+
 /* What Twisted calls. */
 static PyObject *
 Channel_data_received(Channel *self, PyObject *data)
@@ -1254,16 +1289,16 @@ Channel_data_received(Channel *self, PyObject *data)
     int quick = self->quick && !self->fresh && !self->deaf && !self->closing &&
                 !self->batching && !is_there(self->request) && !is_there(self->body) &&
                 !is_there(self->reader) && PyBytes_CheckExact(data) &&
-                is_there(self->site) && self->waiting != NULL &&
-                PyBytes_CheckExact(self->waiting) &&
-                PyBytes_GET_SIZE(self->waiting) == 0;
+                is_there(self->site) && has_nothing(self->waiting);
     if (quick) quick = is_true(self->site, s_is_quick);
     if (quick < 0) return NULL;
     if (!quick) return PyObject_CallMethodOneArg((PyObject *)self, s_data_received, data);
     PyObject *time = PyObject_CallMethodNoArgs(given(self->site), s_seconds);
     double now = time == NULL ? -1 : PyFloat_AsDouble(time);
-    Py_XDECREF(time);
-    if (PyErr_Occurred()) return NULL;
+    if (PyErr_Occurred()) {
+        Py_XDECREF(time);
+        return NULL;
+    }
     Py_INCREF(self);
     self->batching = 1;
     Py_ssize_t at = serve_from(self, data, 0, now);
@@ -1276,17 +1311,27 @@ Channel_data_received(Channel *self, PyObject *data)
         PyErr_Restore(kind, error, trace);
         goto done;
     }
-    if (flush(self) < 0) goto done;
     if (at < PyBytes_GET_SIZE(data) && !self->deaf && !self->closing) {
-        result = PyObject_CallMethod((PyObject *)self, "_look", "On", data, at);
+        /* That writes what is collected, too. */
+        PyObject *place = PyLong_FromSsize_t(at);
+        if (place != NULL)
+            result = PyObject_CallMethodObjArgs((PyObject *)self, s_look, data, place, NULL);
+        Py_XDECREF(place);
         goto done;
     }
-    if (!is_there(self->request)) {
+    if (flush(self) < 0) goto done;
+    bool rests = !is_there(self->request) && !self->closing;
+    if (rests && !has_nothing(self->waiting)) { /* a handler has let it in */
+        result = PyObject_CallMethodOneArg((PyObject *)self, s_rest, time);
+        goto done;
+    }
+    if (rests && self->served) {
         self->since = now;
         self->waits_for_head = 0;
     }
     result = Py_NewRef(Py_None);
 done:
+    Py_DECREF(time);
     Py_DECREF(self);
     return result;
 }
@@ -1295,9 +1340,10 @@ static PyObject *
 set_up(PyObject *module, PyObject *args)
 {
     PyObject *variable, *reader, *line, *lines, *opening, *json, *structs, *ok;
-    if (!PyArg_ParseTuple(args, "OOOO!OOO!O!", &variable, &reader, &line, &PyDict_Type,
+    PyObject *html;
+    if (!PyArg_ParseTuple(args, "OOOO!OOO!O!O!", &variable, &reader, &line, &PyDict_Type,
                           &lines, &opening, &json, &PyType_Type, &structs, &PyBytes_Type,
-                          &ok))
+                          &ok, &PyBytes_Type, &html))
         return NULL;
     Py_XSETREF(work_variable, Py_NewRef(variable));
     Py_XSETREF(read_fields, Py_NewRef(reader));
@@ -1307,6 +1353,7 @@ set_up(PyObject *module, PyObject *args)
     Py_XSETREF(write_json, Py_NewRef(json));
     Py_XSETREF(struct_type, Py_NewRef(structs));
     Py_XSETREF(s_ok, Py_NewRef(ok));
+    Py_XSETREF(s_html, Py_NewRef(html));
     Py_RETURN_NONE;
 }
 
@@ -1343,12 +1390,15 @@ PyInit__quick(void)
         {&s_id_start, "id_start", false}, {&s_write, "write", false},
         {&s_log, "log", false}, {&s_process, "process", false}, {&s_loud, "loud", false},
         {&s_default_type, "_default_type", false}, {&s_way, "way", false},
-        {&s_code_message, "code_message", false}, {&s_draining, "draining", false},
+        {&s_draining, "draining", false},
         {&s_found, "found", false}, {&s_has_proxies, "has_proxies", false},
         {&s_is_quick, "is_quick", false}, {&s_seconds, "seconds", false},
         {&s_plain_body, "plain_body", false}, {&s_look, "_look", false},
         {&s_data_received, "_data_received", false},
-        {&s_asked_slowly, "_asked_slowly", false}, {&s_http11, "HTTP/1.1", true},
+        {&s_asked_slowly, "_asked_slowly", false}, {&s_proceed, "proceed", false},
+        {&s_cleanup, "_cleanup", false}, {&s_expect, "expect", false},
+        {&s_rest, "_rest", false}, {&s_response_headers, "responseHeaders", false},
+        {&s_set_raw_headers, "setRawHeaders", false}, {&s_http11, "HTTP/1.1", true},
         {&s_html_type, "Content-Type: text/html; charset=utf-8\r\n", true},
         {&s_json_type, "Vary: accept\r\nContent-Type: application/json\r\n", true},
     };
@@ -1357,6 +1407,8 @@ PyInit__quick(void)
                                             : PyUnicode_InternFromString(names[i].text);
         if (*names[i].place == NULL) return NULL;
     }
+    s_zero = PyLong_FromLong(0);
+    if (s_zero == NULL) return NULL;
     for (int i = 0; i < METHODS; i++) {
         methods[i].bytes = PyBytes_FromStringAndSize(methods[i].text,
                                                      strlen(methods[i].text) - 1);

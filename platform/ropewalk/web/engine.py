@@ -287,7 +287,9 @@ class Channel(ChannelBase, http.HTTPChannel):
             self._batching = False
             self._flush()
         if at < end and not self._deaf and not self._closing:
-            self._wait(data[at:])
+            # What a handler has let in meanwhile came behind it.
+            later, self._waiting = self._waiting, data[at:]
+            self._wait(later)
         if self._request is None and not self._closing:
             self._rest(now)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from twisted.web.http import RESPONSES
+from twisted.web.server import Request
 
 from ropewalk import telemetry
 from ropewalk.schema import write_json
@@ -45,5 +46,5 @@ else:
 
         set_up(
             *(telemetry.work.variable, _read, header_line, remembered, opening),
-            *(write_json, Struct, RESPONSES[200]),
+            *(write_json, Struct, RESPONSES[200], Request.defaultContentType),
         )

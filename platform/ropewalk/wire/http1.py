@@ -286,7 +286,8 @@ class HeadReader:
     def _check_line(self, data: bytes, at: int, end: int) -> None:
         self._count, self._after = 0, end - at
         line = data[at + self._start : end]
-        self._check_begun(line, len(line.rstrip(b"\r\n")))
+        # A CR may be half of an end, until it is known not to be.
+        self._check_begun(line, len(line) - (2 if line[-2:-1] == b"\r" else 1))
         read_line(line)
 
     def _check_begun(self, line: bytes, size: int) -> None:
@@ -587,7 +588,7 @@ class Chunks:
         if found is None:
             end = data.find(b"\n", at) + 1
             line = data[at : end or len(data)]
-            size = len(line.rstrip(b"\r\n"))
+            size = len(line.removesuffix(b"\n").removesuffix(b"\r"))
             self._check_trailers(size, len(self.trailers) + (size > 0))
             if end:
                 raise NoRequest(_wrong_field(line))
