@@ -2,7 +2,8 @@
 Random streams of requests, and what a site makes of them. Of one seed the same comes
 each time, in any process, and whichever way requests go: in C or in Python.
 
-    python -m tests.streams FIRST NUMBER      # a line of JSON for each seed
+    python -m tests.streams FIRST NUMBER      # a line of JSON for the tour, then for
+                                              # each seed
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import re
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -35,9 +37,9 @@ from ropewalk.web.problems import Refused
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.quick import is_native
 from ropewalk.web.routes import Routes
-from tests.visiting import Place, Visit
+from tests.visiting import Place, Visit, request
 
-__all__ = ["Client", "Outcome", "become", "outcomes"]
+__all__ = ["Client", "Outcome", "become", "outcomes", "tour"]
 
 _DATE = re.compile(rb"(?m)^Date: [^\r\n]*")
 
@@ -669,10 +671,67 @@ def become(seed: int) -> Outcome:
     """Let a site get the stream of a seed."""
     random = Random(seed)
     place = _place(random)
-    pages = Pages(place)
-    routes: Any = pages.routes
-    place.mount("/", routes)
-    place.mount("/box", Box())
+    client = Client(random, random.choice([0, 0, 0.01, 0.05]))
+    run = _Run(random, place, Pages(place), client)
+    return _outcome(run, run.go)
+
+
+def tour() -> Outcome:
+    """
+    Let a site get each request that makes a handler do one thing, alone and between two
+    others.
+    """
+    random = Random(0)
+    place = Place.of(request_id="X-Request-Id")
+    place.site.process = "0123456789ab"
+    run = _Run(random, place, Pages(place), Client(random, 0))
+
+    def go() -> None:
+        for path in _everything():
+            for paths in ([path], ["/literal/bytes", path, "/literal/text"]):
+                visit = place.visit()
+                run.lines.append(_Line(visit, visit.connection.wrappedProtocol))
+                # The first is always Python's: it may be HTTP/2.
+                run.attempt(partial(visit.send, request("/")))
+                run.attempt(partial(visit.send, b"".join(map(request, paths))))
+        while run.pages.waiting:
+            run.attempt(lambda: run.pages.fire(0))
+
+    return _outcome(run, go)
+
+
+def _everything() -> Iterator[str]:
+    """A path for each thing that handlers can do."""
+    for number in range(len(SAYINGS)):
+        for answer in range(7):
+            yield f"/say/{number}/{number}/{answer}"
+    for number in range(len(DOINGS)):
+        for answer in range(4):
+            # The second is one that does nothing.
+            yield f"/do/{number}/{len(DOINGS) - 1}/{answer}"
+    numbered: dict[str, Sized] = {
+        "/see": SIGHTS,
+        "/value": VALUES,
+        "/raise": ERRORS,
+        "/text": range(5),
+        "/write": range(4),
+        "/typed": range(7),
+        "/typed/request": range(4),
+    }
+    for name, things in numbered.items():
+        slots = "/0" if name == "/see" else ""
+        for number in range(len(things)):
+            yield f"{name}/{number}{slots}"
+    for size in SIZES:
+        yield f"/bytes/{size}"
+    yield from (each for each in PATHS if each.startswith("/"))
+
+
+def _outcome(run: _Run, go: Callable[[], None]) -> Outcome:
+    """Run it, and note what is logged."""
+    routes: Any = run.pages.routes
+    run.place.mount("/", routes)
+    run.place.mount("/box", Box())
     logged: list[str] = []
 
     def observe(event: LogEvent) -> None:
@@ -685,16 +744,15 @@ def become(seed: int) -> Outcome:
     observer: Any = observe
     globalLogPublisher.addObserver(observer)
     try:
-        client = Client(random, random.choice([0, 0, 0.01, 0.05]))
-        run = _Run(random, place, pages, client)
-        run.go()
+        go()
         return run.outcome(logged)
     finally:
         globalLogPublisher.removeObserver(observer)
 
 
 def outcomes(seeds: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """What becomes of streams, as it can be written in JSON."""
+    """What becomes of the tour and of streams, as it can be written in JSON."""
+    yield {"seed": "tour", "native": is_native, **asdict(tour())}
     for seed in seeds:
         yield {"seed": seed, "native": is_native, **asdict(become(seed))}
 

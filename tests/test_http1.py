@@ -458,6 +458,7 @@ class HeadTests(HttpCase):
     @given(HEADS, CUTS, st.sampled_from([LIMITS, NARROW]))
     @example(b"\r\n\r\n\r\n\r\n\r" + GET, [250], LIMITS)
     @example(b"GET /" + b"a" * 15 + b" HTTP/1.1\n", [990], NARROW)
+    @example(b"GET /" + b"a" * 14 + b" HTTP/1.1\r\r\r\n", [980], NARROW)
     @example(b"1" * 40 + GET, [500], NARROW)
     @example(b"GET /" + b"a" * 20 + b" HTTP/1.1\r\n" + b"Host: a\r\n" * 2, [5], NARROW)
     def test_cuts(self, said: bytes, cuts: list[int], limits: HeadLimits) -> None:

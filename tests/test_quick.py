@@ -14,7 +14,7 @@ import tracemalloc
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -234,10 +234,18 @@ class StreamTests(NativeCase):
         self.assertEqual({each.pop("native") for each in here}, {True})
         self.assertEqual({each.pop("native") for each in there}, {False})
         for one, two in zip(here, there, strict=True):
-            self.assertEqual(one, two)
+            self.same(one, two)
         text = "".join(text for each in here for text in each["said"])
         for status in 200, 204, 308, 400, 403, 404, 405, 406, 413, 431, 500:
             self.assertIn(f"HTTP/1.1 {status} ", text)
+
+    def same(self, one: dict[str, Any], two: dict[str, Any]) -> None:
+        """What became of a stream is the same; otherwise the first that is not."""
+        seed = one.pop("seed")
+        self.assertEqual(seed, two.pop("seed"))
+        for name, here in one.items():
+            for each, other in zip_longest(here, two[name]):
+                self.assertEqual(each, other, f"{name} of the stream {seed}")
 
 
 class Value(Struct):
@@ -603,6 +611,24 @@ class ReentryTests(SiteCase):
         self.assertEqual(answers[3:], ['{"a":[1,2]}', '{"text":"é"}'])
         self.assertEqual(other.answer().text, "later")
 
+    def test_in_order(self) -> None:
+        """
+        What comes while a handler runs is behind what has come before, whoever reads
+        that.
+        """
+        text = request("/text")
+
+        def let_in(it: Any) -> bytes:
+            it.channel.dataReceived(text[20:] + request("/value"))
+            return b"done"
+
+        self.pages.doing = let_in
+        self.visit.send(request("/do") + text[:20], request("/struct"))
+        self.assertEqual(
+            [each.text for each in self.visit.answers()],
+            ["done", "some text", '{"a":[1,2]}', '{"text":"é"}'],
+        )
+
     def test_last_words(self) -> None:
         """
         What a handler returns may do something when it goes, or fail to.
@@ -640,6 +666,28 @@ class ReentryTests(SiteCase):
         one, two, three = self.do(write).answers()
         self.assertEqual((one.text, three.text), ("some bytes", "some text"))
         self.assertEqual((two.body, two.whole), (bytes(200_000), True))
+
+    def test_goodbye(self) -> None:
+        """
+        Whoever hears of a request that is over may say goodbye: the connection ends
+        behind its answer.
+        """
+        self.place.site.observe = lambda it: it.channel.drain()
+        self.visit.send(request("/bytes"))
+        self.assertEqual(self.visit.answer().text, "some bytes")
+        self.assertTrue(self.visit.closed)
+
+    def test_one_write(self) -> None:
+        """
+        What is asked in one piece is answered in one, whoever answers it.
+        """
+        written: list[bytes] = []
+        self.visit.wire.write = written.append  # type: ignore[method-assign]
+        for header in "X: y", "Upgrade: c", "Expect: 100-continue", "TE: trailers":
+            for path in "/bytes", "/cookie", "/nowhere", "/pieces":
+                odd = request(path, "GET", header)
+                self.visit.send(request("/text") + odd + request("/bytes"))
+        self.assertEqual(len(written), 16)
 
     def test_every_size(self) -> None:
         """

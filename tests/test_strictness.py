@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from ropewalk.web.quick import is_native
 from ropewalk.web.routes import Routes
 from tests.http_corpus import (
     ANSWERED,
@@ -557,9 +558,12 @@ class CorpusTests(SynchronousTestCase):
 
     def test_lane(self) -> None:
         """
-        The short way is one.
+        The short way is one, where there is one.
         """
         lanes = Lane().place.site.lanes
+        if not is_native:
+            self.assertEqual(lanes, {})
+            return
         self.assertEqual({*lanes}, {b"GET", b"POST"})
         self.assertEqual({*lanes[b"GET"]}, {b"/", b"/smuggled"})
 

@@ -55,7 +55,7 @@ class Reader:
     Reads requests as a connection does.
 
     :ivar requests: What was read.
-    :ivar refused: The status for what is none.
+    :ivar refused: The status for what is none; 0 for a body that is none.
     :ivar waiting: What has come, and is not read yet.
     """
 
@@ -78,7 +78,9 @@ class Reader:
                 if at == before:
                     break
         except NoRequest as error:
-            self.refused = error.status
+            # In a body with two faults, chunks are judged before what is in them, as
+            # far as they have come.
+            self.refused = error.status if self._body is None else 0
         self.waiting = data[at:] if self.refused is None else b""
 
     def _step(self, data: bytes, at: int) -> int:
