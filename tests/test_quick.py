@@ -629,6 +629,27 @@ class ReentryTests(SiteCase):
             ["done", "some text", '{"a":[1,2]}', '{"text":"é"}'],
         )
 
+    def test_lost(self) -> None:
+        """
+        Of requests behind one whose client leaves meanwhile none is served, and the
+        answer has nowhere to go.
+        """
+        for size in 1, 100_000:
+            served: list[Any] = []
+
+            def lose(it: Any, size: int = size, served: list[Any] = served) -> bytes:
+                served.append(it)
+                self.visit.leave()
+                return bytes(size)
+
+            self.visit = self.place.visit()
+            self.visit.send(request("/bytes"))
+            self.pages.doing = lose
+            self.visit.send(request("/do") * 3)
+            self.assertEqual(len(served), 1)
+            kinds = {each.type for each in self.flushLoggedErrors()}
+            self.assertLessEqual(kinds, {RuntimeError})
+
     def test_last_words(self) -> None:
         """
         What a handler returns may do something when it goes, or fail to.

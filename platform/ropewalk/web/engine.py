@@ -214,7 +214,8 @@ class Channel(ChannelBase, http.HTTPChannel):
         return True
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._lost = True
+        # What has come behind the request that is being answered is nobody's.
+        self._lost = self._closing = True
         self._forget()
         self._waiting = b""
         request, self._request, self._body = self._request, None, None

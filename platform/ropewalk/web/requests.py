@@ -548,7 +548,8 @@ class Request(RequestBase, server.Request):
             and (body or self.method != b"HEAD")
         ):
             self.setHeader(b"content-length", b"%d" % len(body))
-        if not self.direct or len(body) <= self.channel.unsent:
+        whole = not self.direct or self._disconnected
+        if whole or len(body) <= self.channel.unsent:
             self.write(body)
             self.finish()
         else:
