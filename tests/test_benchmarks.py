@@ -571,8 +571,9 @@ class PictureTests(SynchronousTestCase):
         """
         Of nothing, and of zeros, there is a picture, too.
         """
-        self.draw()
-        self.draw(Bar("zero", Spread(0.0, 0.0, 0.0)))
+        self.assertEqual(self.find(self.draw(), "title")[0].text, "A < B")
+        picture = self.draw(Bar("zero", Spread(0.0, 0.0, 0.0)))
+        self.assertIn("zero", [text.text for text in self.find(picture, "text")])
 
     def test_of_results(self) -> None:
         """
