@@ -141,11 +141,11 @@ class RequestBase:
             and self.producer is None
             and self._id is None
             and self.clientproto == b"HTTP/1.1"
+            and not (self.finished or self._disconnected)
             and size <= channel.unsent
             and channel.persistent is True
             and channel._request is self
             and not site.draining
-            and not (self.finished or self._disconnected)
             and not (self._cut or self._inFakeHead)
         )
 
