@@ -11,12 +11,11 @@ as somebody looks at them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
-from functools import lru_cache, partial
+from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 from klein.interfaces import IKleinRequest
@@ -25,15 +24,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
-from twisted.python.reflect import qual
-from twisted.web import http, server
+from twisted.web import server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.http import (  # as attributes of that module they cost a microsecond
     NO_BODY_CODES,
     NO_CONTENT,
     NOT_MODIFIED,
     datetimeToString,
-    parse_qs,
 )
 from twisted.web.http_headers import Headers
 from twisted.web.resource import _IEncodingResource
@@ -43,39 +40,26 @@ from ropewalk.telemetry import Work, work
 from ropewalk.web.lines import SPECIAL, header_line, status_line
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
-from ropewalk.web.quick import RequestBase, set_request
+from ropewalk.web.quick import set_request
+from ropewalk.web.received import Received, lazy
 from ropewalk.web.refusals import wrong_method
 from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import tell
 from ropewalk.web.signposts import lacks_get
 from ropewalk.web.slices import Slices
 from ropewalk.web.streams import cut_stream, end_upload
-from ropewalk.wire.http1 import Fields, Head
+from ropewalk.wire.http1 import Head
 
 if TYPE_CHECKING:
     from ropewalk.web.site import Site
 
 __all__ = ["BodyTooLong", "Request"]
 
-T = TypeVar("T")
-
 #: The beginning of a request's target that is a whole URL, as for a proxy.
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
-#: A form that is not longer, in bytes, may be nothing but its end.
-_LONGEST_END = 300
-
-#: The forms of which Twisted puts the fields among a request's arguments.
-_FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
-
 #: What an answer says of us and of when, and not of what it is.
 _OURS = (b"server", b"date", b"connection")
-
-#: What is told of a request to another process.
-_COPIED = (
-    *("method", "uri", "path", "clientproto", "args", "received_cookies"),
-    *("prepath", "postpath", "sitepath"),
-)
 
 #: How nginx tells that a client left before it was answered; no client sees it.
 _CLIENT_LEFT = 499
@@ -91,28 +75,7 @@ class BodyTooLong(RopewalkError):
     status = 413
 
 
-class lazy(Generic[T]):
-    """
-    An attribute that is worked out when somebody looks at it, unless it was set. (As
-    ``functools.cached_property``, which takes a lock on Python 3.11.)
-    """
-
-    def __init__(self, work_out: Callable[[Any], T]) -> None:
-        self._work_out = work_out
-        self.__doc__ = work_out.__doc__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, request: Any, owner: type | None = None) -> T:
-        if request is None:
-            return self  # type: ignore[return-value]  # as of the class
-        value = self._work_out(request)
-        setattr(request, self._name, value)
-        return value
-
-
-class Request(RequestBase, server.Request):
+class Request(Received):
     """
     A request with a name, in the name of which its work is done.
 
@@ -132,10 +95,8 @@ class Request(RequestBase, server.Request):
     _too_long = False
     _secure: bool | None = None
     _moved = False
-    _has_args = False
     _work: Work | None = None
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
-    _args: Any = None
     _mute = False
     found: Any = None
     _parsePOSTFormSubmission = False
@@ -208,155 +169,6 @@ class Request(RequestBase, server.Request):
             self.method, self.uri = channel.command, channel.path
             self.clientproto = b"HTTP/2"
             self._whose = work.get()
-
-    # What came, when somebody asks for it.
-
-    @property
-    def requestHeaders(self) -> Headers:
-        headers = self._request_headers
-        if headers is None:
-            fields = self._fields
-            headers = Headers() if fields is None else _headers_of(fields)
-            self._request_headers = headers
-        return headers
-
-    @requestHeaders.setter
-    def requestHeaders(self, headers: Headers) -> None:
-        self._request_headers = headers
-
-    def getHeader(self, key: Any) -> Any:
-        if self._request_headers is not None or not self.direct:
-            return super().getHeader(key)
-        as_text = isinstance(key, str)
-        values = self.asked_header((key.encode() if as_text else key).lower())
-        if not values:
-            return None
-        return values[-1].decode("utf-8") if as_text else values[-1]
-
-    @lazy
-    def received_cookies(self) -> dict[bytes, bytes]:
-        self.received_cookies = {}
-        self.parseCookies()
-        return self.received_cookies
-
-    @lazy
-    def client(self) -> Any:
-        return self._line.getPeer()
-
-    @lazy
-    def host(self) -> Any:
-        return self._line.getHost()
-
-    @lazy
-    def transport(self) -> Any:
-        return self._line.transport
-
-    @lazy
-    def _adapterCache(self) -> dict[str, Any]:
-        return {}
-
-    @lazy
-    def prepath(self) -> list[bytes]:
-        self._walk()
-        return self.prepath
-
-    @lazy
-    def postpath(self) -> list[bytes]:
-        self._walk()
-        return self.postpath
-
-    @lazy
-    def sitepath(self) -> list[bytes]:
-        return []
-
-    @lazy
-    def above(self) -> int:
-        self._walk()
-        return self.above
-
-    def _walk(self) -> None:
-        """Take the path apart, and give what belongs to the route to it."""
-        self.unwalked = False
-        self.prepath, self.above = [], 0
-        self.postpath = [unquote_to_bytes(each) for each in self.path[1:].split(b"/")]
-        route, self._entered = self._entered, None
-        if route is not None:
-            route.walk(self)
-
-    @property
-    def content(self) -> Any:
-        if self._content is None and self.direct:
-            self._content = BytesIO(self.body or b"")
-        return self._content
-
-    @content.setter
-    def content(self, content: Any) -> None:
-        self._content = content
-
-    @content.deleter
-    def content(self) -> None:
-        self._content = None
-
-    @property
-    def args(self) -> Any:
-        """
-        What is in the query, and, as Twisted has it, in the form of a POST: names and
-        lists of values, in bytes. The form is read, whole, when somebody asks; who
-        asks for an ``Upload`` does without.
-
-        :raise Refused: When the form is none.
-        """
-        if self._args is None and self.direct:
-            query = self.uri.partition(b"?")[2]
-            self._args = parse_qs(query, 1) if query else {}
-        if self.method == b"POST" and self._started and not self._has_args:
-            self._has_args = True
-            self._args.update(self._read_form())
-        return self._args
-
-    @args.setter
-    def args(self, args: Any) -> None:
-        self._args = args
-
-    def _read_form(self) -> dict[bytes, list[bytes]]:
-        content = self.content
-        said = (self.requestHeaders.getRawHeaders(b"content-type") or [b""])[0]
-        kind = http._parseContentType(said)
-        if kind not in _FORMS:
-            return {}
-        place = content.tell()
-        content.seek(0)
-        body = content.read()
-        content.seek(place)
-        if kind == b"application/x-www-form-urlencoded":
-            query: dict[bytes, list[bytes]] = parse_qs(body, True)
-            return query
-        if _is_blank_form(body, said):
-            return {}
-        try:
-            fields: dict[bytes, list[bytes]] = http._getMultiPartArgs(body, said)
-            return fields
-        except http._MultiPartParseException:
-            raise Refused(400, "the form cannot be read") from None
-
-    def getTypeToCopyFor(self, perspective: Any) -> bytes:
-        """As what another process gets it (``twisted.web.distrib``)."""
-        return qual(server.Request).encode("ascii")
-
-    def getStateToCopyFor(self, issuer: Any) -> dict[str, Any]:
-        """What another process is told of it."""
-        from twisted.spread.pb import ViewPoint
-
-        content = self.content
-        content.seek(0)
-        return {
-            **{name: getattr(self, name) for name in _COPIED},
-            "host": server._addressToTuple(self.host),
-            "client": server._addressToTuple(self.client),
-            "requestHeaders": list(self.requestHeaders.getAllRawHeaders()),
-            "content_data": content.read(),
-            "remote": ViewPoint(issuer, self),
-        }
 
     @property
     def notifications(self) -> list[Deferred[None]]:
@@ -947,40 +759,12 @@ class Request(RequestBase, server.Request):
         self._cut = True
 
 
-def _headers_of(fields: Fields) -> Headers:
-    """
-    Headers as Twisted has them. (It would judge each of them once more.)
-    """
-    headers = Headers()
-    raw: dict[bytes, list[bytes]] = headers._rawHeaders
-    for name, values in fields.by_name.items():
-        raw[_usual_name(name)] = list(values)
-    return headers
-
-
 def _give(answer: Any) -> Any:
     return answer
 
 
 def _raise(error: Exception) -> Any:
     raise error
-
-
-@lru_cache(1024)
-def _usual_name(name: bytes) -> bytes:
-    ((usual, _),) = Headers({name: [b""]}).getAllRawHeaders()
-    return usual
-
-
-def _is_blank_form(body: bytes, said: bytes) -> bool:
-    """
-    Whether a form has no field, as browsers send it: nothing but the end (RFC 2046,
-    section 5.1.1, wants a part before that).
-    """
-    end = body[:_LONGEST_END].strip()
-    boundary = end.removeprefix(b"--").removesuffix(b"--")
-    whole = len(body) < _LONGEST_END
-    return whole and end == b"--%s--" % boundary and boundary in said
 
 
 set_request(Request)
