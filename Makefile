@@ -32,7 +32,7 @@ run: $(VENV)/ready-fast
 		ropewalk --settings ropewalk.toml
 
 test: $(VENV)/ready-test
-	@$(PATHS) "$(BIN)/trial" --reactor $(REACTOR) $(T)
+	@$(PATHS) "$(BIN)/trial" --reactor $(REACTOR) $(strip $(T))
 
 lint: $(VENV)/ready-lint
 	@status=0; \

@@ -19,7 +19,7 @@ from socket import create_connection, create_server
 from threading import Timer
 from urllib.request import urlopen
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -333,6 +333,27 @@ class MissingTests(SynchronousTestCase):
         self.assertEqual(status, 1)
         self.assertIn("in the way", told)
         self.assertEqual((precious / "letter").read_text(), "dear")
+
+
+class MakeTests(SynchronousTestCase):
+    """
+    What ``make`` would do.
+    """
+
+    def test_parts_on_several_lines(self) -> None:
+        """
+        The parts of the suite may stand on several lines, as ``.ci/run`` has them: it
+        is one command all the same.
+        """
+        if shutil.which("make") is None:
+            raise SkipTest("no make here: `apt install make` brings it")
+        said = subprocess.check_output(
+            ["make", "-n", "--no-print-directory", "test", "T=tests.a\n  tests.b"],
+            cwd=ROOT,
+            text=True,
+        )
+        (command,) = (line for line in said.splitlines() if "tests.a" in line)
+        self.assertTrue(command.endswith(" tests.a tests.b"), command)
 
 
 class TallyTests(SynchronousTestCase):
