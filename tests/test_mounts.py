@@ -10,9 +10,9 @@ from typing import Any
 from unittest import skipUnless
 from urllib.parse import quote
 
-from attrs import evolve
 from klein import Klein
 from klein.interfaces import IKleinRequest
+from msgspec.structs import replace
 from twisted.internet import reactor as global_reactor
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.defer import Deferred, succeed
@@ -150,7 +150,7 @@ class FindTests(SynchronousTestCase):
         """
         What is there for one host only is not there for all.
         """
-        self.mounts.add(evolve(mount("/chat"), host="example.org"))
+        self.mounts.add(replace(mount("/chat"), host="example.org"))
         self.assertNotIn("/chat", self.mounts)
 
 

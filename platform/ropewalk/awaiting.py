@@ -30,7 +30,7 @@ from inspect import CO_ITERABLE_COROUTINE
 from types import GeneratorType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.defer import (
     CancelledError,
     Deferred,
@@ -634,8 +634,7 @@ class _DeferredFuture(asyncio.Future[None]):
                 error.__traceback__ = failure.tb  # without us in it
 
 
-@frozen
-class _TaskFactory:
+class _TaskFactory(Struct, frozen=True):
     """
     Makes tasks which may await Deferreds.
     """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import define, frozen
+from attrs import define
+from msgspec import Struct
 
 __all__ = [
     "BadEndpoint",
@@ -31,8 +32,7 @@ __all__ = [
 ]
 
 
-@frozen
-class Fault:
+class Fault(Struct, frozen=True):
     """
     One thing wrong with a value that came from outside.
 
@@ -51,8 +51,7 @@ class Fault:
         return f"{self.path}: {self.problem}" if self.path else self.problem
 
 
-@frozen
-class SettingFault:
+class SettingFault(Struct, frozen=True):
     """
     One thing wrong with the settings.
 

@@ -13,7 +13,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import Factory, define, field, frozen
+import msgspec
+from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -24,8 +25,7 @@ from ropewalk.interfaces import IHub, ISubscriber, Message, Presence
 __all__ = ["MemoryHub"]
 
 
-@define(eq=False)
-class _Subscription:
+class _Subscription(msgspec.Struct, eq=False):
     """
     :ivar stands: Whether it has not been given up.
     """
@@ -35,8 +35,7 @@ class _Subscription:
     stands: bool = True
 
 
-@define(eq=False)
-class _Guest:
+class _Guest(msgspec.Struct, eq=False):
     """
     Somebody who is present.
 
@@ -47,8 +46,7 @@ class _Guest:
     count: int = 1
 
 
-@define(eq=False)
-class _Channel:
+class _Channel(msgspec.Struct, eq=False):
     """
     One channel's state.
 
@@ -58,13 +56,12 @@ class _Channel:
 
     name: str
     sequence: int = 0
-    history: deque[Message] = Factory(deque)
-    subscriptions: dict[int, _Subscription] = Factory(dict)
-    guests: dict[str, _Guest] = Factory(dict)
+    history: deque[Message] = msgspec.field(default_factory=deque)
+    subscriptions: dict[int, _Subscription] = {}
+    guests: dict[str, _Guest] = {}
 
 
-@frozen(eq=False)
-class _News:
+class _News(msgspec.Struct, frozen=True, eq=False):
     """
     Something that happened in a channel.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
@@ -34,8 +34,7 @@ T = TypeVar("T")
 Steps = Generator[Any, Any, T]
 
 
-@frozen
-class Message:
+class Message(Struct, frozen=True):
     """
     Something published into a channel.
 
@@ -53,8 +52,7 @@ class Message:
     body: Any
 
 
-@frozen
-class Presence:
+class Presence(Struct, frozen=True):
     """
     Somebody who is in a channel.
 

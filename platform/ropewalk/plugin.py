@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 from attrs import field, frozen
+from msgspec import Struct
 from twisted.application.service import Service
 from twisted.plugin import IPlugin
 from twisted.python.filepath import FilePath
@@ -103,8 +104,7 @@ class ServicePlugin:
         return ServiceModule(self, module, tuple(getattr(module, "requires", ())))
 
 
-@frozen
-class ServiceModule:
+class ServiceModule(Struct, frozen=True):
     """
     The module of a plugin, imported.
 
@@ -134,8 +134,7 @@ class ServiceModule:
         return _serve_routes(_routes(self.module)) if made is None else made
 
 
-@frozen
-class Broken:
+class Broken(Struct, frozen=True):
     """
     A declaration that could not be read. The others can be used all the same.
 
@@ -147,8 +146,7 @@ class Broken:
     traceback: str
 
 
-@frozen
-class Found:
+class Found(Struct, frozen=True):
     """
     What is installed.
 

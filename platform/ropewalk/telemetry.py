@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
-from attrs import Factory, define, evolve, frozen
+from attrs import Factory, define, frozen
+from msgspec import Struct
+from msgspec.structs import replace
 from zope.interface import implementer
 
 from ropewalk.errors import Conflict
@@ -21,8 +23,7 @@ from ropewalk.interfaces import IHealth
 __all__ = ["Check", "Doing", "Health", "Work", "WorkVariable", "work", "working"]
 
 
-@frozen
-class Work:
+class Work(Struct, frozen=True):
     """
     Whose work is being done.
 
@@ -87,7 +88,7 @@ def working(**changes: str | None) -> Iterator[Work]:
     :param changes: Fields of :class:`Work`.
     :return: for ``as``, whose work it is.
     """
-    now = evolve(work.get(), **changes)
+    now = replace(work.get(), **changes)
     token = work.set(now)
     try:
         yield now
@@ -95,8 +96,7 @@ def working(**changes: str | None) -> Iterator[Work]:
         work.reset(token)
 
 
-@frozen
-class Check:
+class Check(Struct, frozen=True):
     """
     One question about the health of a service.
 

@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from attrs import define, field, frozen
+from msgspec import Struct
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
@@ -98,8 +99,7 @@ _WORD = re.compile(r"((?:\\.|[^\\:])*)(:|\Z)", re.DOTALL)
 _NAMED = re.compile(r"((?:\\.|[^\\=])*)=(.*)", re.DOTALL)
 
 
-@frozen
-class Claim:
+class Claim(Struct, frozen=True):
     """
     What an endpoint takes for itself.
 

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, IPv6Network
 from itertools import count
 from typing import Any
 
-from attrs import evolve
+from msgspec.structs import replace
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
@@ -59,7 +59,7 @@ class Connection(ProtocolWrapper):
     def __init__(self, factory: ConnectionFactory, protocol: IProtocol) -> None:
         super().__init__(factory, protocol)
         self.name = factory.next_name()
-        self.work = evolve(factory.work, connection=self.name)
+        self.work = replace(factory.work, connection=self.name)
 
     def getPeer(self) -> Any:
         """The address of who is at the other end."""

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address as PlainIPv4
 from ipaddress import IPv6Address as PlainIPv6
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import (
     IAddress,
@@ -68,8 +68,7 @@ class NoHeader(Exception):
     """
 
 
-@frozen
-class Header:
+class Header(Struct, frozen=True):
     """
     What a proxy says of a connection.
 

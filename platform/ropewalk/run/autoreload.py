@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IReactorTime
@@ -50,8 +51,7 @@ _MOST_FILES = 5_000
 Stamp = tuple[int, int]
 
 
-@frozen
-class Files:
+class Files(Struct, frozen=True):
     """
     The files that are watched.
 

@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import asdict, frozen
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ropewalk.errors import BadPlugin, BadSettings, Conflict, SettingFault
 from ropewalk.plugin import Broken, Found
@@ -23,8 +24,7 @@ from ropewalk.settings import Document, Setting
 __all__ = ["Checked", "Table", "check"]
 
 
-@frozen
-class Table:
+class Table(Struct, frozen=True):
     """
     A table of the settings, and what is in it.
 
@@ -45,8 +45,7 @@ class Table:
         yield from align(rows, indent=2, widest=60)
 
 
-@frozen
-class Checked:
+class Checked(Struct, frozen=True):
     """
     What was found out about a settings file.
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
-from attrs import evolve, frozen
 from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from ropewalk.errors import (
     BadEndpoint,
@@ -215,8 +215,7 @@ class WebSettings(SiteSettings):
 OURS = {"host": HostSettings, "web": WebSettings}
 
 
-@frozen
-class Planned:
+class Planned(Struct, frozen=True):
     """
     A service that is to run.
 
@@ -236,8 +235,7 @@ class Planned:
         return self.module.settings or Unset
 
 
-@frozen
-class Plan:
+class Plan(Struct, frozen=True):
     """
     What a settings file asks for.
 
@@ -286,12 +284,12 @@ class Plan:
 
     def with_values(self, values: Mapping[str, Any]) -> Plan:
         """The same plan with other values for its tables."""
-        return evolve(
+        return replace(
             self,
             host=values["host"],
             web=values["web"],
             services=tuple(
-                evolve(each, settings=values[each.name]) for each in self.services
+                replace(each, settings=values[each.name]) for each in self.services
             ),
         )
 

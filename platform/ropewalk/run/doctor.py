@@ -14,7 +14,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import asdict, frozen
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ropewalk.plugin import Found
 from ropewalk.run.columns import align, near
@@ -38,8 +39,7 @@ _OWN_FILES = 64
 _RAISE_FILES = "`ulimit -n 65536`, or `LimitNOFILE=65536` in systemd's unit"
 
 
-@frozen
-class Finding:
+class Finding(Struct, frozen=True):
     """
     One thing that was looked at.
 
@@ -59,8 +59,7 @@ class Finding:
     remedy: str = ""
 
 
-@frozen
-class Report:
+class Report(Struct, frozen=True):
     """
     All that was found.
     """

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
+from msgspec import Struct
 from twisted.application.service import IService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
@@ -38,8 +39,7 @@ from ropewalk.web.site import Site
 __all__ = ["Host", "Owned", "PluginHost"]
 
 
-@frozen
-class Owned:
+class Owned(Struct, frozen=True):
     """
     A listener, and who made it.
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from attrs import asdict, frozen
+from msgspec import Struct, to_builtins
 
 from ropewalk.plugin import Broken, Found, ServicePlugin
 from ropewalk.run.columns import align, near
@@ -27,8 +27,7 @@ from ropewalk.run.columns import align, near
 __all__ = ["Inventory", "Service", "Source", "read_source", "take_inventory"]
 
 
-@frozen
-class Source:
+class Source(Struct, frozen=True):
     """
     What the text of a service's module says.
 
@@ -42,8 +41,7 @@ class Source:
     requires: tuple[str, ...] = ()
 
 
-@frozen
-class Service:
+class Service(Struct, frozen=True):
     """
     A service that is installed.
 
@@ -77,8 +75,7 @@ class Service:
         yield from align((row for row in rows.items() if row[1]), indent=2)
 
 
-@frozen
-class Inventory:
+class Inventory(Struct, frozen=True):
     """
     All that is installed.
 
@@ -112,8 +109,8 @@ class Inventory:
     def plain(self) -> dict[str, Any]:
         """All of it, for programs."""
         return {
-            "services": [asdict(each) for each in self.services],
-            "broken": [asdict(each) for each in self.broken],
+            "services": to_builtins(self.services),
+            "broken": to_builtins(self.broken),
         }
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
+from msgspec import Struct
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.internet.interfaces import IReactorTime
@@ -25,8 +26,7 @@ from ropewalk.telemetry import working
 __all__ = ["Lifecycle", "Unit"]
 
 
-@frozen(eq=False)
-class Unit:
+class Unit(Struct, frozen=True, eq=False):
     """
     A plugin's service, and how long it may take.
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
-from attrs import define, field, frozen
+from attrs import define, field
+from msgspec import Struct
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.logger import Logger
@@ -43,8 +44,7 @@ _LIVE = {
 _SITE = re.compile(r"sites\.[^.]*\.")
 
 
-@frozen
-class Reloaded:
+class Reloaded(Struct, frozen=True):
     """
     What became of one change.
 

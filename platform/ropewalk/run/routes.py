@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import asdict, frozen
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ropewalk.run.columns import align, near
 from ropewalk.run.host import Host
@@ -20,8 +21,7 @@ from ropewalk.web.table import Entry, Missing
 __all__ = ["Place", "Port", "Route", "RouteMap", "map_routes"]
 
 
-@frozen
-class Route:
+class Route(Struct, frozen=True):
     """
     Something that answers at a path of a web site.
 
@@ -63,8 +63,7 @@ class Route:
         )
 
 
-@frozen
-class Port:
+class Port(Struct, frozen=True):
     """
     Something that people can connect to.
 
@@ -84,8 +83,7 @@ class Port:
         return self.endpoint, self.answers, self.service, near(self.place)
 
 
-@frozen
-class Place:
+class Place(Struct, frozen=True):
     """
     A web site.
 
@@ -101,8 +99,7 @@ class Place:
         return f"Web site{name} at {', '.join(self.listen)}"
 
 
-@frozen
-class RouteMap:
+class RouteMap(Struct, frozen=True):
     """
     All that a daemon would answer.
 

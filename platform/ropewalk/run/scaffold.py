@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-from attrs import define, frozen
+from attrs import define
+from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
 from ropewalk.plugin import RESERVED, Found
@@ -44,8 +45,7 @@ class CannotWrite(RopewalkError):
         return self.problem
 
 
-@frozen
-class Project:
+class Project(Struct, frozen=True):
     """
     A project that is to be written.
 

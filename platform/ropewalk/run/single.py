@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from types import TracebackType
 
-from attrs import evolve, frozen
+from attrs import frozen
+from msgspec.structs import replace
 
 from ropewalk.errors import BadPlugin, BadSettings, Fault, SettingFault
 from ropewalk.plugin import RESERVED, Found, ServiceModule, ServicePlugin
@@ -90,7 +91,7 @@ def with_file(found: Found, path: str | os.PathLike[str]) -> Found:
         sys.path.insert(0, directory)
     plugin = FilePlugin(table, module, file, place=f"{file}:1")
     others = tuple(each for each in found.plugins if each.name != table)
-    return evolve(found, plugins=(*others, plugin))
+    return replace(found, plugins=(*others, plugin))
 
 
 def _name(path: str) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, overload
 
 import msgspec
-from attrs import frozen
+from msgspec import Struct
 
 from ropewalk.errors import Fault, Invalid, Malformed
 from ropewalk.schema.integers import with_integers
@@ -70,8 +70,7 @@ def read_msgpack(shape: Any, raw: bytes) -> Any:
     return _read(shape, raw, decode, _MSGPACK)
 
 
-@frozen
-class _Format:
+class _Format(Struct, frozen=True):
     """
     One way to say plain data in bytes.
 

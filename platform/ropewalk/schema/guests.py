@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from attrs import NOTHING, Converter, Factory, define, field, frozen
-from msgspec import inspect, structs
+from attrs import NOTHING, Converter, Factory, define
+from msgspec import Struct, inspect, structs
 
 from ropewalk.schema.shape import is_model
 
@@ -28,8 +28,7 @@ _LONGEST = 300
 _Limits = tuple[tuple[str, Any], ...]
 
 
-@frozen
-class Guest:
+class Guest(Struct, frozen=True):
     """
     A dataclass or an attrs class.
 
@@ -42,7 +41,7 @@ class Guest:
 
     arguments: dict[str, str]
     read_only: frozenset[str] = frozenset()
-    limits: dict[str, _Limits] = field(factory=dict)
+    limits: dict[str, _Limits] = {}
     checks: tuple[Any, ...] = ()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from attrs import Factory, define
-from msgspec import UNSET, inspect, structs
+from msgspec import UNSET, Struct, inspect, structs
 
 from ropewalk.schema.guests import guest_of, without_arguments
 from ropewalk.schema.kinds import (
@@ -311,8 +311,7 @@ def _is_leaf(value: Any) -> bool:
     return value is None or isinstance(value, (str, bytes, int, float))
 
 
-@define
-class _ClassMaker:
+class _ClassMaker(Struct):
     """
     Makes values of a class by calling it.
 

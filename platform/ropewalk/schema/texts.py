@@ -11,8 +11,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from attrs import frozen
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from ropewalk.schema.kinds import alternatives, bare, parts_in, takes_text
 from ropewalk.schema.leaves import change_leaves
@@ -26,8 +25,7 @@ _NUMBERS = (inspect.FloatType, inspect.DecimalType)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-@frozen
-class _Mistakable:
+class _Mistakable(Struct, frozen=True):
     """
     Text that is no value of the type that it is for. It is not made into any.
     """

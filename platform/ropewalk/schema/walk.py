@@ -14,8 +14,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from attrs import frozen
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from ropewalk.errors import Fault
 from ropewalk.schema.guests import complaints, guest_of
@@ -63,8 +62,7 @@ MOST_FLAWS = 100
 _Fields = inspect.StructType | inspect.TypedDictType
 
 
-@frozen
-class Flaw:
+class Flaw(Struct, frozen=True):
     """
     One thing wrong with a value, with its place in single steps.
     """
@@ -124,8 +122,7 @@ def make(kind: inspect.Type, value: Any, *, strict: bool) -> Any:
     return convert(python_type(kind), value, strict=strict)
 
 
-@frozen
-class _Walk:
+class _Walk(Struct, frozen=True):
     strict: bool
     words: Words
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from attrs import frozen
 from msgspec import Struct, inspect
 
 from ropewalk.schema.kinds import parts_in, type_info
@@ -41,8 +40,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _LONGEST = 60
 
 
-@frozen
-class Words:
+class Words(Struct, frozen=True):
     """
     What the parts of a value are called where it was written.
 

@@ -11,6 +11,7 @@ import re
 import tomllib
 
 from attrs import Factory, define
+from msgspec import Struct
 
 from ropewalk.schema.words import Step
 
@@ -31,8 +32,7 @@ _STRING = re.compile(
 _SCALAR = re.compile(r"[^,\]}#\r\n]*")
 
 
-@define
-class Lines:
+class Lines(Struct):
     """
     Where things are in a TOML text.
 
@@ -40,8 +40,8 @@ class Lines:
     :ivar headers: The places that have a ``[table]`` line of their own.
     """
 
-    lines: dict[Steps, int] = Factory(dict)
-    headers: set[Steps] = Factory(set)
+    lines: dict[Steps, int] = {}
+    headers: set[Steps] = set()
 
 
 def find_lines(text: str) -> Lines:

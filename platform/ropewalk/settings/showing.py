@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from attrs import frozen
 from msgspec import NODEFAULT, Struct, inspect, structs
 
 from ropewalk.schema import to_plain
@@ -29,8 +28,7 @@ Steps = tuple[Step, ...]
 _NOTHING = "not set"
 
 
-@frozen
-class Setting:
+class Setting(Struct, frozen=True):
     """
     One value, and where it came from.
 
@@ -47,8 +45,7 @@ class Setting:
     hidden: bool = False
 
 
-@frozen
-class Change:
+class Change(Struct, frozen=True):
     """
     One key that is different in two values of a shape.
 

@@ -11,8 +11,7 @@ import os.path
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import Factory, define, frozen
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from ropewalk.schema.shape import Secret
 from ropewalk.schema.words import Step
@@ -32,8 +31,7 @@ Steps = tuple[Step, ...]
 _PREFIX = "ROPEWALK_"
 
 
-@frozen
-class Origin:
+class Origin(Struct, frozen=True):
     """
     Where something was written.
 
@@ -47,8 +45,7 @@ class Origin:
     header: bool = False
 
 
-@frozen
-class Override:
+class Override(Struct, frozen=True):
     """
     An environment variable that sets something.
 
@@ -90,8 +87,7 @@ def overrides(environ: Mapping[str, str]) -> tuple[Override, ...]:
     return tuple(sorted(found, key=lambda each: (len(each.names), each.variable)))
 
 
-@frozen
-class Pointers:
+class Pointers(Struct, frozen=True):
     """
     Follows what settings point to: ``{ file = "…" }`` and ``{ env = "…" }``.
 
@@ -139,8 +135,7 @@ def _is_pointer(value: dict[str, Any]) -> bool:
     )
 
 
-@define
-class Sources:
+class Sources(Struct):
     """
     The values of one table, and where each came from.
 
@@ -155,8 +150,8 @@ class Sources:
     kind: inspect.Type
     data: Any
     origins: dict[Steps, Origin]
-    elsewhere: dict[Steps, str] = Factory(dict)
-    problems: dict[Steps, str] = Factory(dict)
+    elsewhere: dict[Steps, str] = {}
+    problems: dict[Steps, str] = {}
 
     @classmethod
     def gather(

@@ -15,6 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from attrs import evolve, field, frozen
+from msgspec import Struct
+from msgspec.structs import replace
 from twisted.application.service import MultiService
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
@@ -94,8 +96,7 @@ class LeftBehind(FailTest):
     """
 
 
-@frozen
-class Wanted:
+class Wanted(Struct, frozen=True):
     """
     What a test asks to have run.
 
@@ -283,9 +284,9 @@ class MemoryHost:
             started with.
         :return: fires with what became of each change.
         """
-        wanted = evolve(self._wanted, values=values)
+        wanted = replace(self._wanted, values=values)
         if settings is not None:
-            wanted = evolve(wanted, settings=settings)
+            wanted = replace(wanted, settings=settings)
         return Reloader(self._host, wanted.plan, self._host.reconfigure).reload()
 
     @inlineCallbacks
@@ -329,8 +330,7 @@ class MemoryHost:
         raise LookupError(f"{problem} at {where or 'the web site'}; there are {told}")
 
 
-@frozen
-class _Door:
+class _Door(Struct, frozen=True):
     """
     A listener, from outside.
     """

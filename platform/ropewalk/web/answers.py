@@ -505,8 +505,7 @@ def conclude(request: Any, rest: bytes) -> None:
     request.finish()
 
 
-@frozen
-class _Delivery:
+class _Delivery(Struct, frozen=True):
     """
     How one answer is delivered.
     """

@@ -17,7 +17,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
+from msgspec import Struct
 
 from ropewalk.errors import BadHandler
 from ropewalk.interfaces import Steps
@@ -62,8 +63,7 @@ Call = Callable[..., Any]
 _EMPTY = inspect.Parameter.empty
 
 
-@frozen
-class Binding:
+class Binding(Struct, frozen=True):
     """
     What a handler asks for, and the way to call it.
 
@@ -293,8 +293,7 @@ def _simple_call(recipe: Recipe, before: Before) -> Call:
     return call
 
 
-@frozen
-class _Caller:
+class _Caller(Struct, frozen=True):
     """
     Calls a handler that needs something made, or has something uploaded.
     """

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ropewalk.errors import Conflict
 from ropewalk.web.routes import Routes
@@ -25,8 +27,7 @@ __all__ = ["Claim", "settle"]
 _NOTHING: frozenset[str] = frozenset()
 
 
-@frozen(eq=False)
-class Claim:
+class Claim(Struct, frozen=True, eq=False):
     """
     An entry that somebody wants to be in a table.
 
@@ -130,7 +131,7 @@ def _narrowed(claims: Sequence[Claim]) -> Iterator[Claim]:
         if methods == entry.methods:
             yield by_entry[entry]
         elif methods != _NOTHING:
-            yield evolve(by_entry[entry], entry=evolve(entry, methods=methods))
+            yield replace(by_entry[entry], entry=evolve(entry, methods=methods))
 
 
 def _beaten(one: Claim, other: Claim) -> Claim | None:

@@ -15,11 +15,13 @@ from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from attrs import evolve, frozen
+from attrs import evolve
 from klein import Klein
 from klein._resource import extractURLparts
 from klein.interfaces import IKleinRequest
 from klein.resource import KleinResource
+from msgspec import Struct
+from msgspec.structs import replace
 from twisted.web.resource import IResource
 from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
@@ -62,8 +64,7 @@ def no_sockets(request: Any, protocol: Any) -> Any:
     raise NotImplementedError("WebSockets are served on a site of the daemon only")
 
 
-@frozen
-class Ground:
+class Ground(Struct, frozen=True):
     """
     Where an application is put.
 
@@ -220,7 +221,7 @@ class _Compiler:
             call=self._around(called),
             depth=_depth(ground.prefix) + _depth(rule.rule.removesuffix(BELOW)),
             binding=binding,
-            options=evolve(options, override=options.override or ground.override),
+            options=replace(options, override=options.override or ground.override),
             kind=options.kind,
             is_root=rule.rule == "/",
             bare=bare,
@@ -339,7 +340,7 @@ class _Compiler:
         if any(branch.app == each.app for each in above):
             problem = f"at {branch.prefix!r}, they would be below themselves"
             raise BadHandler("Routes", branch.place, problem)
-        ground = evolve(
+        ground = replace(
             self._ground,
             prefix=self._ground.prefix + branch.prefix.rstrip("/"),
             place=branch.place,
@@ -625,7 +626,7 @@ def _with_all(binding: Binding, beside: Sequence[Binding]) -> Binding:
         return binding
     every = (binding, *beside)
     components = dict.fromkeys(each for one in every for each in one.components)
-    return evolve(
+    return replace(
         binding,
         parameters=tuple(each for one in every for each in one.parameters),
         components=tuple(components),

@@ -31,6 +31,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union
 
 from attrs import field, frozen
+from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
@@ -62,8 +63,7 @@ _ITERATORS = (Iterator, Iterable, Generator)
 _ASYNC_ITERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
-@frozen(eq=False)
-class Component:
+class Component(Struct, frozen=True, eq=False):
     """
     A function that gives a value of a type.
 
@@ -92,8 +92,7 @@ class Component:
         return f"{self.name} ({self.place})"
 
 
-@frozen
-class _Added:
+class _Added(Struct, frozen=True):
     """
     What was added, until somebody asks: annotations may name what is written
     further down.

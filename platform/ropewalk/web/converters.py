@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
+from types import MappingProxyType
 from typing import Any, get_type_hints
 from urllib.parse import unquote
 
@@ -290,16 +291,18 @@ class DateConverter(Converter):
 
 
 #: The converters that a rule may name; ``default`` is for ``<name>``.
-CONVERTERS: dict[str, type[Converter]] = {
-    "default": StringConverter,
-    "string": StringConverter,
-    "int": IntConverter,
-    "float": FloatConverter,
-    "uuid": UUIDConverter,
-    "path": PathConverter,
-    "any": AnyConverter,
-    "date": DateConverter,
-}
+CONVERTERS: Mapping[str, type[Converter]] = MappingProxyType(
+    {
+        "default": StringConverter,
+        "string": StringConverter,
+        "int": IntConverter,
+        "float": FloatConverter,
+        "uuid": UUIDConverter,
+        "path": PathConverter,
+        "any": AnyConverter,
+        "date": DateConverter,
+    }
+)
 
 
 def _check_count(count: object, what: str, least: int) -> None:

@@ -13,8 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import Factory, define
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from ropewalk.schema import read
 from ropewalk.schema.kinds import (
@@ -46,14 +45,13 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _DEEPEST = 32
 
 
-@define
-class _Node:
+class _Node(Struct):
     """
     What stands under one name, and under the names that begin with it.
     """
 
-    values: list[Any] = Factory(list)
-    parts: dict[Step, _Node] = Factory(dict)
+    values: list[Any] = []
+    parts: dict[Step, _Node] = {}
 
     def text(self, name: str) -> str | None:
         """The only text under a part's name, if there is just one."""

@@ -12,9 +12,10 @@ from inspect import Parameter as Named
 from typing import Any
 
 import msgspec
-from attrs import define, evolve, frozen
+from attrs import define
+from msgspec import Struct
 from msgspec import inspect as kinds
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from ropewalk.errors import Fault, Invalid, Malformed
 from ropewalk.schema import read, read_json
@@ -103,7 +104,7 @@ class Gathering:
         noted = self._faults = self._faults or []
         for fault in refused.faults:
             path = _join(key, fault.path)
-            noted.append(evolve(fault, path=path, where=fault.where or where))
+            noted.append(replace(fault, path=path, where=fault.where or where))
 
     def check(self) -> None:
         """
@@ -178,8 +179,7 @@ def _join(key: str, path: str) -> str:
     return f"{key}{path}" if path.startswith("[") else f"{key}.{path}"
 
 
-@frozen
-class Recipe:
+class Recipe(Struct, frozen=True):
     """
     How a function gets its arguments, and is called.
 
@@ -301,16 +301,14 @@ def _constants(made: Mapping[str, Component]) -> Iterator[tuple[str, Any]]:
             yield name, component.function()
 
 
-@frozen
-class _TheRequest:
+class _TheRequest(Struct, frozen=True):
     name: str
 
     def __call__(self, gathering: Gathering, arguments: Arguments) -> None:
         arguments[self.name] = gathering.request
 
 
-@frozen
-class _Constant:
+class _Constant(Struct, frozen=True):
     name: str
     value: Any
 
@@ -318,8 +316,7 @@ class _Constant:
         arguments[self.name] = self.value
 
 
-@frozen
-class _Converted:
+class _Converted(Struct, frozen=True):
     """
     What stands in the path, as its converter gives it.
     """
@@ -331,8 +328,7 @@ class _Converted:
         arguments[self.name] = gathering.args[self.key]
 
 
-@frozen
-class _InPath:
+class _InPath(Struct, frozen=True):
     """
     What stands in the path, as more than its converter knows of.
     """
@@ -350,8 +346,7 @@ class _InPath:
             arguments[self.name] = given
 
 
-@frozen
-class _Fields:
+class _Fields(Struct, frozen=True):
     """
     Fields of one part of a request, all at once: they are read as a struct that was
     made for them.
@@ -392,7 +387,7 @@ def _as_written(parameter: Parameter) -> Parameter:
     """
     if parameter.where not in ("header", "cookie"):
         return parameter
-    return evolve(parameter, shape=without_none(parameter.shape)[0])
+    return replace(parameter, shape=without_none(parameter.shape)[0])
 
 
 def _struct_field(parameter: Parameter) -> Any:
@@ -402,8 +397,7 @@ def _struct_field(parameter: Parameter) -> Any:
     return msgspec.field(name=parameter.key, default_factory=lambda: default)
 
 
-@frozen
-class _AllFields:
+class _AllFields(Struct, frozen=True):
     """
     All fields of the query or a form, as one shape. What a query has beside them is
     somebody else's.
@@ -442,8 +436,7 @@ class _AllFields:
             gathering.refuse(refused, _told_as(asked.where))
 
 
-@frozen
-class _Body:
+class _Body(Struct, frozen=True):
     """
     The body, by its content type.
     """
@@ -490,8 +483,7 @@ class _Body:
         )
 
 
-@frozen
-class _RawBody:
+class _RawBody(Struct, frozen=True):
     """
     The body as it came.
     """
@@ -506,8 +498,7 @@ def _told_as(where: str) -> str:
     return "body" if where == "form" else where
 
 
-@frozen
-class _Pick:
+class _Pick(Struct, frozen=True):
     """
     What is read of the texts under one name.
 

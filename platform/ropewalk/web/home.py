@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Sequence
 from html import escape
 
-from attrs import asdict, frozen
+from msgspec import Struct
+from msgspec.structs import asdict
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
@@ -49,8 +50,7 @@ _PAGE = """<!doctype html>
 """
 
 
-@frozen
-class Entry:
+class Entry(Struct, frozen=True):
     """
     One thing that runs here.
 

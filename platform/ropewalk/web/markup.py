@@ -30,8 +30,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from attrs import Factory, define, frozen
-from msgspec import UNSET, inspect
+from attrs import Factory, define
+from msgspec import UNSET, Struct, inspect
 
 from ropewalk.errors import Fault, Malformed
 from ropewalk.schema import read, to_plain
@@ -91,8 +91,7 @@ def read_xml(shape: Any, raw: bytes) -> Any:
     return read(shape, _arrange(kind_of(shape), _parse(raw)), strict=False)
 
 
-@define
-class _Element:
+class _Element(Struct):
     """
     There may be one for each four bytes of a document, so what most do not have
     is made when it is needed.
@@ -342,8 +341,7 @@ def _write_inside(value: Any, steps: tuple[Step, ...]) -> Iterator[str]:
                 yield _escape(text_of(plain), steps)
 
 
-@frozen
-class _Field:
+class _Field(Struct, frozen=True):
     """
     A field of a class, as it is written.
 

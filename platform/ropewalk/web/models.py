@@ -30,7 +30,8 @@ from functools import wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import Factory, define
+from attrs import define
+from msgspec import Struct
 
 from ropewalk.awaiting import awaitable, deferred
 from ropewalk.errors import BadHandler, RopewalkError
@@ -65,8 +66,7 @@ class NotThere(RopewalkError):
         return "there is nothing here"
 
 
-@define(eq=False)
-class Model:
+class Model(Struct, eq=False):
     """
     A model that has a path.
 
@@ -81,7 +81,7 @@ class Model:
     place: str
     below: str
     link_args: Callable[[Any], Mapping[str, Any]]
-    rules: list[Callable[..., Any]] = Factory(list)
+    rules: list[Callable[..., Any]] = []
 
 
 @define(eq=False)

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 from klein import Klein
 from klein.resource import KleinResource
+from msgspec import Struct
 from twisted.web.resource import IResource
 
 from ropewalk.errors import BadPlugin, Conflict, RopewalkError
@@ -36,8 +37,7 @@ __all__ = ["Mount", "Mounts", "resource_for"]
 _MOST_LANES = 4096
 
 
-@frozen
-class Mount:
+class Mount(Struct, frozen=True):
     """
     Something served at a path.
 

@@ -30,7 +30,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union
 from uuid import UUID
 
-from attrs import frozen
+from msgspec import Struct
 from msgspec import inspect as kinds
 from twisted.web.iweb import IRequest
 from twisted.web.server import Request
@@ -83,8 +83,7 @@ _EMPTY = inspect.Parameter.empty
 _ALWAYS_THERE = ("request", "path", "component")
 
 
-@frozen
-class Source:
+class Source(Struct, frozen=True):
     """
     Says in an annotation where a parameter comes from.
 
@@ -105,8 +104,7 @@ Form = Annotated[T, Source("form")]
 Body = Annotated[T, Source("body")]
 
 
-@frozen
-class Parameter:
+class Parameter(Struct, frozen=True):
     """
     One thing that a handler asks for, or a component on its behalf.
 
@@ -131,8 +129,7 @@ class Parameter:
     component: Component | None = None
 
 
-@frozen
-class Asker:
+class Asker(Struct, frozen=True):
     """
     A handler or a component, and what it said of itself.
 
@@ -205,8 +202,7 @@ class Asker:
         return any(each.kind is star for each in self.signature.parameters.values())
 
 
-@frozen
-class Supply:
+class Supply(Struct, frozen=True):
     """
     What there is to be asked for on a route.
 
@@ -282,8 +278,7 @@ def _says_nothing(annotation: Any) -> bool:
     return annotation is _EMPTY or annotation is Any
 
 
-@frozen
-class _Rules:
+class _Rules(Struct, frozen=True):
     """
     The rules, for one parameter.
 

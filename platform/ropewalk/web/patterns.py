@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from attrs import define, field, frozen
+from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema import nearest
@@ -94,8 +95,7 @@ class BadLink(RopewalkError):
         return f"no link to {self.rule!r}: {self.problem}"
 
 
-@frozen
-class Slot:
+class Slot(Struct, frozen=True):
     """
     Where a pattern takes a value.
 
@@ -389,8 +389,7 @@ Weight = tuple[int, tuple[tuple[int, int], ...], int, tuple[int, ...]]
 Match = Callable[[str], tuple[str, ...] | None]
 
 
-@frozen(eq=False)
-class Step:
+class Step(Struct, frozen=True, eq=False):
     """
     A piece of a path with slots in it: one segment; or, where a slot may have slashes,
     the rest of the path.

@@ -16,7 +16,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.web.http_headers import Headers
 
@@ -72,8 +72,7 @@ _LONGEST_NODE = 100
 _REMEMBERED = 1024
 
 
-@frozen
-class Told:
+class Told(Struct, frozen=True):
     """
     What trusted proxies tell of a request. ``None`` is what they do not tell.
 

@@ -36,6 +36,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from attrs import define, evolve, field, frozen
+from msgspec import Struct
+from msgspec.structs import replace
 from twisted.web.iweb import IRequest
 
 from ropewalk.errors import BadHandler, Fault, Invalid
@@ -111,8 +113,7 @@ def publish(
         raise BadHandler(name, place, problem)
 
 
-@frozen
-class _Taken:
+class _Taken(Struct, frozen=True):
     """
     What of a method's arguments is in a path.
 
@@ -178,7 +179,7 @@ class _Leaf:
             taken = _Taken((*taken.names, each.name))
             yield rule, taken
         if self._starred() is not None:
-            yield f"{rule}/<path:{_PATH}>", evolve(taken, rest=True)
+            yield f"{rule}/<path:{_PATH}>", replace(taken, rest=True)
 
     def needs_body(self) -> bool:
         """Whether it asks for what only a body has."""
@@ -442,7 +443,7 @@ def _from_query(shape: type[Any], request: Any) -> Any:
     try:
         return read_fields(shape, read_query(query))
     except Invalid as error:
-        faults = (evolve(each, where="query") for each in error.faults)
+        faults = (replace(each, where="query") for each in error.faults)
         raise BadRequest(tuple(faults)) from None
 
 

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from attrs import define, field, frozen
 from klein import Klein
+from msgspec import Struct
 from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
 
 from ropewalk.errors import RopewalkError
@@ -82,8 +83,7 @@ class Timeout:
             raise ValueError(f"a time-out is answered 503 or 504, not {status!r}")
 
 
-@frozen
-class Options:
+class Options(Struct, frozen=True):
     """
     What a route says that Klein does not know.
 
@@ -151,8 +151,7 @@ class Named(str):
         return Named(super().__add__(more), self.options)
 
 
-@frozen(eq=False)
-class Branch:
+class Branch(Struct, frozen=True, eq=False):
     """
     Something mounted below routes.
 
@@ -784,8 +783,7 @@ def output(shape: Any) -> Callable[[F], F]:
     return decorate
 
 
-@frozen
-class Exposed:
+class Exposed(Struct, frozen=True):
     """
     What was said of a method that is published.
 

@@ -47,8 +47,7 @@ _Write = Callable[[Any, Any], bytes]
 _log = Logger()
 
 
-@define(eq=False)
-class Area:
+class Area(Struct, eq=False):
     """
     An application at its place on a site: whose errors they are.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from attrs import Factory, define
+from msgspec import Struct
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -26,17 +26,16 @@ Moment = Literal["started", "finished", "failed"]
 _log = Logger()
 
 
-@define
-class Signals:
+class Signals(Struct):
     """
     Who is told of the requests of a site.
 
     :ivar changed: Called when somebody is.
     """
 
-    started: list[Callable[..., object]] = Factory(list)
-    finished: list[Callable[..., object]] = Factory(list)
-    failed: list[Callable[..., object]] = Factory(list)
+    started: list[Callable[..., object]] = []
+    finished: list[Callable[..., object]] = []
+    failed: list[Callable[..., object]] = []
     changed: Callable[[], object] = lambda: None
 
     def connect(self, moment: str, listener: Callable[..., object]) -> None:

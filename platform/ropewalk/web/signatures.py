@@ -19,7 +19,7 @@ from functools import partial
 from types import CodeType, MethodType, NoneType, UnionType
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 __all__ = [
@@ -47,8 +47,7 @@ _WAITS: tuple[Any, ...] = (
 )
 
 
-@frozen
-class Unresolved:
+class Unresolved(Struct, frozen=True):
     """
     Stands in a signature for an annotation that cannot be resolved.
 

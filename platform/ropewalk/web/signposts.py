@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from attrs import define, field
+from msgspec import Struct, field
 from twisted.web.resource import Resource, getChildForRequest
 
 from ropewalk.web.answers import Response, deliver
@@ -20,8 +20,7 @@ from ropewalk.web.wrapping import clock_of
 __all__ = ["Elsewhere", "Mounted", "Offered", "descend", "lacks_get"]
 
 
-@define(eq=False)
-class Mounted:
+class Mounted(Struct, eq=False):
     """
     A ``twisted.web`` resource at its place: it has all that is below its path.
 
@@ -38,7 +37,7 @@ class Mounted:
     depth: int
     kind: str = "resource"
     methods: frozenset[str] | None = None
-    options: Options = field(factory=Options)
+    options: Options = field(default_factory=Options)
     binding: Any = None
     is_root: bool = False
 

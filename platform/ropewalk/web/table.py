@@ -23,7 +23,9 @@ from itertools import combinations
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, unquote, unquote_to_bytes, urlencode
 
+import msgspec
 from attrs import Factory, define, field, frozen
+from msgspec import Struct
 
 from ropewalk.schema import to_plain
 from ropewalk.web.patterns import (
@@ -105,8 +107,7 @@ class Entry(Generic[T]):
         return (self.host.slots if self.host else ()) + self.pattern.slots
 
 
-@define  # not frozen: it would take as long to make one as to find a literal path
-class Found(Generic[T]):
+class Found(Struct, Generic[T]):
     """
     :ivar entry: What answers.
     :ivar args: The values of its slots, and its defaults.
@@ -116,8 +117,7 @@ class Found(Generic[T]):
     args: dict[str, Any]
 
 
-@frozen
-class Moved:
+class Moved(Struct, frozen=True):
     """
     It is at another path.
 
@@ -128,8 +128,7 @@ class Moved:
     path: str
 
 
-@frozen
-class Missing(Generic[T]):
+class Missing(Struct, Generic[T], frozen=True):
     """
     Nobody answers.
 
@@ -308,8 +307,7 @@ def extent(
 # The tree.
 
 
-@frozen
-class _Steps:
+class _Steps(Struct, frozen=True):
     """
     An entry's patterns, taken apart.
 
@@ -438,8 +436,7 @@ class _Node(Generic[T]):
             self.root.node.finish()
 
 
-@frozen(eq=False)
-class _Root(Generic[T]):
+class _Root(Struct, Generic[T], frozen=True, eq=False):
     """
     The paths of a host.
 
@@ -447,8 +444,8 @@ class _Root(Generic[T]):
     :ivar paths: Where paths lead that are just text.
     """
 
-    node: _Node[T] = Factory(_Node)
-    paths: dict[str, _Node[T]] = Factory(dict)
+    node: _Node[T] = msgspec.field(default_factory=_Node)
+    paths: dict[str, _Node[T]] = {}
 
 
 #: Where to search, in this order; with the texts for the slots of the host.
@@ -519,8 +516,7 @@ def _find_straight(
         return None
 
 
-@frozen(eq=False)
-class _Hit(Generic[T]):
+class _Hit(Struct, Generic[T], frozen=True, eq=False):
     """
     A route that fits, if its converters take the texts.
 
@@ -535,8 +531,7 @@ class _Hit(Generic[T]):
     guard: Entry[T] | None
 
 
-@frozen(eq=False)
-class _Owned(Generic[T]):
+class _Owned(Struct, Generic[T], frozen=True, eq=False):
     """
     Nothing fits, and the search is not to go on.
     """
@@ -547,8 +542,7 @@ class _Owned(Generic[T]):
 _End = _Hit[T] | Moved | _Owned[T]
 
 
-@define(eq=False)
-class _Search(Generic[T]):
+class _Search(Struct, Generic[T], eq=False):
     """
     One way through the tree, depth first.
 
@@ -563,7 +557,7 @@ class _Search(Generic[T]):
     method: str
     path: str = ""
     parts: Sequence[str] = ()
-    allowed: set[str] = Factory(set)
+    allowed: set[str] = set()
 
     def run(self, roots: _Roots[T], path: str) -> _End[T] | None:
         self.path = path

@@ -15,7 +15,7 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, ClassVar, cast
 
-from attrs import define
+from msgspec import Struct
 
 from ropewalk.errors import Fault, Malformed
 from ropewalk.schema.words import spell
@@ -165,8 +165,7 @@ def _check_room(room: int, files: int) -> None:
         raise _malformed(f"more than {_LONGEST_TEXT} bytes of text")
 
 
-@define
-class _Part:
+class _Part(Struct):
     """
     A part of a form while it comes in.
     """

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from attrs import define, frozen
+from attrs import define
+from msgspec import Struct
 
 __all__ = [
     "Chunks",
@@ -129,8 +130,7 @@ class NoRequest(Exception):
         self.status = status
 
 
-@frozen
-class HeadLimits:
+class HeadLimits(Struct, frozen=True):
     """
     How long heads may be.
 

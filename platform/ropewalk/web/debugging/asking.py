@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from attrs import frozen
+from msgspec import Struct
 from twisted.protocols.policies import ProtocolWrapper
 
 from ropewalk.web.debugging.masking import Masker, is_secret_name
@@ -102,8 +102,7 @@ def _ends(request: Any) -> Iterator[str | None]:
         transport = transport.transport if inner else None
 
 
-@frozen
-class Asked:
+class Asked(Struct, frozen=True):
     """
     A request, with its secrets masked.
 

@@ -16,7 +16,8 @@ from io import StringIO
 from types import CodeType, CoroutineType, FrameType
 from typing import Any
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
+from msgspec import Struct
 from twisted.internet.defer import TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
@@ -36,8 +37,7 @@ _VALUE = "__ropewalk_value__"
 _OUTPUT, _KEPT = 10_000, 1_000_000
 
 
-@frozen
-class Outcome:
+class Outcome(Struct, frozen=True):
     """
     What came of a piece of Python.
 

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from attrs import asdict, define, field, frozen
+from attrs import define, frozen
+from msgspec import Struct
+from msgspec.structs import asdict
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -83,8 +85,7 @@ class Source(Shape):
     source: str
 
 
-@define(eq=False)
-class _Kept:
+class _Kept(Struct, eq=False):
     """
     The frames of a failure, with a console each, made when it is used.
 
@@ -94,7 +95,7 @@ class _Kept:
     request: str
     masker: Masker
     frames: list[FrameType]
-    consoles: dict[int, Console] = field(factory=dict)
+    consoles: dict[int, Console] = {}
 
 
 class Debugger(Service):

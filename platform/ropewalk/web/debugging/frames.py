@@ -15,7 +15,7 @@ from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 import ropewalk
 from ropewalk.web.debugging.values import Shower, name_of
@@ -44,8 +44,7 @@ _OURS = str(Path(ropewalk.__file__).resolve().parent) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
 
 
-@frozen
-class Line:
+class Line(Struct, frozen=True):
     """
     A line of source.
 
@@ -59,8 +58,7 @@ class Line:
     columns: tuple[int, int] | None = None
 
 
-@frozen
-class Step:
+class Step(Struct, frozen=True):
     """
     A frame that an error went through.
 
@@ -90,8 +88,7 @@ class Step:
         return next((each.text.strip() for each in self.source if each.failed), "")
 
 
-@frozen
-class Trouble:
+class Trouble(Struct, frozen=True):
     """
     One error.
 
@@ -119,16 +116,14 @@ class Trouble:
             yield from other.all()
 
 
-@frozen
-class _Hop:
+class _Hop(Struct, frozen=True):
     frame: FrameType
     line: int
     instruction: int
     owner: str
 
 
-@frozen
-class _Met:
+class _Met(Struct, frozen=True):
     how: str
     error: BaseException
     hops: tuple[_Hop, ...]

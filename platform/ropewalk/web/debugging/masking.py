@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from attrs import define, evolve, field, fields, has
+from attrs import define, field
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ropewalk.schema.shape import MASK, Secret, mask
 
@@ -200,17 +202,17 @@ class Masker:
         """
         The same value with every text in it clean by value.
 
-        :param value: Texts, tuples and attrs objects, within each other.
+        :param value: Texts, tuples and structs, within each other.
         """
         shown: Any = value
         if isinstance(value, str):
             shown = self.by_value(value)
         elif isinstance(value, tuple):
             shown = tuple(self.cleaned(each) for each in value)
-        elif has(type(value)):
-            names = [each.name for each in fields(type(shown))]
+        elif isinstance(value, Struct):
+            names = value.__struct_fields__
             changes = {name: self.cleaned(getattr(value, name)) for name in names}
-            shown = evolve(shown, **changes)
+            shown = replace(value, **changes)
         answer: T = shown
         return answer
 

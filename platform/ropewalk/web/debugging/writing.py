@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from attrs import frozen
+from msgspec import Struct
 
 from ropewalk.web.debugging.asking import Asked
 from ropewalk.web.debugging.frames import Line, Step, Trouble
@@ -36,8 +36,7 @@ _COLOURS = re.compile(
 )
 
 
-@frozen
-class Facts:
+class Facts(Struct, frozen=True):
     """
     What is on the page, clean of secrets.
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import Factory, define, frozen
+from msgspec import Struct
 
 __all__ = ["Example", "Told", "read_docstring"]
 
@@ -44,8 +44,7 @@ _EPYTEXT_MARKS = {"L": "`", "C": "`", "I": "*", "B": "**"}
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
-@frozen
-class Example:
+class Example(Struct, frozen=True):
     """
     A value that somebody might send or get.
 
@@ -59,8 +58,7 @@ class Example:
     value: Any
 
 
-@define
-class Told:
+class Told(Struct):
     """
     A docstring, taken apart. Texts are CommonMark.
 
@@ -74,10 +72,10 @@ class Told:
 
     summary: str = ""
     description: str = ""
-    about: dict[str, str] = Factory(dict)
-    raises: dict[str, str] = Factory(dict)
+    about: dict[str, str] = {}
+    raises: dict[str, str] = {}
     returns: str = ""
-    examples: list[Example] = Factory(list)
+    examples: list[Example] = []
 
     @property
     def prose(self) -> str:

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, frozen
+from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema import write_json
@@ -101,8 +101,7 @@ _REASONS = {
 }
 
 
-@frozen
-class Operation:
+class Operation(Struct, frozen=True):
     """
     One route, as the documentation sees it.
 
@@ -165,8 +164,7 @@ def document(
     )
 
 
-@define
-class _Asked:
+class _Asked(Struct):
     """
     A parameter as it is written: a field of a shape that is the whole query is one
     as well as a parameter of a handler.

@@ -19,7 +19,8 @@ from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import IO, Any, Literal, Union, get_args, get_origin
 
-from attrs import Factory, evolve, frozen
+from msgspec import Struct
+from msgspec.structs import replace
 from twisted.python.filepath import FilePath
 
 from ropewalk.web.answers import (
@@ -46,8 +47,7 @@ _LOCATION = ("Location", "Where it is.", True)
 _MAYBE_THERE = ("Location", "Where it is to be found from now on.", False)
 
 
-@frozen
-class Outcome:
+class Outcome(Struct, frozen=True):
     """
     One way in which a handler may end well.
 
@@ -64,7 +64,7 @@ class Outcome:
     media_types: tuple[str, ...] = ()
     shape: Any = None
     valued: bool = False
-    schema: Schema = Factory(dict)
+    schema: Schema = {}
     headers: tuple[tuple[str, str, bool], ...] = ()
 
 
@@ -112,10 +112,10 @@ def _special(kind: Any, output: Any) -> Outcome | None:
         return Outcome("204", "It was done; there is nothing to say.")
     if origin is Created:
         made = _wrapped(inner[0], "201", "It was made.")
-        return evolve(made, headers=(_MAYBE_THERE,))
+        return replace(made, headers=(_MAYBE_THERE,))
     if origin is Accepted:
         later = _wrapped(inner[0], "202", "It will be done, later.")
-        return evolve(later, headers=(_MAYBE_THERE,))
+        return replace(later, headers=(_MAYBE_THERE,))
     if origin is Redirect:
         return Outcome("303", "It is elsewhere.", headers=(_LOCATION,))
     if origin is tuple and _is_status(kind):
@@ -151,8 +151,8 @@ def _stream(piece: Any) -> Outcome:
 def _wrapped(kind: Any, status: str, description: str) -> Outcome:
     inside = _special(kind, None) or _value(kind)
     if inside.status == "204":
-        inside = evolve(inside, media_types=())
-    return evolve(inside, status=status, description=description)
+        inside = replace(inside, media_types=())
+    return replace(inside, status=status, description=description)
 
 
 def _value(kind: Any) -> Outcome:
@@ -182,8 +182,8 @@ def _with_status(kind: Any, output: Any) -> Outcome:
     known = get_args(status)
     end = _special(value, output) or _value(output or value)
     if len(known) == 1:
-        return evolve(end, status=str(known[0]), description=phrase(known[0]))
-    return evolve(end, status="default", description="What the handler answers.")
+        return replace(end, status=str(known[0]), description=phrase(known[0]))
+    return replace(end, status="default", description="What the handler answers.")
 
 
 def _is_written_otherwise(kind: type) -> bool:

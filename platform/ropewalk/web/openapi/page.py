@@ -15,7 +15,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
+from msgspec import Struct
 from twisted.web.http import CACHED
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
@@ -88,8 +89,7 @@ class DocumentationPages:
         return _Text.of(said.encode("utf-8", "replace") + b"\n")
 
 
-@frozen
-class _Text:
+class _Text(Struct, frozen=True):
     """
     A text, and its entity tag.
     """
