@@ -258,7 +258,7 @@ def _pointed_to(
     """
     if entry_points is None:
         try:
-            entry_points = metadata.entry_points(group=ENTRY_POINTS)
+            entry_points = _installed_points()
         except Exception as error:
             # One distribution whose metadata is damaged is enough.
             broken.append(Broken("entry points", _story(error)))
@@ -269,6 +269,17 @@ def _pointed_to(
             yield ServicePlugin(point.name, point.value, place=place)
         except BadPlugin as error:
             broken.append(Broken(place, _story(error)))
+
+
+def _installed_points() -> Iterable[metadata.EntryPoint]:
+    """
+    The installed entry points of our group. Most often there are none, and to look
+    whether any file speaks of it takes a third of the time that asking takes.
+    """
+    for distribution in metadata.distributions():
+        if ENTRY_POINTS in (distribution.read_text("entry_points.txt") or ""):
+            return metadata.entry_points(group=ENTRY_POINTS)
+    return ()
 
 
 def _problem(name: object, module: object) -> str:
