@@ -5,10 +5,12 @@ What is compiled, which setup.cfg cannot say. Everything else is said there.
 from setuptools import Extension, setup
 
 setup(
+    # Where there is no compiler, ropewalk does without.
     ext_modules=[
-        # Where there is no compiler, ropewalk does without.
-        Extension(
-            "ropewalk.web._quick", ["platform/ropewalk/web/_quick.c"], optional=True
+        Extension(f"ropewalk.{name}", [f"platform/ropewalk/{path}"], optional=True)
+        for name, path in (
+            ("web._quick", "web/_quick.c"),
+            ("wire._lines", "wire/_lines.c"),
         )
     ]
 )

@@ -9,6 +9,8 @@ import gc
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +29,7 @@ from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.interfaces import IDrainable, Steps
 from ropewalk.net.protocols import LineFactory, LineProtocol
 from ropewalk.telemetry import Work, working
+from ropewalk.wire import plain
 from ropewalk.wire.lines import LineReader
 from tests.observing import Observed
 from tests.wiring import Peer, connect
@@ -1108,6 +1111,107 @@ class Echo(LineProtocol):
         if not line.strip():
             raise RopewalkError("say something, please")
         self.say(line)
+
+
+class PlainTests(SynchronousTestCase):
+    """
+    What is done for the usual line, in Python.
+    """
+
+    module = "ropewalk.wire.plain"
+
+    def setUp(self) -> None:
+        self.twin: Any = import_module(self.module)
+
+    def test_lone(self) -> None:
+        """
+        What comes is one line, or it is to be looked at more closely.
+        """
+        for data, line in {
+            b"to\n": "to",
+            b"to\r\n": "to",
+            b"to\r\r\n": "to\r",
+            b"\n": "",
+            b"\r\n": "",
+            "é€😀".encode() + b"\n": "é€😀",
+            b"": None,
+            b"to": None,
+            b"to\nfro": None,
+            b"to\nfro\n": None,
+            b"\n\n": None,
+            b"to\xff\n": None,
+            b"\xed\xa0\x80\n": None,
+        }.items():
+            self.assertEqual(self.twin.lone(data, 10), line, data)
+
+    def test_longest(self) -> None:
+        """
+        As many bytes are counted as there are before the line feed.
+        """
+        for longest, line in ((0, None), (1, None), (2, "to"), (1 << 99, "to")):
+            self.assertEqual(self.twin.lone(b"to\n", longest), line)
+
+    def test_plainly(self) -> None:
+        """
+        Each line gets its end, if all of them can be sent as they are.
+        """
+        for lines, data in (
+            ([], b""),
+            (["to"], b"to\n"),
+            (["to", "", "fro"], b"to\n\nfro\n"),
+            (["\ta b~"], b"\ta b~\n"),
+            (["é\xa0\xbf", "€😀"], "é\xa0\xbf\n€😀\n".encode()),
+        ):
+            self.assertEqual(self.twin.plainly(lines), data)
+
+    def test_not_plainly(self) -> None:
+        """
+        What moves a cursor is looked at more closely, wherever it is.
+        """
+        controls = [*range(9), *range(10, 32), *range(127, 160), 0xD800, 0xDFFF]
+        for odd in map(chr, controls):
+            for lines in ([odd], ["to", f"fro{odd}"], [f"é{odd}to", ""]):
+                self.assertIsNone(self.twin.plainly(lines), lines)
+
+
+class CompiledTests(PlainTests):
+    """
+    The same, in C.
+    """
+
+    module = "ropewalk.wire._lines"
+
+    if find_spec(module) is None:
+        skip = f"{module} is not compiled here: `pip install -e .` does it"
+
+    @given(
+        st.binary(max_size=8) | st.text(max_size=8).map(str.encode), st.integers(0, 9)
+    )
+    def test_lone_as_in_python(self, data: bytes, longest: int) -> None:
+        """
+        Whatever comes is the same to both.
+        """
+        for piece in (data, data + b"\n", data + b"\r\n"):
+            found = self.twin.lone(piece, longest)
+            self.assertEqual(found, plain.lone(piece, longest))
+
+    @given(st.lists(st.text(st.characters(), max_size=5), max_size=5))
+    def test_plainly_as_in_python(self, lines: list[str]) -> None:
+        """
+        So is whatever is said.
+        """
+        self.assertEqual(self.twin.plainly(lines), plain.plainly(lines))
+
+    def test_what_it_is_not_made_for(self) -> None:
+        """
+        It takes nothing for what it is not.
+        """
+        for piece in (bytearray(b"to\n"), memoryview(b"to\n"), "to\n", None):
+            self.assertIsNone(self.twin.lone(piece, 10))
+        for lines in (("to",), ["to", b"fro"], None):
+            self.assertIsNone(self.twin.plainly(lines))
+        self.assertRaises(TypeError, self.twin.lone, b"to\n")
+        self.assertRaises(TypeError, self.twin.lone, b"to\n", "ten")
 
 
 class FactoryTests(SynchronousTestCase):

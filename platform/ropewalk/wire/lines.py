@@ -1,16 +1,26 @@
 # -*- test-case-name: tests.test_protocols -*-
 """
-Lines of UTF-8, out of bytes that come in pieces of any size.
+Lines of UTF-8, out of bytes that come in pieces of any size, and as bytes again.
 """
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ropewalk.errors import RopewalkError
 
-__all__ = ["LineReader"]
+if TYPE_CHECKING or os.environ.get("ROPEWALK_NATIVE", "1") == "0":
+    from ropewalk.wire.plain import lone, plainly
+else:
+    try:
+        from ropewalk.wire._lines import lone, plainly
+    except ImportError:  # it was not compiled
+        from ropewalk.wire.plain import lone, plainly
+
+__all__ = ["LineReader", "lone", "plainly"]
 
 #: Bytes that are split at once. Lines that wait take more room than their bytes do,
 #: an empty one eight times as much.
@@ -47,15 +57,9 @@ class LineReader:
         Give what has come as the line that it is, if it is one, and nothing else
         waits; otherwise it is to be fed.
         """
-        end = data.find(_LF)
-        if end < 0 or end != len(data) - 1 or end > longest:
-            return None
         if self.more or self._rest or self._skipping:
             return None
-        try:
-            return data[:end].decode().removesuffix("\r")
-        except UnicodeDecodeError:
-            return None
+        return lone(data, longest)
 
     def feed(self, data: bytes) -> None:
         """Take what has come."""
