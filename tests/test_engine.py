@@ -6,6 +6,7 @@ what is a request and what is none is in L{tests.test_strictness}.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from contextvars import ContextVar
 from io import BytesIO
 from typing import Any
@@ -40,6 +41,7 @@ class Handlers:
     def __init__(self) -> None:
         self.seen: list[Any] = []
         self.waiting: list[Deferred[Any]] = []
+        self.doing: Callable[[], object] = lambda: None
 
     @routes.route("/")
     def plain(self, request: Any) -> bytes:
@@ -52,6 +54,12 @@ class Handlers:
         self.seen.append(request)
         self.waiting.append(Deferred())
         return self.waiting[-1]
+
+    @routes.route("/do")
+    def do(self, request: Any) -> bytes:
+        doing, self.doing = self.doing, lambda: None
+        doing()
+        return b"done"
 
     @routes.post("/echo")
     def echo(self, request: Any) -> bytes:
@@ -511,6 +519,50 @@ class RequestTests(EngineTestCase):
             if isinstance(each, Request) and each.site is site
         ]
         self.assertEqual(alive, [])
+
+
+class ReentryTests(EngineTestCase):
+    """
+    A handler may let something in on the connection that it answers.
+    """
+
+    def answers(self, sent: bytes, let_in: bytes) -> list[str]:
+        """
+        What is answered to something, and to what comes while the first of it is.
+        """
+        self.visit.answers()
+        self.handlers.doing = lambda: self.visit.send(let_in)
+        self.visit.send(sent)
+        return [each.text for each in self.visit.answers()]
+
+    def test_it_is_looked_at(self) -> None:
+        """
+        It does not wait for what comes next.
+        """
+        hello, do = request("/"), request("/do")
+        both = ["done", "Hello, world!"]
+        for _ in range(2):  # the first of a connection is Python's
+            self.assertEqual(self.answers(do, hello), both)
+            self.assertEqual(self.answers(do + hello[:20], hello[20:]), both)
+            self.assertEqual(self.answers(do + hello, hello), [*both, both[1]])
+
+    def test_bodies(self) -> None:
+        """
+        It may be the rest of a body.
+        """
+        item = request("/echo", "POST", body=b"some body")
+        for at in range(len(item)):
+            texts = self.answers(request("/do") + item[:at], item[at:])
+            self.assertEqual(texts, ["done", "some body"], at)
+
+    def test_halves(self) -> None:
+        """
+        What is not whole waits for the rest of it.
+        """
+        hello = request("/")
+        self.assertEqual(self.answers(request("/do"), hello[:20]), ["done"])
+        self.visit.send(hello[20:])
+        self.assertEqual(self.visit.answer().text, "Hello, world!")
 
 
 class LaneTests(EngineTestCase):

@@ -629,6 +629,19 @@ class ReentryTests(SiteCase):
             ["done", "some text", '{"a":[1,2]}', '{"text":"é"}'],
         )
 
+    def test_observed_at_once(self) -> None:
+        """
+        Who begins to listen in a handler hears of that request already.
+        """
+        heard: list[Any] = []
+
+        def listen(it: Any) -> bytes:
+            it.site.observe = heard.append
+            return b"done"
+
+        self.do(listen)
+        self.assertEqual([each.path for each in heard], [b"/do", b"/text"])
+
     def test_lost(self) -> None:
         """
         Of requests behind one whose client leaves meanwhile none is served, and the
@@ -661,9 +674,8 @@ class ReentryTests(SiteCase):
                 gc.collect()
 
         answers = self.do(lambda it: [Word(a=1)]).answers()
-        self.assertEqual(
-            [each.text for each in answers], ["some bytes", '[{"a":1}]', "some text"]
-        )
+        texts = ["some bytes", '[{"a":1}]', "some text", '{"text":"é"}']
+        self.assertEqual([each.text for each in answers], texts)
 
     def test_writes(self) -> None:
         """

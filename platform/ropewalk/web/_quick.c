@@ -21,7 +21,7 @@ static PyObject *s_lanes, *s_numbers, *s_id_start, *s_write, *s_log, *s_process,
 static PyObject *s_default_type, *s_draining, *s_is_quick, *s_seconds;
 static PyObject *s_found, *s_has_proxies, *s_way, *s_plain_body, *s_data_received;
 static PyObject *s_look, *s_asked_slowly, *s_proceed, *s_cleanup, *s_expect;
-static PyObject *s_rest, *s_response_headers, *s_set_raw_headers, *s_zero;
+static PyObject *s_look_again, *s_response_headers, *s_set_raw_headers, *s_zero;
 static PyObject *s_http11, *s_html_type, *s_json_type, *s_ok, *s_html;
 
 /* Given by set_up: Python functions, and the variable of telemetry.work. */
@@ -965,7 +965,7 @@ make_request(Channel *channel, const Head *head, double now)
 /* Of what a batch of requests needs of its site, looked up once. */
 typedef struct {
     PyObject *lanes, *numbers, *id_start;
-    int loud, has_proxies;
+    int has_proxies;
 } Batch;
 
 static void
@@ -1003,7 +1003,6 @@ begin_batch(Batch *batch, PyObject *site)
     if ((batch->lanes = PyObject_GetAttr(site, s_lanes)) == NULL ||
         (batch->numbers = PyObject_GetAttr(site, s_numbers)) == NULL ||
         (batch->id_start = get_bytes(site, s_id_start)) == NULL ||
-        (batch->loud = is_true(site, s_loud)) < 0 ||
         (batch->has_proxies = is_true(site, s_has_proxies)) < 0)
         return -1;
     if (!PyDict_CheckExact(batch->lanes) || !PyIter_Check(batch->numbers)) {
@@ -1132,14 +1131,15 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
         size = PyBytes_GET_SIZE(json);
         kind = s_json_type;
     }
-    /* Who was called may have begun to say goodbye. */
+    /* Who was called may have begun to say goodbye, or to listen. */
     int draining = text == NULL ? 0 : is_true(channel->site, s_draining);
-    if (draining < 0) goto done;
+    int loud = text == NULL ? 0 : is_true(channel->site, s_loud);
+    if (draining < 0 || loud < 0) goto done;
     if (text != NULL && !draining && request->code == 200 && request->phrase == NULL &&
         (request->type == NULL || !PyBytes_CheckExact(body)) &&
         !is_there(request->scope) && is_plain(request, channel, size)) {
         bad = compose(request, channel, usual_opening, batch->id_start, kind, text, size);
-        if (!bad) bad = finish(request, channel, batch->loud);
+        if (!bad) bad = finish(request, channel, loud);
     } else {
         bad = go_on(request, body);
     }
@@ -1321,8 +1321,8 @@ Channel_data_received(Channel *self, PyObject *data)
     }
     if (flush(self) < 0) goto done;
     bool rests = !is_there(self->request) && !self->closing;
-    if (rests && !has_nothing(self->waiting)) { /* a handler has let it in */
-        result = PyObject_CallMethodOneArg((PyObject *)self, s_rest, time);
+    if (!self->closing && !has_nothing(self->waiting)) { /* a handler has let it in */
+        result = PyObject_CallMethodNoArgs((PyObject *)self, s_look_again);
         goto done;
     }
     if (rests && self->served) {
@@ -1397,7 +1397,8 @@ PyInit__quick(void)
         {&s_data_received, "_data_received", false},
         {&s_asked_slowly, "_asked_slowly", false}, {&s_proceed, "proceed", false},
         {&s_cleanup, "_cleanup", false}, {&s_expect, "expect", false},
-        {&s_rest, "_rest", false}, {&s_response_headers, "responseHeaders", false},
+        {&s_look_again, "_look_again", false},
+        {&s_response_headers, "responseHeaders", false},
         {&s_set_raw_headers, "setRawHeaders", false}, {&s_http11, "HTTP/1.1", true},
         {&s_html_type, "Content-Type: text/html; charset=utf-8\r\n", true},
         {&s_json_type, "Vary: accept\r\nContent-Type: application/json\r\n", true},

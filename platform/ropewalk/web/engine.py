@@ -263,7 +263,36 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     def _look(self, data: bytes, at: int = 0) -> None:
         """Read requests, and have them answered, as far as that can be done now."""
-        end, now = len(data), self._now()
+        now = self._now()
+        at = self._read_on(data, at, now)
+        while self._waiting and self._listens():
+            # A handler has let it in meanwhile: it came behind what is left.
+            data, self._waiting = data[at:] + self._waiting, b""
+            at = self._read_on(data, 0, now)
+        if at < len(data) and not self._deaf and not self._closing:
+            later, self._waiting = self._waiting, data[at:]
+            self._wait(later)
+        if self._request is None and not self._closing:
+            self._rest(now)
+
+    def _look_again(self) -> None:
+        """Look at what a handler has let in."""
+        data, self._waiting = self._waiting, b""
+        self._look(data)
+
+    def _listens(self) -> bool:
+        """Whether more can be read now, of a body or of the next request."""
+        if self._deaf or self._closing or self._waitingForTransport:
+            return False
+        return self._request is None or self._body is not None
+
+    def _read_on(self, data: bytes, at: int, now: float) -> int:
+        """
+        Read on from there.
+
+        :return: up to where.
+        """
+        end = len(data)
         self._batching = True
         quick = self._quick and self.site.is_quick
         try:
@@ -287,12 +316,7 @@ class Channel(ChannelBase, http.HTTPChannel):
         finally:
             self._batching = False
             self._flush()
-        if at < end and not self._deaf and not self._closing:
-            # What a handler has let in meanwhile came behind it.
-            later, self._waiting = self._waiting, data[at:]
-            self._wait(later)
-        if self._request is None and not self._closing:
-            self._rest(now)
+        return at
 
     def _read_head(self, data: bytes, at: int, now: float) -> int:
         """Read a head that is not among the usual ones, or not complete."""
