@@ -150,6 +150,16 @@ _PEERS = (
         note="Twisted's epoll reactor; this is 1",
     ),
     Peer(
+        "klein-twistd",
+        "Klein by twistd",
+        OURS,
+        "{bin}/twistd -n --pidfile= web --listen tcp:{port}:interface=127.0.0.1 "
+        "--class klein_app.resource",
+        ("klein", "twisted"),
+        ("plain",),
+        note="as a daemon, with its access log; to compare starts with",
+    ),
+    Peer(
         "resource",
         "twisted.web",
         OURS,

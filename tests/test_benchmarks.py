@@ -448,6 +448,19 @@ class GoalTests(SynchronousTestCase):
         self.assertEqual(self.goal(limit=0.2, kind="start"), Verdict(False, "0.25 s"))
         self.assertEqual(self.goal(limit=0.3, kind="start"), Verdict(True, "0.25 s"))
 
+    def test_starts_beside_others(self) -> None:
+        """
+        Of starts, also at most so many times as long as another's.
+        """
+        results = make_results()
+        for seconds, reached in ((0.2, False), (0.25, True)):
+            results.starts["x"] = [Start(seconds, 1.0)]
+            goal = Goal("", "first", "ropewalk", "", ("x",), 1.1, "start")
+            told = f"{in_figures(0.25 / seconds)} × <X>"
+            self.assertEqual(goal.verdict(results), Verdict(reached, told))
+        unknown = self.goal("klein", kind="start")
+        self.assertEqual(unknown, Verdict(None, "not measured"))
+
 
 class TableTests(SynchronousTestCase):
     """

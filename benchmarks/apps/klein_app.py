@@ -2,6 +2,7 @@
 Klein, on ``twisted.web`` and Twisted's own reactor.
 
     python klein_app.py PORT
+    twistd -n web --listen tcp:PORT --class klein_app.resource
 """
 
 import json
@@ -48,5 +49,7 @@ def big(request):
     return BIG
 
 
+resource = app.resource
+
 if __name__ == "__main__":
-    serve(app.resource(), int(sys.argv[1]))
+    serve(resource(), int(sys.argv[1]))
