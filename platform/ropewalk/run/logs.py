@@ -490,13 +490,15 @@ def _escape_in_json(found: re.Match[str]) -> str:
 
 
 def _utc(seconds: float) -> str:
-    whole, part = divmod(seconds, 1)
-    return f"{_utc_second(int(whole))}.{int(part * 1000):03}Z"
+    return _utc_millisecond(int(seconds * 1000))
 
 
-@lru_cache(maxsize=16)
-def _utc_second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+@lru_cache(maxsize=64)
+def _utc_millisecond(milliseconds: int) -> str:
+    # Many requests end in one.
+    seconds, part = divmod(milliseconds, 1000)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{part:03}Z"
 
 
 # As text.

@@ -95,7 +95,6 @@ class Request(Received):
     _too_long = False
     _secure: bool | None = None
     _moved = False
-    _work: Work | None = None
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
     _mute = False
     found: Any = None
@@ -150,13 +149,9 @@ class Request(Received):
 
     @property
     def work(self) -> Work:
-        known = self._work
-        plugin = getattr(self.route, "plugin", "")
-        if known is None or (plugin and known.plugin != plugin):
-            now = self._whose or self._line.work
-            name = self._id or self.name
-            known = self._work = Work(plugin or now.plugin, now.connection, name)
-        return known
+        now = self._whose or self._line.work
+        plugin = getattr(self.route, "plugin", "") or now.plugin
+        return Work(plugin, now.connection, self._id or self.name)
 
     def begin(self) -> None:
         """Give it its name: it will be answered."""
@@ -684,7 +679,6 @@ class Request(Received):
             return
         if self.site.request_id:
             self._id = read_id(self.requestHeaders, self.site.request_id)
-            self._work = None
         told = proxies.read(self.requestHeaders)
         if told.disputed:
             self.site.warn_of_dispute(self.client)
