@@ -22,7 +22,7 @@ from zope.interface.verify import verifyObject
 
 from ropewalk.errors import ChannelFull, HubFull
 from ropewalk.hub import MemoryHub
-from ropewalk.interfaces import IHub, ISubscriber, Message, Presence
+from ropewalk.interfaces import IHub, ISubscriber, Message, Presence, Resumed
 from tests.test_schema import run_page
 
 Event = tuple[str, Any]
@@ -62,7 +62,9 @@ class MemoryHubTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         seconds = count(1)
-        self.hub = MemoryHub(lambda: float(next(seconds)), limit=3, channels=3)
+        self.hub = MemoryHub(
+            lambda: float(next(seconds)), limit=3, channels=3, epoch="e"
+        )
 
     def ears(self, channel: str = "lobby", who: str | None = None) -> Ears:
         """Somebody new in a channel."""
@@ -113,13 +115,117 @@ class MemoryHubTests(SynchronousTestCase):
         """
         A message has its place in its channel, from 1 without gaps, and its time.
         """
-        said = self.say("one", "two")
         self.assertEqual(
-            said, [Message("lobby", 1, 1.0, "one"), Message("lobby", 2, 2.0, "two")]
+            self.say("one", "two"),
+            [
+                Message("lobby", 1, 1.0, "one", "e-1"),
+                Message("lobby", 2, 2.0, "two", "e-1"),
+            ],
         )
-        self.assertEqual(
-            self.say("one", channel="kitchen"), [Message("kitchen", 1, 3.0, "one")]
-        )
+        [there] = self.say("one", channel="kitchen")
+        self.assertEqual(there, Message("kitchen", 1, 3.0, "one", "e-2"))
+        self.assertEqual(there.token, "e-2.1")
+
+    def resume(
+        self, after: str | None, who: str | None = None, channel: str = "lobby"
+    ) -> tuple[Ears, Resumed]:
+        """Come back with a token."""
+        ears = Ears()
+        done = self.hub.subscribe(channel, ears, who, after)
+        return ears, self.successResultOf(done)
+
+    def test_resuming(self) -> None:
+        """
+        Who comes back with the token of a message hears what came after it, then
+        what comes now: nothing is missing, and nothing comes twice.
+        """
+        tokens = [each.token for each in self.say(1, 2, 3)]
+        for place, token in enumerate(tokens, 1):
+            ears, resumed = self.resume(token)
+            missed = [("said", each) for each in range(place + 1, 4)]
+            self.assertEqual(ears.heard, missed)
+            self.assertEqual(resumed, Resumed(3 - place, whole=True))
+        self.say(4)
+        self.assertEqual(ears.heard, [("said", 4)])
+
+    def test_resuming_before_the_first(self) -> None:
+        """
+        Who knows the numbering, and has heard nothing of it, has missed everything.
+        """
+        self.say(1, 2)
+        ears, resumed = self.resume("e-1.0")
+        self.assertEqual(ears.heard, [("said", 1), ("said", 2)])
+        self.assertEqual(resumed, Resumed(2, whole=True))
+
+    def test_it_does_not_reach_back(self) -> None:
+        """
+        Who was away for too long is told so, and has what there is.
+        """
+        first, second, *_ = [each.token for each in self.say(1, 2, 3, 4, keep=2)]
+        ears, resumed = self.resume(first)
+        self.assertEqual(ears.heard, [("said", 3), ("said", 4)])
+        self.assertEqual(resumed, Resumed(2, whole=False))
+        self.assertEqual(self.resume(second)[1], Resumed(2, whole=True))
+        self.say(5, keep=0)
+        self.assertEqual(self.resume("e-1.4")[1], Resumed(0, whole=False))
+
+    def test_other_numberings(self) -> None:
+        """
+        A token of another hub, of a channel that was forgotten, or of nothing at all
+        is no place here.
+        """
+        [said] = self.say(1)
+        for odd in (
+            *("f-1.1", "e-2.1", "1", "", ".", "e-1", "e-1.", "e-1.-1", "e-1.+1"),
+            *("e-1. 1", "e-1.2", "e-1.\u0661", "e-1.1.1", f"e-1.{'1' * 5000}"),
+        ):
+            hub_ears, resumed = self.resume(odd)
+            self.assertEqual(hub_ears.heard, [("said", 1)], odd)
+            self.assertEqual(resumed, Resumed(1, whole=False), odd)
+            self.hub.unsubscribe("lobby", hub_ears)
+        for name in "abc":  # there is no room for the lobby any more
+            self.say(1, channel=name)
+        ears, resumed = self.resume(said.token)
+        self.assertEqual((ears.heard, resumed), ([], Resumed(0, whole=False)))
+
+    def test_resuming_in_the_middle(self) -> None:
+        """
+        Who comes back while others are being told misses nothing of that.
+        """
+        [said] = self.say(0)
+        late, came = Ears(), []
+
+        def come_back() -> None:
+            self.hub.publish("lobby", 2)
+            came.append(self.hub.subscribe("lobby", late, "Ada", said.token))
+            self.hub.publish("lobby", 3)
+
+        self.hub.subscribe("lobby", Ears(then=deque([come_back])))
+        self.say(1)
+        expected = [("said", 1), ("said", 2), ("joined", "Ada"), ("said", 3)]
+        self.assertEqual(late.heard, expected)
+        self.assertEqual(self.successResultOf(came[0]), Resumed(2, whole=True))
+
+    def test_gone_while_it_resumes(self) -> None:
+        """
+        Who leaves while it hears what it has missed hears no more of it.
+        """
+        self.say(1, 2, 3)
+        ears = Ears()
+        ears.then.append(lambda: self.hub.unsubscribe("lobby", ears))
+        self.hub.subscribe("lobby", ears, None, "e-1.0")
+        self.assertEqual(ears.heard, [("said", 1)])
+
+    def test_resuming_what_stands(self) -> None:
+        """
+        Who is subscribed has missed nothing, whatever token it has.
+        """
+        [said] = self.say(1)
+        ears, _ = self.resume(said.token)
+        self.say(2)
+        done = self.hub.subscribe("lobby", ears, None, said.token)
+        self.assertEqual(self.successResultOf(done), Resumed(0, whole=True))
+        self.assertEqual(ears.heard, [("said", 2)])
 
     def test_history(self) -> None:
         """
@@ -476,8 +582,10 @@ class Room:
 NAMES = st.sampled_from([*"aaaaabcd"])
 PEOPLE = st.integers(0, 3)
 WHO = st.sampled_from([None, "Ada", "Grace"])
+# Which of the tokens that were seen, newest first; or one that never was, or none.
+AFTER = st.sampled_from([None, None, -1, *range(6)])
 STEPS = st.one_of(
-    st.tuples(st.just("subscribe"), NAMES, PEOPLE, WHO),
+    st.tuples(st.just("subscribe"), NAMES, PEOPLE, WHO, AFTER),
     st.tuples(st.just("unsubscribe"), NAMES, PEOPLE),
     st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
     st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
@@ -523,13 +631,14 @@ class HubMachine(RuleBasedStateMachine):
         self.people = [Person(self, number) for number in range(4)]
         self.rooms: dict[str, Room] = {}
         self.idle: list[str] = []
+        self.tokens: list[tuple[str, Room, int]] = []
         self.unfired = 0
 
     @initialize(names=st.lists(WHO, max_size=4))
     def arrive(self, names: list[str | None]) -> None:
         """Some are there from the beginning."""
         for person, who in enumerate(names):
-            self.act(("subscribe", "a", person, who))
+            self.act(("subscribe", "a", person, who, None))
 
     @rule(step=STEPS)
     def do(self, step: Sequence[Any]) -> None:
@@ -560,8 +669,11 @@ class HubMachine(RuleBasedStateMachine):
             self.idle.append(name)
         return self.rooms[name]
 
-    def act_subscribe(self, name: str, person: int, who: str | None) -> None:
+    def act_subscribe(
+        self, name: str, person: int, who: str | None, after: int | None
+    ) -> None:
         room = self.rooms.get(name)
+        token, resumed = None, Resumed()
         stay = room.stays.get(person) if room else None
         expected: type[Exception] | None = None
         if stay is None:
@@ -571,12 +683,29 @@ class HubMachine(RuleBasedStateMachine):
                 expected = HubFull
             else:
                 stay = room.stays[person] = Stay(None)
+                token, resumed = self.resume(room, stay, after)
                 if name in self.idle:
                     self.idle.remove(name)
         if stay is not None and room is not None and stay.who != who:
             self.rename(room, stay, who)
-        result = self.hub.subscribe(name, self.people[person], who)
-        self.check(result, expected)
+        result = self.hub.subscribe(name, self.people[person], who, token)
+        came = self.check(result, expected)
+        assert expected is not None or came == resumed
+
+    def resume(
+        self, room: Room, stay: Stay, after: int | None
+    ) -> tuple[str | None, Resumed]:
+        """Have somebody hear what is kept of what came after a message."""
+        if after is None:
+            return None, Resumed()
+        token, whose, sequence = "never", None, 0
+        if 0 <= after < len(self.tokens):
+            token, whose, sequence = self.tokens[-1 - after]
+        missed = [place for place in room.kept if place > sequence]
+        whole = whose is room and room.sequence - sequence == len(missed)
+        missed = missed if whole else room.kept
+        stay.due.extend(("said", place) for place in missed)
+        return token, Resumed(len(missed), whole)
 
     def act_unsubscribe(self, name: str, person: int) -> None:
         room = self.rooms.get(name)
@@ -626,18 +755,20 @@ class HubMachine(RuleBasedStateMachine):
 
         def published(message: Message) -> None:
             self.unfired -= 1
+            self.tokens.append((message.token, room, sequence))
             assert message.sequence == sequence
             for stay in stays:
                 assert ("said", sequence) in stay.heard or not stay.stands
 
         result.addCallback(published)
 
-    def check(self, result: Deferred[Any], expected: type[Exception] | None) -> None:
+    def check(self, result: Deferred[Any], expected: type[Exception] | None) -> Any:
         """What a call came to, at once."""
         came: list[Any] = []
         result.addBoth(came.append)
         error = getattr(came[0], "type", None)
         assert error is expected, f"{error} is not {expected}"
+        return came[0]
 
     @invariant()
     def same(self) -> None:

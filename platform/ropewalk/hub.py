@@ -10,7 +10,10 @@ list.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import count
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -20,9 +23,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import ChannelFull, HubFull
-from ropewalk.interfaces import IHub, ISubscriber, Message, Presence
+from ropewalk.interfaces import IHub, ISubscriber, Message, Presence, Resumed
 
 __all__ = ["MemoryHub"]
+
+#: Digits of a number that there will never be so many messages as.
+_LONGEST = 20
 
 
 class _Subscription(msgspec.Struct, eq=False):
@@ -55,10 +61,25 @@ class _Channel(msgspec.Struct, eq=False):
     """
 
     name: str
+    epoch: str
     sequence: int = 0
     history: deque[Message] = msgspec.field(default_factory=deque)
     subscriptions: dict[int, _Subscription] = {}
     guests: dict[str, _Guest] = {}
+
+    def missed(self, after: str) -> tuple[list[Message], bool]:
+        """
+        What is kept of what came after a message, and whether that is all; everything
+        that is kept, if it is not.
+        """
+        kept = list(self.history)
+        epoch, _, digits = after.rpartition(".")
+        known = epoch == self.epoch and digits.isascii() and digits.isdigit()
+        place = int(digits) if known and len(digits) < _LONGEST else -1
+        new = self.sequence - place
+        if place < 0 or not 0 <= new <= len(kept):
+            return kept, False
+        return kept[len(kept) - new :], True
 
 
 class _News(msgspec.Struct, frozen=True, eq=False):
@@ -76,6 +97,14 @@ class _News(msgspec.Struct, frozen=True, eq=False):
     told: Callable[[], None]
 
 
+def _deliver(message: Message, subscriber: ISubscriber) -> None:
+    subscriber.deliver(message)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
 @implementer(IHub)
 @define(eq=False)
 class MemoryHub:
@@ -90,11 +119,15 @@ class MemoryHub:
     :ivar channels: How many channels there may be. One more, and of those that
         nobody is subscribed to, the one where nothing has happened for longest
         is forgotten with its history; its next message is its first again.
+    :ivar epoch: What the numberings of its channels are called by; no two hubs should
+        have the same.
     """
 
     _now: Callable[[], float]
     limit: int = field(default=10_000, kw_only=True)
     channels: int = field(default=10_000, kw_only=True)
+    epoch: str = field(factory=lambda: token_hex(4), kw_only=True)
+    _numbers: Iterator[int] = field(factory=lambda: count(1), init=False)
     _channels: dict[str, _Channel] = field(factory=dict, init=False)
     _idle: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
     _news: deque[_News] = field(factory=deque, init=False)
@@ -102,9 +135,14 @@ class MemoryHub:
     _log = Logger()
 
     def subscribe(
-        self, channel: str, subscriber: ISubscriber, who: str | None = None
-    ) -> Deferred[None]:
+        self,
+        channel: str,
+        subscriber: ISubscriber,
+        who: str | None = None,
+        after: str | None = None,
+    ) -> Deferred[Resumed]:
         """See :meth:`ropewalk.interfaces.IHub.subscribe`."""
+        resumed = Resumed()
         state = self._channels.get(channel)
         subscriptions = state.subscriptions if state is not None else {}
         known = subscriptions.get(id(subscriber))
@@ -115,8 +153,11 @@ class MemoryHub:
                 state = self._channel(channel)
             except HubFull:
                 return fail()
-            state.subscriptions[id(subscriber)] = _Subscription(subscriber, who)
+            known = _Subscription(subscriber, who)
+            state.subscriptions[id(subscriber)] = known
             self._idle.pop(channel, None)
+            if after is not None:
+                resumed = self._resume(state, known, after)
             self._come(state, who)
         elif known.who != who:
             # The subscription stays: what it has still to hear is not lost.
@@ -124,7 +165,7 @@ class MemoryHub:
             self._go(state, before)
             self._come(state, who)
         self._tell_all()
-        return succeed(None)
+        return succeed(resumed)
 
     def unsubscribe(self, channel: str, subscriber: ISubscriber) -> Deferred[None]:
         """See :meth:`ropewalk.interfaces.IHub.unsubscribe`."""
@@ -157,12 +198,10 @@ class MemoryHub:
         if channel in self._idle:
             self._idle.move_to_end(channel)
         state.sequence += 1
-        message = Message(channel, state.sequence, self._now(), body)
+        message = Message(channel, state.sequence, self._now(), body, state.epoch)
         state.history.append(message)
         done: Deferred[Message] = Deferred()
-        self._note(
-            state, lambda each: each.deliver(message), lambda: done.callback(message)
-        )
+        self._note(state, partial(_deliver, message), lambda: done.callback(message))
         self._tell_all()
         return done
 
@@ -192,12 +231,25 @@ class MemoryHub:
                 if not self._idle:
                     raise HubFull(self.channels)
                 self._forget(next(iter(self._idle)))
-            state = self._channels[name] = _Channel(name)
+            epoch = f"{self.epoch}-{next(self._numbers)}"
+            state = self._channels[name] = _Channel(name, epoch)
             self._idle[name] = None
         return state
 
     def _forget(self, name: str) -> None:
         del self._channels[name], self._idle[name]
+
+    def _resume(
+        self, state: _Channel, subscription: _Subscription, after: str
+    ) -> Resumed:
+        """
+        Have somebody hear what was missed, before whatever is still to come.
+        """
+        messages, whole = state.missed(after)
+        for message in messages:
+            tell = partial(_deliver, message)
+            self._news.append(_News(state.name, (subscription,), tell, _nothing))
+        return Resumed(len(messages), whole)
 
     def _come(self, state: _Channel, who: str | None) -> None:
         """
@@ -228,7 +280,7 @@ class MemoryHub:
         self,
         state: _Channel,
         tell: Callable[[ISubscriber], None],
-        told: Callable[[], None] = lambda: None,
+        told: Callable[[], None] = _nothing,
     ) -> None:
         """
         Something is to be told to everybody who is in a channel now.

@@ -24,6 +24,7 @@ __all__ = [
     "IWeb",
     "Message",
     "Presence",
+    "Resumed",
     "Steps",
 ]
 
@@ -44,12 +45,36 @@ class Message(Struct, frozen=True):
     :ivar at: When it was published, in seconds since the epoch (UTC).
     :ivar body: What was published. Treat it as unchangeable: all subscribers
         see the same object.
+    :ivar epoch: Which numbering that is: another one begins when a hub has forgotten
+        the channel, or is another hub.
     """
 
     channel: str
     sequence: int
     at: float
     body: Any
+    epoch: str = ""
+
+    @property
+    def token(self) -> str:
+        """
+        What a subscriber that has lost its connection comes back with, to hear what
+        came after this message: ASCII without blanks.
+        """
+        return f"{self.epoch}.{self.sequence}"
+
+
+class Resumed(Struct, frozen=True):
+    """
+    How much of what a subscriber has missed it got.
+
+    :ivar missed: How many messages.
+    :ivar whole: Whether these are all. If not, the history does not reach back so far,
+        or the numbering is another.
+    """
+
+    missed: int = 0
+    whole: bool = True
 
 
 class Presence(Struct, frozen=True):
@@ -96,8 +121,11 @@ class IHub(Interface):
     """
 
     def subscribe(
-        channel: str, subscriber: ISubscriber, who: str | None = None
-    ) -> Deferred[None]:
+        channel: str,
+        subscriber: ISubscriber,
+        who: str | None = None,
+        after: str | None = None,
+    ) -> Deferred[Resumed]:
         """
         Deliver to a subscriber what is published from now on. Subscribing
         twice is subscribing once (the later ``who`` counts).
@@ -105,6 +133,10 @@ class IHub(Interface):
         :param who: The name to be present under; ``None`` only listens. Two
             subscribers may come with one name: it joins with the first and
             leaves with the last.
+        :param after: The token of the last message that it has, from whatever
+            subscription. What has come after that, and is kept, is delivered before
+            anything else; if that is not all, or there is no such message, whatever
+            is kept. Who is subscribed has missed nothing.
         :return: fires when the subscription stands.
         :raise ChannelFull: When the channel has as many subscribers as it may.
         :raise HubFull: When there are as many channels as there may be, and
