@@ -21,6 +21,7 @@ from ropewalk.errors import (
     Fault,
     HubFull,
     Invalid,
+    MailboxFull,
     Malformed,
     MissingExtra,
     NeedsAsyncio,
@@ -68,6 +69,7 @@ SENTENCES: dict[RopewalkError, str] = {
     ),
     StartFailed("chat", "no database"): "service 'chat' did not start: no database",
     ChannelFull("lobby", 2): "channel 'lobby' already has 2 subscribers",
+    MailboxFull(2): "cut off: over 2 messages were waiting to be taken",
     HubFull(3): "there are already 3 channels, and all are in use",
     NeedsAsyncio("asyncio.sleep(0)"): (
         "cannot wait for asyncio.sleep(0) here: no asyncio loop is running. Start the "

@@ -21,6 +21,7 @@ __all__ = [
     "Fault",
     "HubFull",
     "Invalid",
+    "MailboxFull",
     "Malformed",
     "MissingExtra",
     "NeedsAsyncio",
@@ -243,6 +244,20 @@ class HubFull(RopewalkError):
 
     def __str__(self) -> str:
         return f"there are already {self.limit} channels, and all are in use"
+
+
+@define
+class MailboxFull(RopewalkError):
+    """
+    More messages came than were taken, and none was to be dropped.
+    """
+
+    status = 503
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"cut off: over {self.limit} messages were waiting to be taken"
 
 
 @define

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from secrets import token_hex
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from attrs import define, field
@@ -22,10 +22,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ropewalk.errors import ChannelFull, HubFull
+from ropewalk.errors import ChannelFull, HubFull, MailboxFull
 from ropewalk.interfaces import IHub, ISubscriber, Message, Presence, Resumed
 
-__all__ = ["MemoryHub"]
+__all__ = ["Mailbox", "MemoryHub"]
 
 #: Digits of a number that there will never be so many messages as.
 _LONGEST = 20
@@ -322,3 +322,118 @@ class MemoryHub:
                     channel=news.channel,
                 )
         news.told()
+
+
+@implementer(ISubscriber)
+class Mailbox:
+    """
+    A subscriber that keeps messages until somebody takes them, with ``async for
+    message in mailbox`` or one by one. However slowly that goes, the channel does not
+    wait, and memory does not grow.
+
+    :param limit: How many messages may wait, 1 or more.
+    :param when_full: What becomes of one more: ``"cut"`` ends it, and whoever takes is
+        told so by :exc:`~ropewalk.errors.MailboxFull`, in the place of what waited;
+        ``"oldest"`` drops the oldest.
+    :param key: Of the messages for which it gives the same, something hashable, only
+        the last one waits: of prices, say, the latest is all that anybody wants.
+        ``None`` keeps all.
+    :ivar dropped: How many were dropped since it was full.
+    :ivar replaced: How many a later one has taken the place of.
+    """
+
+    def __init__(
+        self,
+        limit: int = 100,
+        when_full: Literal["cut", "oldest"] = "cut",
+        key: Callable[[Message], Any] | None = None,
+    ) -> None:
+        if limit < 1:
+            raise ValueError(f"a mailbox cannot keep {limit} messages")
+        if when_full not in ("cut", "oldest"):
+            raise ValueError(f'when_full is "cut" or "oldest", not {when_full!r}')
+        self.limit = limit
+        self.dropped = self.replaced = 0
+        self._drops = when_full == "oldest"
+        self._key = key
+        self._messages: OrderedDict[Any, Message] = OrderedDict()
+        self._taker: Deferred[Message] | None = None
+        self._end: Exception | None = None
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._messages)
+
+    # A mailbox is there also when it is empty.
+    def __bool__(self) -> bool:
+        return True
+
+    def take(self) -> Deferred[Message]:
+        """
+        Take the next message.
+
+        :return: fires with it, when there is one. Cancelling it takes nothing.
+        :raise MailboxFull: When more came than may wait.
+        :raise StopAsyncIteration: When it is closed, and nothing waits.
+        :raise RuntimeError: When somebody takes already.
+        """
+        if self._taker is not None:
+            raise RuntimeError("somebody takes from this mailbox already")
+        if self._messages:
+            return succeed(self._messages.popitem(last=False)[1])
+        if self._end is not None:
+            return fail(self._end)
+        self._taker = Deferred(self._forget_taker)
+        return self._taker
+
+    def close(self) -> None:
+        """
+        Let nothing more in. What waits can still be taken; then the ``async for`` ends.
+        """
+        self._finish(StopAsyncIteration())
+
+    def __aiter__(self) -> Mailbox:
+        return self
+
+    def __anext__(self) -> Deferred[Message]:
+        return self.take()
+
+    # What the hub calls.
+
+    def deliver(self, message: Message) -> None:
+        """See :meth:`ropewalk.interfaces.ISubscriber.deliver`."""
+        if self._end is not None:
+            return
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker.callback(message)
+            return
+        key = message.token if self._key is None else self._key(message)
+        if self._messages.pop(key, None) is not None:
+            self.replaced += 1
+        self._messages[key] = message
+        if len(self._messages) <= self.limit:
+            return
+        if self._drops:
+            self._messages.popitem(last=False)
+            self.dropped += 1
+        else:
+            self.dropped += len(self._messages)
+            self._messages.clear()
+            self._finish(MailboxFull(self.limit))
+
+    def joined(self, channel: str, presence: Presence) -> None:
+        """Who comes is no message; a subclass may care."""
+
+    def left(self, channel: str, presence: Presence) -> None:
+        """Nor is who leaves."""
+
+    def _finish(self, end: Exception) -> None:
+        if self._end is None:
+            self._end = end
+            taker, self._taker = self._taker, None
+            if taker is not None:
+                taker.errback(end)
+
+    def _forget_taker(self, _: Deferred[Message]) -> None:
+        self._taker = None
