@@ -564,6 +564,37 @@ class ReentryTests(EngineTestCase):
         self.visit.send(hello[20:])
         self.assertEqual(self.visit.answer().text, "Hello, world!")
 
+    def test_much(self) -> None:
+        """
+        Who lets in more than may wait makes the client wait only until it is answered.
+        """
+        texts = self.answers(request("/do"), request("/") * 3000)
+        self.assertEqual(len(texts), 3001)
+        self.assertEqual(self.wire.producerState, "producing")
+        late = request("/echo", "POST", body=b"some body")
+        self.answers(request("/do"), request("/") * 3000 + late[:-4])
+        self.assertEqual(self.wire.producerState, "producing")
+        self.visit.send(late[-4:])
+        self.assertEqual(self.visit.answer().text, "some body")
+
+    def test_while_it_is_written(self) -> None:
+        """
+        What comes while an answer is handed to the transport is behind what has come.
+        """
+        hello, write = request("/"), self.wire.write
+        for _ in range(2):
+            rest = [hello[20:]]
+
+            def let_in(data: bytes, rest: list[bytes] = rest) -> None:
+                write(data)
+                if rest:
+                    self.visit.send(rest.pop())
+
+            self.wire.write = let_in
+            self.visit.send(hello + hello[:20])
+            self.wire.write = write
+            self.assertEqual([each.status for each in self.visit.answers()], [200] * 2)
+
 
 class LaneTests(EngineTestCase):
     """

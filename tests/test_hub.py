@@ -217,6 +217,15 @@ class MemoryHubTests(SynchronousTestCase):
         self.hub.subscribe("lobby", ears, None, "e-1.0")
         self.assertEqual(ears.heard, [("said", 1)])
 
+    def test_no_token(self) -> None:
+        """
+        What is no text at all is a mistake of the caller, and leaves nothing behind.
+        """
+        number: Any = 5
+        with self.assertRaises(AttributeError):
+            self.hub.subscribe("lobby", Ears(), "Ada", number)
+        self.assertEqual(self.successResultOf(self.hub.present("lobby")), [])
+
     def test_resuming_what_stands(self) -> None:
         """
         Who is subscribed has missed nothing, whatever token it has.
@@ -876,15 +885,47 @@ class MailboxTests(SynchronousTestCase):
 
     def test_cut(self) -> None:
         """
-        Unless told otherwise, who is too slow is told so, and nothing is kept for him.
+        Unless told otherwise, who is too slow has what waited, and then is told so.
         """
         box = self.fill(Mailbox(limit=2), 1, 2, 3, 4)
+        self.assertEqual((self.taken(box), self.taken(box)), (1, 2))
         error = self.failureResultOf(box.take(), MailboxFull).value
         self.assertEqual(
             str(error), "cut off: over 2 messages were waiting to be taken"
         )
-        self.assertEqual((len(box), box.dropped), (0, 3))
-        self.failureResultOf(box.take(), MailboxFull)
+        self.assertEqual((len(box), box.dropped), (0, 2))
+        again = self.failureResultOf(box.take(), MailboxFull).value
+        self.assertIsNot(again, error)
+
+    def test_far_behind(self) -> None:
+        """
+        Who has missed more than may wait gets there, one visit after the other.
+        """
+        hub = MemoryHub(lambda: 0.0, epoch="e")
+        for number in range(1, 11):
+            hub.publish("lobby", number)
+        token, found = "e-1.0", list[int]()
+        while len(found) < 10:
+            box = Mailbox(limit=3)
+            hub.subscribe("lobby", box, None, token)
+            while len(box):
+                got = self.successResultOf(box.take())
+                found.append(got.body)
+                token = got.token
+            if len(found) < 10:
+                self.failureResultOf(box.take(), MailboxFull)
+            hub.unsubscribe("lobby", box)
+        self.assertEqual(found, [*range(1, 11)])
+
+    def test_many_channels(self) -> None:
+        """
+        Messages of several channels are never taken for one another.
+        """
+        box = Mailbox()
+        for channel in "ab":
+            box.deliver(Message(channel, 1, 0.0, channel))
+        taken = [self.successResultOf(box.take()).channel for _ in range(2)]
+        self.assertEqual((taken, box.replaced), (["a", "b"], 0))
 
     def test_drop_the_oldest(self) -> None:
         """
@@ -935,7 +976,7 @@ class MailboxTests(SynchronousTestCase):
             self.fill(box, 2, 3)
             self.assertNoResult(reading)
             self.assertEqual(found, [1, 2, 3])
-            box._finish(MailboxFull(1)) if ended == "cut" else box.close()
+            box._finish(lambda: MailboxFull(1)) if ended == "cut" else box.close()
             self.assertEqual(self.successResultOf(reading), ended)
 
     def test_subscribed(self) -> None:
@@ -987,11 +1028,12 @@ class MailboxTests(SynchronousTestCase):
                 elif end is None:
                     if by_key:
                         waits = [each for each in waits if each % 3 != number % 3]
-                    waits.append(number)
-                    if len(waits) > limit and when_full == "oldest":
+                    if len(waits) == limit and when_full == "oldest":
                         del waits[0]
-                    elif len(waits) > limit:
-                        waits, end = [], MailboxFull
+                    if len(waits) < limit:
+                        waits.append(number)
+                    else:
+                        end = MailboxFull
             elif step == "take" and taking is None:
                 taking = box.take()
                 if waits:

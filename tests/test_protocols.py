@@ -702,6 +702,22 @@ class EndTests(LineTestCase):
     Conversations end.
     """
 
+    def test_the_end_comes_meanwhile(self) -> None:
+        """
+        A peer may say its last, or be gone, while a line of it is heard.
+        """
+        for lines in (b"last\n", b"last\nmore\n"):
+            transport, scribe = StringTransport(), Scribe(self.clock)
+            scribe.answers["last"] = scribe.readConnectionLost
+            scribe.makeConnection(transport)
+            scribe.dataReceived(lines)
+            self.assertTrue(transport.disconnecting)
+            scribe = Scribe(self.clock)
+            scribe.answers["last"] = scribe.connectionLost
+            scribe.makeConnection(StringTransport())
+            scribe.dataReceived(lines)
+            self.assertEqual(scribe.notes, ["opened", "last", "closed"])
+
     def test_silence(self) -> None:
         """
         A peer silent for ``idle`` seconds is let go, and told why. Lines count,
@@ -1211,7 +1227,7 @@ class CompiledTests(PlainTests):
         for lines in (("to",), ["to", b"fro"], None):
             self.assertIsNone(self.twin.plainly(lines))
         self.assertRaises(TypeError, self.twin.lone, b"to\n")
-        self.assertRaises(TypeError, self.twin.lone, b"to\n", "ten")
+        self.assertIsNone(self.twin.lone(b"to\n", float("inf")))
 
 
 class FactoryTests(SynchronousTestCase):

@@ -67,11 +67,13 @@ class _Channel(msgspec.Struct, eq=False):
     subscriptions: dict[int, _Subscription] = {}
     guests: dict[str, _Guest] = {}
 
-    def missed(self, after: str) -> tuple[list[Message], bool]:
+    def missed(self, after: str | None) -> tuple[list[Message], bool]:
         """
         What is kept of what came after a message, and whether that is all; everything
-        that is kept, if it is not.
+        that is kept, if it is not. Without a message, nothing is missed.
         """
+        if after is None:
+            return [], True
         kept = list(self.history)
         epoch, _, digits = after.rpartition(".")
         known = epoch == self.epoch and digits.isascii() and digits.isdigit()
@@ -153,11 +155,12 @@ class MemoryHub:
                 state = self._channel(channel)
             except HubFull:
                 return fail()
+            messages, whole = state.missed(after)
             known = _Subscription(subscriber, who)
             state.subscriptions[id(subscriber)] = known
             self._idle.pop(channel, None)
-            if after is not None:
-                resumed = self._resume(state, known, after)
+            resumed = Resumed(len(messages), whole)
+            self._resume(state, known, messages)
             self._come(state, who)
         elif known.who != who:
             # The subscription stays: what it has still to hear is not lost.
@@ -240,16 +243,14 @@ class MemoryHub:
         del self._channels[name], self._idle[name]
 
     def _resume(
-        self, state: _Channel, subscription: _Subscription, after: str
-    ) -> Resumed:
+        self, state: _Channel, subscription: _Subscription, messages: list[Message]
+    ) -> None:
         """
         Have somebody hear what was missed, before whatever is still to come.
         """
-        messages, whole = state.missed(after)
         for message in messages:
             tell = partial(_deliver, message)
             self._news.append(_News(state.name, (subscription,), tell, _nothing))
-        return Resumed(len(messages), whole)
 
     def _come(self, state: _Channel, who: str | None) -> None:
         """
@@ -332,13 +333,13 @@ class Mailbox:
     wait, and memory does not grow.
 
     :param limit: How many messages may wait, 1 or more.
-    :param when_full: What becomes of one more: ``"cut"`` ends it, and whoever takes is
-        told so by :exc:`~ropewalk.errors.MailboxFull`, in the place of what waited;
-        ``"oldest"`` drops the oldest.
+    :param when_full: What becomes of one more: ``"cut"`` lets it not in, and nothing
+        after it; whoever takes has what waits, and then is told so by
+        :exc:`~ropewalk.errors.MailboxFull`. ``"oldest"`` drops the oldest.
     :param key: Of the messages for which it gives the same, something hashable, only
         the last one waits: of prices, say, the latest is all that anybody wants.
         ``None`` keeps all.
-    :ivar dropped: How many were dropped since it was full.
+    :ivar dropped: How many nobody can take because it was full.
     :ivar replaced: How many a later one has taken the place of.
     """
 
@@ -358,7 +359,7 @@ class Mailbox:
         self._key = key
         self._messages: OrderedDict[Any, Message] = OrderedDict()
         self._taker: Deferred[Message] | None = None
-        self._end: Exception | None = None
+        self._end: Callable[[], Exception] | None = None
 
     def __len__(self) -> int:
         """How many wait."""
@@ -372,7 +373,7 @@ class Mailbox:
         """
         Take the next message.
 
-        :return: fires with it, when there is one. Cancelling it takes nothing.
+        :return: fires with it, when there is one. Cancelling it before takes nothing.
         :raise MailboxFull: When more came than may wait.
         :raise StopAsyncIteration: When it is closed, and nothing waits.
         :raise RuntimeError: When somebody takes already.
@@ -382,7 +383,7 @@ class Mailbox:
         if self._messages:
             return succeed(self._messages.popitem(last=False)[1])
         if self._end is not None:
-            return fail(self._end)
+            return fail(self._end())
         self._taker = Deferred(self._forget_taker)
         return self._taker
 
@@ -390,7 +391,7 @@ class Mailbox:
         """
         Let nothing more in. What waits can still be taken; then the ``async for`` ends.
         """
-        self._finish(StopAsyncIteration())
+        self._finish(StopAsyncIteration)
 
     def __aiter__(self) -> Mailbox:
         return self
@@ -403,24 +404,22 @@ class Mailbox:
     def deliver(self, message: Message) -> None:
         """See :meth:`ropewalk.interfaces.ISubscriber.deliver`."""
         if self._end is not None:
+            self.dropped += self._end is not StopAsyncIteration
             return
+        key = object() if self._key is None else self._key(message)
         taker, self._taker = self._taker, None
         if taker is not None:
             taker.callback(message)
             return
-        key = message.token if self._key is None else self._key(message)
         if self._messages.pop(key, None) is not None:
             self.replaced += 1
-        self._messages[key] = message
-        if len(self._messages) <= self.limit:
-            return
-        if self._drops:
-            self._messages.popitem(last=False)
+        elif len(self._messages) == self.limit:
             self.dropped += 1
-        else:
-            self.dropped += len(self._messages)
-            self._messages.clear()
-            self._finish(MailboxFull(self.limit))
+            if not self._drops:
+                self._finish(partial(MailboxFull, self.limit))
+                return
+            self._messages.popitem(last=False)
+        self._messages[key] = message
 
     def joined(self, channel: str, presence: Presence) -> None:
         """Who comes is no message; a subclass may care."""
@@ -428,12 +427,12 @@ class Mailbox:
     def left(self, channel: str, presence: Presence) -> None:
         """Nor is who leaves."""
 
-    def _finish(self, end: Exception) -> None:
+    def _finish(self, end: Callable[[], Exception]) -> None:
         if self._end is None:
             self._end = end
             taker, self._taker = self._taker, None
             if taker is not None:
-                taker.errback(end)
+                taker.errback(end())
 
     def _forget_taker(self, _: Deferred[Message]) -> None:
         self._taker = None

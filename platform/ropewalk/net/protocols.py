@@ -156,7 +156,7 @@ class Conversation(Protocol, Generic[T]):
         self._hearing, self._gatherable = True, _GATHERED
         self._turns.take_one(self.heard, lone)
         self._hearing = False
-        if self._unheard.more:
+        if self._unheard.more or self._ended:
             self._read_on()
             return
         self._gatherable = -1
@@ -210,17 +210,16 @@ class Conversation(Protocol, Generic[T]):
         """
         if self._hearing:
             return
-        reader, turns = self._unheard, self._turns
         self._hearing, self._gatherable = True, _GATHERED
         try:
-            while reader.more and not self._held:
+            while self._unheard.more and not self._held:
                 self._hear_some()
         finally:
             self._hearing, self._gatherable = False, -1
             self._write_out()
         if self._ended and not self._held:
             self._ended = False
-            turns.take(self.leave)
+            self._turns.take(self.leave)
 
     def _hear_some(self) -> None:
         pieces, error = self._unheard.take(self._turns.room, self.longest)

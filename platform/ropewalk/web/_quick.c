@@ -1133,8 +1133,9 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
     }
     /* Who was called may have begun to say goodbye, or to listen. */
     int draining = text == NULL ? 0 : is_true(channel->site, s_draining);
+    if (draining < 0) goto done;
     int loud = text == NULL ? 0 : is_true(channel->site, s_loud);
-    if (draining < 0 || loud < 0) goto done;
+    if (loud < 0) goto done;
     if (text != NULL && !draining && request->code == 200 && request->phrase == NULL &&
         (request->type == NULL || !PyBytes_CheckExact(body)) &&
         !is_there(request->scope) && is_plain(request, channel, size)) {

@@ -264,14 +264,20 @@ class Channel(ChannelBase, http.HTTPChannel):
     def _look(self, data: bytes, at: int = 0) -> None:
         """Read requests, and have them answered, as far as that can be done now."""
         now = self._now()
-        at = self._read_on(data, at, now)
-        while self._waiting and self._listens():
-            # A handler has let it in meanwhile: it came behind what is left.
-            data, self._waiting = data[at:] + self._waiting, b""
-            at = self._read_on(data, 0, now)
-        if at < len(data) and not self._deaf and not self._closing:
-            later, self._waiting = self._waiting, data[at:]
-            self._wait(later)
+        try:
+            at = self._read_on(data, at, now)
+            while self._waiting and self._listens():
+                # A handler has let it in meanwhile: it came behind what is left.
+                data, self._waiting = data[at:] + self._waiting, b""
+                at = self._read_on(data, 0, now)
+            if at < len(data) and not self._deaf and not self._closing:
+                later, self._waiting = self._waiting, data[at:]
+                self._wait(later)
+        finally:
+            # Last: who is written to may let something in.
+            self._flush()
+        if self._listens():
+            self._resume()
         if self._request is None and not self._closing:
             self._rest(now)
 
@@ -315,7 +321,6 @@ class Channel(ChannelBase, http.HTTPChannel):
             self._refuse(error)
         finally:
             self._batching = False
-            self._flush()
         return at
 
     def _read_head(self, data: bytes, at: int, now: float) -> int:

@@ -22,7 +22,7 @@ lone(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "lone(data, longest)");
         return NULL;
     }
-    if (!PyBytes_Check(arguments[0])) {
+    if (!PyBytes_Check(arguments[0]) || !PyIndex_Check(arguments[1])) {
         Py_RETURN_NONE;
     }
     Py_ssize_t longest = PyNumber_AsSsize_t(arguments[1], NULL); /* clipped */
