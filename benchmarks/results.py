@@ -113,6 +113,10 @@ class Results(Struct):
     starts: dict[str, list[Start]] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        # As it will be read again: to draw what is there changes nothing.
+        self.seconds = float(self.seconds)
+
     @classmethod
     def load(cls, path: Path) -> Results:
         """

@@ -415,6 +415,9 @@ class ResultsTests(SynchronousTestCase):
         path = Path(self.mktemp())
         make_results().save(path)
         self.assertEqual(Results.load(path), make_results())
+        written = path.read_bytes()
+        Results.load(path).save(path)
+        self.assertEqual(path.read_bytes(), written)
         path.write_text('{"when": 1}')
         with self.assertRaisesRegex(SystemExit, "has no results"):
             Results.load(path)
