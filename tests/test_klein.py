@@ -15,10 +15,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest import SkipTest, TestCase
 from unittest.mock import patch
@@ -43,6 +43,7 @@ from werkzeug.routing import RequestRedirect
 from ropewalk.errors import RopewalkError
 from ropewalk.web.apps import AppResource
 from ropewalk.web.routes import Routes
+from tests.adopting import cases_of, different
 from tests.visiting import Answer, Place, Visit, Wire, parse, request
 
 #: Klein's modules that make applications.
@@ -138,12 +139,8 @@ def _loaded() -> list[str]:
     return [name for name in sys.modules if f"{name}.".startswith("klein.test.")]
 
 
-def _cases(module: ModuleType) -> Iterator[type[TestCase]]:
-    """The test cases that are written in a module of Klein's."""
-    for case in vars(module).values():
-        is_case = isinstance(case, type) and issubclass(case, TestCase)
-        if is_case and case.__module__ == module.__name__:
-            yield case
+#: Klein's say what they expect; another error is one.
+_different = partial(different, by=AssertionError)
 
 
 def _adopted(case: type[TestCase], name: str, differences: dict[str, str]) -> type:
@@ -162,28 +159,13 @@ def _adopted(case: type[TestCase], name: str, differences: dict[str, str]) -> ty
     return type(name, (case,), members)
 
 
-def _different(method: Callable[[Any], Any], reason: str) -> Callable[[Any], None]:
-    """A test that has to fail."""
-
-    def differ(self: SynchronousTestCase) -> None:
-        try:
-            method(self)
-        except AssertionError:
-            self.flushLoggedErrors()  # which it no longer does itself
-            raise SkipTest(f"differs on purpose: {reason}") from None
-        self.fail(f"this passes, and need not be listed: {reason}")
-
-    differ.__doc__ = method.__doc__
-    return differ
-
-
 def _adopt(kind: type[Klein], differences: dict[str, str]) -> dict[str, type]:
     """Klein's test cases, with applications of a kind."""
     adopted = {}
     with _served_by_us(kind):
         modules = [import_module(f"klein.test.{name}") for name in MODULES]
     for short, module in zip(MODULES, modules, strict=True):
-        for case in _cases(module):
+        for case in cases_of(module):
             if f"{short}.{case.__name__}" not in NOT_OURS:
                 name = f"{case.__name__}With{kind.__name__}"
                 adopted[name] = _adopted(case, name, differences)
@@ -227,7 +209,7 @@ class SuiteTests(SynchronousTestCase):
         for name in NOT_OURS:
             module, _, case = name.partition(".")
             if case:
-                there = _cases(import_module(f"klein.test.{module}"))
+                there = cases_of(import_module(f"klein.test.{module}"))
                 self.assertIn(case, {each.__name__ for each in there})
 
     def test_differences(self) -> None:
@@ -248,7 +230,7 @@ class SuiteTests(SynchronousTestCase):
         Every test of a case of Klein's is one of ours, under its own name.
         """
         for module in MODULES:
-            for case in _cases(import_module(f"klein.test.{module}")):
+            for case in cases_of(import_module(f"klein.test.{module}")):
                 if f"{module}.{case.__name__}" in NOT_OURS:
                     continue
                 for kind in Klein, Routes:

@@ -27,6 +27,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, providedBy
 
 from ropewalk.net.transports import LoopNetwork, network
+from tests.adopting import cases_of
 
 #: Of C{twisted.internet.test}, what makes a reactor and then connections.
 BUILDERS = {
@@ -273,14 +274,6 @@ def _conclude(case: Any, failed: bool, reason: str) -> None:
     case.fail(f"this passes, and need not be listed: {reason}")
 
 
-def _cases(module: ModuleType) -> Iterator[type[TestCase]]:
-    """The test cases that are written in a module."""
-    for case in vars(module).values():
-        is_case = isinstance(case, type) and issubclass(case, TestCase)
-        if is_case and case.__module__ == module.__name__:
-            yield case
-
-
 def _adopt() -> Iterator[type]:
     """All that is run here, with the reactor that there is."""
     for name, builders in BUILDERS.items():
@@ -289,7 +282,7 @@ def _adopt() -> Iterator[type]:
             yield _built(getattr(module, builder))
     for name in SUITES if ON_UVLOOP else ():
         module = import_module(f"twisted.test.{name}")
-        for case in _cases(module):
+        for case in cases_of(module):
             if case.__name__ not in NOT_OURS:
                 yield _adopted(module, case)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from typing import Any
 from unittest import SkipTest, TestCase
 from unittest.mock import patch
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -34,6 +34,7 @@ from ropewalk.web.engine import Channel
 from ropewalk.web.mounts import Mount, Mounts
 from ropewalk.web.site import Site
 from ropewalk.wire import http1
+from tests.adopting import cases_of, different
 
 #: Twisted's modules that make channels, factories or sites, and what they need.
 MODULES = {
@@ -276,14 +277,6 @@ def _load() -> dict[str, ModuleType]:
         return {name: import_module(f"twisted.web.test.{name}") for name in MODULES}
 
 
-def _cases(module: ModuleType) -> Iterator[type[TestCase]]:
-    """The test cases that are written in a module of Twisted's."""
-    for case in vars(module).values():
-        is_case = isinstance(case, type) and issubclass(case, TestCase)
-        if is_case and case.__module__ == module.__name__:
-            yield case
-
-
 def _name(module: str, case: type[TestCase]) -> str:
     """What one of Twisted's cases is called here: two modules may use one name."""
     return f"{case.__name__}Of{module.removeprefix('test_').title()}"
@@ -301,31 +294,8 @@ def _adopted(case: type[TestCase], name: str) -> type:
     for method in dir(case):
         reason = DIFFERENCES.get(f"{case.__name__}.{method}")
         if reason is not None:
-            members[method] = _different(getattr(case, method), reason)
+            members[method] = different(getattr(case, method), reason)
     return type(name, (case,), members)
-
-
-def _different(method: Callable[[Any], Any], reason: str) -> Callable[[Any], Any]:
-    """A test that has to fail, soon or when its Deferred does."""
-
-    def differ(self: SynchronousTestCase) -> Any:
-        try:
-            result = method(self)
-        except Exception:
-            return skip(self)
-        if isinstance(result, Deferred):
-            return result.addCallbacks(lambda _: passed(self), lambda _: skip(self))
-        return passed(self)
-
-    def passed(self: SynchronousTestCase) -> None:
-        self.fail(f"this passes, and need not be listed: {reason}")
-
-    def skip(self: SynchronousTestCase) -> None:
-        self.flushLoggedErrors()  # which it no longer does itself
-        raise SkipTest(f"differs on purpose: {reason}")
-
-    differ.__doc__ = method.__doc__
-    return differ
 
 
 def _adopt() -> dict[str, type]:
@@ -333,7 +303,7 @@ def _adopt() -> dict[str, type]:
     return {
         _name(short, case): _adopted(case, _name(short, case))
         for short, module in _load().items()
-        for case in _cases(module)
+        for case in cases_of(module)
         if f"{short}.{case.__name__}" not in NOT_OURS
     }
 
@@ -397,7 +367,7 @@ class SuiteTests(SynchronousTestCase):
         there = {
             f"{case.__name__}.{method}"
             for name in MODULES
-            for case in _cases(import_module(f"twisted.web.test.{name}"))
+            for case in cases_of(import_module(f"twisted.web.test.{name}"))
             for method in dir(case)
         }
         self.assertEqual(set(DIFFERENCES) - there, set())
@@ -407,7 +377,7 @@ class SuiteTests(SynchronousTestCase):
         Every test of a case of Twisted's is one of ours.
         """
         for name in MODULES:
-            for case in _cases(import_module(f"twisted.web.test.{name}")):
+            for case in cases_of(import_module(f"twisted.web.test.{name}")):
                 if f"{name}.{case.__name__}" in NOT_OURS:
                     continue
                 adopted = globals()[_name(name, case)]
@@ -453,18 +423,18 @@ class SuiteTests(SynchronousTestCase):
         """
         A case fails that is listed and passes, at once or later.
         """
-        case = _different(lambda _: None, "it did")
+        case = different(lambda _: None, "it did")
         error = self.assertRaises(self.failureException, case, self)
         self.assertIn("it did", str(error))
-        later = _different(lambda _: succeed(None), "it did")(self)
+        later = different(lambda _: succeed(None), "it did")(self)
         self.assertIn("it did", str(self.failureResultOf(later).value))
 
     def test_what_differs(self) -> None:
         """
         One that is listed and fails is skipped.
         """
-        case = _different(lambda test: test.assertEqual(1, 2), "one is not two")
+        case = different(lambda test: test.assertEqual(1, 2), "one is not two")
         error = self.assertRaises(SkipTest, case, self)
         self.assertIn("one is not two", str(error))
-        later = _different(lambda _: fail(ValueError()), "one is not two")(self)
+        later = different(lambda _: fail(ValueError()), "one is not two")(self)
         self.failureResultOf(later, SkipTest)
