@@ -6,7 +6,14 @@ an interface is here where two implementations exist, or a stranger writes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -14,6 +21,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 __all__ = [
+    "Caller",
+    "IAuthoriser",
     "IDrainable",
     "IHealth",
     "IHost",
@@ -33,6 +42,23 @@ T = TypeVar("T")
 #: What a function under ``@inlineCallbacks`` is annotated to return: the type
 #: of its result, inside.
 Steps = Generator[Any, Any, T]
+
+
+class Caller(Struct, frozen=True):
+    """
+    Who asks for something, so far as is known.
+
+    :ivar via: By what they came: ``"http"``, ``"websocket"``, ``"lines"`` …
+    :ivar address: Where they come from, for people and for counting: an IP address, or
+        what else tells one peer from another; empty when there is none.
+    :ivar connection: The connection's name: ``"c17"``; empty for who has none.
+    :ivar user: The account's name; ``None`` for who has not said who they are.
+    """
+
+    via: str
+    address: str = ""
+    connection: str = ""
+    user: str | None = None
 
 
 class Message(Struct, frozen=True):
@@ -174,6 +200,20 @@ class IHub(Interface):
         Who is in a channel.
 
         :return: fires with them, in the order in which they came.
+        """
+
+
+class IAuthoriser(Interface):
+    """
+    Says who may do what. Operations and channels ask the same one.
+    """
+
+    def permits(caller: Caller, requirement: str, what: str) -> bool | Awaitable[bool]:
+        """
+        :param requirement: What it takes, in the words of whoever declared it:
+            ``"rooms.moderate"``.
+        :param what: For what: an operation's or a channel's name.
+        :return: whether they may, or something that can be awaited and gives that.
         """
 
 
