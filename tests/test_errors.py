@@ -12,13 +12,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ropewalk import errors
 from ropewalk.errors import (
+    BadChannel,
     BadEndpoint,
     BadHandler,
     BadPlugin,
+    BadRule,
     BadSettings,
     ChannelFull,
     Conflict,
     Fault,
+    Forbidden,
     HubFull,
     Invalid,
     MailboxFull,
@@ -68,6 +71,20 @@ SENTENCES: dict[RopewalkError, str] = {
         "  by service 'b' (b.py:2)"
     ),
     StartFailed("chat", "no database"): "service 'chat' did not start: no database",
+    Forbidden("publish into 'news'"): (
+        "you may not publish into 'news'; sign in as somebody who may"
+    ),
+    BadChannel("a..b", "it has an empty word"): (
+        "no channel can be meant by 'a..b': it has an empty word. A name is words of "
+        "letters, digits, - and _ with a dot between two, such as rooms.lobby"
+    ),
+    BadChannel("a" * 300, "it is long"): (
+        f"no channel can be meant by '{'a' * 60}' …: it is long. A name is words of "
+        "letters, digits, - and _ with a dot between two, such as rooms.lobby"
+    ),
+    BadRule("rooms.*", "chat.py:7", "keep is -1"): (
+        "the rule for channels 'rooms.*' (chat.py:7): keep is -1"
+    ),
     ChannelFull("lobby", 2): "channel 'lobby' already has 2 subscribers",
     MailboxFull(2): "cut off: over 2 messages were waiting to be taken",
     HubFull(3): "there are already 3 channels, and all are in use",

@@ -12,13 +12,16 @@ from attrs import define
 from msgspec import Struct
 
 __all__ = [
+    "BadChannel",
     "BadEndpoint",
     "BadHandler",
     "BadPlugin",
+    "BadRule",
     "BadSettings",
     "ChannelFull",
     "Conflict",
     "Fault",
+    "Forbidden",
     "HubFull",
     "Invalid",
     "MailboxFull",
@@ -31,6 +34,10 @@ __all__ = [
     "SettingFault",
     "StartFailed",
 ]
+
+
+#: How many characters of something that a stranger sent are shown.
+_SHOWN = 60
 
 
 class Fault(Struct, frozen=True):
@@ -215,6 +222,64 @@ class StartFailed(RopewalkError):
 
     def __str__(self) -> str:
         return f"service {self.service!r} did not start: {self.reason}"
+
+
+@define
+class Forbidden(RopewalkError):
+    """
+    Who asks may not do this. Whether there is what they ask for is not told.
+
+    :ivar what: What they may not do: ``"subscribe to the channel 'rooms.lobby'"``.
+    """
+
+    status = 403
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"you may not {self.what}; sign in as somebody who may"
+
+
+@define
+class BadChannel(RopewalkError):
+    """
+    A channel cannot be called that, or a pattern stands where it cannot.
+
+    :ivar channel: The name, or the pattern.
+    :ivar problem: What is wrong with it.
+    """
+
+    status = 422
+
+    channel: str
+    problem: str
+
+    def __str__(self) -> str:
+        # A stranger may have sent any amount of it.
+        cut = len(self.channel) > _SHOWN
+        shown = f"{self.channel[:_SHOWN]!r}{' …' if cut else ''}"
+        return (
+            f"no channel can be meant by {shown}: {self.problem}. A name is words of "
+            "letters, digits, - and _ with a dot between two, such as rooms.lobby"
+        )
+
+
+@define
+class BadRule(RopewalkError):
+    """
+    Channels cannot be declared like this.
+
+    :ivar pattern: Which channels.
+    :ivar place: Where it is declared: ``file:line``.
+    :ivar problem: What is wrong with the rule, and what to write instead.
+    """
+
+    pattern: str
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the rule for channels {self.pattern!r} ({self.place}): {self.problem}"
 
 
 @define

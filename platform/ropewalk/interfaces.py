@@ -14,23 +14,34 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, TypeVar
+from enum import Enum
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 __all__ = [
+    "ANYONE",
+    "NOBODY",
+    "Access",
+    "Attendance",
     "Caller",
+    "ChannelFigures",
+    "ChannelRule",
+    "HubFigures",
     "IAuthoriser",
     "IDrainable",
     "IHealth",
     "IHost",
     "IHub",
+    "IPaced",
     "IReconfigurable",
     "IServicePlugin",
     "ISubscriber",
+    "ITallied",
     "IWeb",
+    "Losses",
     "Message",
     "Presence",
     "Resumed",
@@ -109,10 +120,134 @@ class Presence(Struct, frozen=True):
 
     :ivar who: The name they came with.
     :ivar since: When they came, in seconds since the epoch (UTC).
+    :ivar data: What they last said of themselves; ``None`` when they said nothing.
     """
 
     who: str
     since: float
+    data: Any = None
+
+
+class Attendance(Struct, frozen=True):
+    """
+    How many are in a channel.
+
+    :ivar subscriptions: How many subscribers it has. Those who hear it by a pattern
+        are not among them.
+    :ivar people: How many are present under a name.
+    """
+
+    subscriptions: int = 0
+    people: int = 0
+
+
+class Access(Enum):
+    """
+    What a caller needs where it is no matter of requirements.
+    """
+
+    ANYONE = "anyone"
+    NOBODY = "nobody"
+
+
+#: Every caller may.
+ANYONE: Final = Access.ANYONE
+
+#: No caller may: only services do it.
+NOBODY: Final = Access.NOBODY
+
+
+class ChannelRule(Struct, frozen=True, kw_only=True):
+    """
+    What channels promise, and whom they let do what.
+
+    A requirement is a text that the daemon's :class:`IAuthoriser` is asked about:
+    ``"rooms.moderate"``.
+
+    :ivar subscribe: What it takes to subscribe, and to see who is there and what was
+        said: a requirement, ``ANYONE`` or ``NOBODY``.
+    :ivar publish: What it takes to publish, likewise.
+    :ivar shape: What the bodies of messages are, a type that
+        :func:`ropewalk.schema.read` knows; ``None`` for anything.
+    :ivar keep: How many messages the history has, 0 or more.
+    :ivar keep_for: How many seconds a message stays in the history, more than 0;
+        ``None`` for any time.
+    :ivar keep_bytes: How large the bodies in the history may be together, in bytes of
+        JSON, 0 or more; ``None`` for any size. The oldest go first, and a message that
+        is larger by itself is not kept.
+    :ivar retain: How many seconds the last message can be had apart from the history,
+        more than 0; ``math.inf`` until the next one; ``None`` for no longer than the
+        history has it.
+    :ivar away: How many seconds somebody who is present may be without a subscription
+        before they have left, 0 or more.
+    :ivar limit: How many subscribers each channel may have, 1 or more; ``None`` for
+        as many as the hub lets in anyway.
+    """
+
+    subscribe: str | Access = ANYONE
+    publish: str | Access = NOBODY
+    shape: Any = None
+    keep: int = 100
+    keep_for: float | None = None
+    keep_bytes: int | None = None
+    retain: float | None = None
+    away: float = 0.0
+    limit: int | None = None
+
+
+class Losses(Struct, eq=False):
+    """
+    What subscribers did not take.
+
+    :ivar dropped: How many messages nobody can take any more.
+    :ivar replaced: How many a later one has taken the place of.
+    :ivar cut: How many subscribers were cut off.
+    """
+
+    dropped: int = 0
+    replaced: int = 0
+    cut: int = 0
+
+
+class ChannelFigures(Struct, frozen=True):
+    """
+    A channel in numbers.
+
+    :ivar subscribers: How many subscribe to it by its name.
+    :ivar people: How many are present.
+    :ivar published: How many messages were published into it.
+    :ivar kept: How many are in its history.
+    :ivar size: The bytes of these; ``None`` where nothing bounds them, and nobody
+        counts.
+    """
+
+    subscribers: int
+    people: int
+    published: int
+    kept: int
+    size: int | None
+
+
+class HubFigures(Struct, frozen=True):
+    """
+    What a hub has done in this process, in numbers.
+
+    :ivar published: How many messages were published.
+    :ivar delivered: How many times a subscriber has taken one.
+    :ivar raised: How many times a subscriber raised instead of taking what it was told.
+    :ivar dropped: As in :class:`Losses`; so are the next two.
+    :ivar patterns: How many subscriptions by a pattern stand.
+    :ivar channels: The channels there are, by name.
+    """
+
+    published: int
+    delivered: int
+    raised: int
+    dropped: int
+    replaced: int
+    cut: int
+    patterns: int
+    channels: Mapping[str, ChannelFigures]
 
 
 class ISubscriber(Interface):
@@ -140,66 +275,182 @@ class ISubscriber(Interface):
         """
 
 
+class IPaced(Interface):
+    """
+    A subscriber that a publisher can wait for.
+    """
+
+    def ready() -> Deferred[None] | None:
+        """
+        Whether there is room for one more message.
+
+        :return: ``None`` when there is; otherwise a Deferred of its own for each
+            call, which fires when there is, or will never be. It may be cancelled.
+        """
+
+
+class ITallied(Interface):
+    """
+    A subscriber that counts what it does not take.
+    """
+
+    def tally(losses: Losses) -> None:
+        """
+        Count there, too, from now on; once, however often it is said.
+        """
+
+
 class IHub(Interface):
     """
     The channels: what is published into one is delivered to everybody who is
     subscribed to it, in the same order.
+
+    A channel's name is 1 to 255 characters: words with a dot between two, each of
+    letters and digits of any script, ``-`` and ``_``. In a pattern, ``*`` stands for
+    one word, and ``**`` at the end for one or more.
+
+    What a service does itself needs no right, nor that the channel was declared. Who
+    does it for somebody else says for whom with ``by``: then the rule of the channel
+    says whether they may. Of the rules whose patterns match, the most specific one
+    counts: word by word from the left, a word comes before ``*``, that before ``**``.
+    Where there is none, no caller may do anything. While the authoriser makes up its
+    mind nothing has happened yet.
+
+    Where a Deferred is returned, it fails with :exc:`~ropewalk.errors.BadChannel` for
+    what is no name, and with :exc:`~ropewalk.errors.Forbidden` for whom it is not
+    allowed.
     """
+
+    def declare(pattern: str, rule: ChannelRule) -> None:
+        """
+        Say what the channels promise whose names match a pattern. For those that are
+        there already it counts from now on.
+
+        :param pattern: ``"rooms.*"``, ``"rooms.**"`` or ``"rooms.lobby"``.
+        :raise BadChannel: When it is no pattern.
+        :raise BadRule: When no channel can be like this, or the hub was given no clock
+            and the rule needs one.
+        :raise Conflict: When the pattern was declared before.
+        """
 
     def subscribe(
         channel: str,
         subscriber: ISubscriber,
         who: str | None = None,
         after: str | None = None,
+        *,
+        data: Mapping[str, Any] | None = None,
+        retained: bool = False,
+        by: Caller | None = None,
     ) -> Deferred[Resumed]:
         """
         Deliver to a subscriber what is published from now on. Subscribing
         twice is subscribing once (the later ``who`` counts).
 
-        :param who: The name to be present under; ``None`` only listens. Two
-            subscribers may come with one name: it joins with the first and
-            leaves with the last.
+        :param channel: Its name; or a pattern, to hear whatever is told in all
+            channels that match, now or later, and that the caller may subscribe to.
+            Who is subscribed in more than one way hears everything once. A pattern has
+            no ``who`` and no ``after``. A caller needs a rule whose pattern covers
+            it: one that matches every name that it matches.
+        :param who: The name to be present under, 1 to 255 characters; ``None`` only
+            listens. Two subscribers may come with one name: it joins with the first
+            and leaves with the last.
         :param after: The token of the last message that it has, from whatever
             subscription. What has come after that, and is kept, is delivered before
             anything else; if that is not all, or there is no such message, whatever
             is kept. Who is subscribed has missed nothing.
-        :return: fires when the subscription stands.
+        :param data: What others are to see of ``who``, up to 1024 bytes of JSON. Of
+            two subscribers with one name, what was said last counts. Others see it
+            when they look; nobody is told of a change.
+        :param retained: Deliver the last message first (see :meth:`last`), if there is
+            one and ``after`` is ``None``.
+        :param by: For whom.
+        :return: fires when the subscription stands. To unsubscribe before that takes
+            it back, and the Deferred is cancelled.
         :raise ChannelFull: When the channel has as many subscribers as it may.
         :raise HubFull: When there are as many channels as there may be, and
             somebody is in each.
+        :raise Invalid: When ``who`` or ``data`` is too large, or the data cannot be
+            said in JSON.
         """
 
     def unsubscribe(channel: str, subscriber: ISubscriber) -> Deferred[None]:
         """
         Deliver nothing more. Does nothing for who is not subscribed.
 
+        :param channel: The name or the pattern that it subscribed to.
         :return: fires when nothing more will be delivered.
         """
 
-    def publish(channel: str, body: Any, keep: int = 100) -> Deferred[Message]:
+    def publish(
+        channel: str,
+        body: Any,
+        keep: int | None = None,
+        *,
+        wait: bool = False,
+        by: Caller | None = None,
+    ) -> Deferred[Message]:
         """
-        Publish into a channel.
+        Publish into a channel. Messages come in the order of the calls, or, where
+        somebody had to be asked, in the order in which they were allowed.
 
+        :param body: Where the rule has a shape, a value of that, or the plain data
+            that it is read from.
         :param keep: How many messages the channel keeps as its history, this
-            one among them; 0 or more.
+            one among them; 0 or more. ``None`` for what the rule says, or 100.
+        :param wait: Wait until every subscriber that can be waited for
+            (:class:`IPaced`) has room before it is published, and until all that it
+            went to have room again, or are gone, after that. Who waits for one channel
+            is let in one by one, in order. Cancelling takes back what is not yet
+            published, and nothing else.
+        :param by: For whom.
         :return: fires with the message, once every subscriber of this process
             has taken it.
         :raise HubFull: As for subscribing.
+        :raise Invalid: With all that keeps the body from having its shape.
         """
 
-    def history(channel: str, limit: int | None = None) -> Deferred[Sequence[Message]]:
+    def history(
+        channel: str, limit: int | None = None, *, by: Caller | None = None
+    ) -> Deferred[Sequence[Message]]:
         """
         The last messages of a channel, oldest first.
 
         :param limit: How many at most, 0 or more; ``None`` for all that is kept.
+        :param by: For whom.
         :return: fires with them.
         """
 
-    def present(channel: str) -> Deferred[Sequence[Presence]]:
+    def last(channel: str, *, by: Caller | None = None) -> Deferred[Message | None]:
+        """
+        The last message of a channel, as long as the rule retains it or the history
+        has it.
+
+        :param by: For whom.
+        :return: fires with it, or with ``None``.
+        """
+
+    def present(
+        channel: str, *, by: Caller | None = None
+    ) -> Deferred[Sequence[Presence]]:
         """
         Who is in a channel.
 
+        :param by: For whom.
         :return: fires with them, in the order in which they came.
+        """
+
+    def count(channel: str, *, by: Caller | None = None) -> Deferred[Attendance]:
+        """
+        How many are in a channel.
+
+        :param by: For whom.
+        :return: fires with that.
+        """
+
+    def figures() -> HubFigures:
+        """
+        What has been done in this process so far, and the channels it knows of.
         """
 
 

@@ -1,0 +1,391 @@
+# -*- test-case-name: tests.test_hub -*-
+"""
+Where subscribers and messages meet: what a hub of one process does at once, for whoever
+may do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from ropewalk.errors import ChannelFull
+from ropewalk.hub.channels import Channel
+from ropewalk.hub.names import Pattern, check_name
+from ropewalk.hub.pacing import Lines, Turn
+from ropewalk.hub.presence import Introduction
+from ropewalk.hub.rules import Declared, Rules
+from ropewalk.hub.subscriptions import Hearer, Listeners, Subscription, each_once
+from ropewalk.hub.table import Table
+from ropewalk.hub.telling import News, Teller
+from ropewalk.hub.timetable import Timetable
+from ropewalk.interfaces import (
+    HubFigures,
+    ISubscriber,
+    ITallied,
+    Losses,
+    Message,
+    Presence,
+    Resumed,
+)
+
+__all__ = ["Exchange"]
+
+
+def _deliver(message: Message, subscriber: ISubscriber) -> None:
+    subscriber.deliver(message)
+
+
+@define(eq=False)
+class Exchange:
+    """
+    The channels and who hears them.
+
+    :param now: Where the time comes from: seconds since the epoch.
+    :param clock: What becomes too old, and who is away for too long, is found by its
+        time; without one, nothing does and nobody is.
+    :param rules: What holds for the channels.
+    :param limit: How many subscribers a channel may have, and a pattern.
+    :param channels: How many channels there may be, and how many patterns.
+    :param epoch: What the numberings are called by.
+    """
+
+    _now: Callable[[], float]
+    _clock: IReactorTime | None
+    _rules: Rules
+    _limit: int
+    _channel_limit: int
+    _epoch: str
+    _teller: Teller = field(factory=Teller, init=False)
+    _published: int = field(default=0, init=False)
+    _losses: Losses = field(factory=Losses, init=False)
+    _timetable: Timetable = field(init=False)
+    _channels: Table = field(init=False)
+    _listeners: Listeners = field(init=False)
+    _lines: Lines = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._timetable = Timetable(self._clock, self.look)
+        rule_of = self._rules.of
+        self._channels = Table(self._channel_limit, self._epoch, rule_of, self._leave)
+        self._listeners = Listeners(self._limit, self._channel_limit)
+        self._lines = Lines(lambda: self._teller.telling)
+
+    def follow(self) -> None:
+        """
+        Other rules hold from now on.
+        """
+        now = self._timetable.now()
+        for state in self._channels:
+            state.follow(self._rules.of(state.name), now)
+            self._timetable.remind(state.name, state.due())
+
+    def check(self, channel: str) -> None:
+        """
+        :raise BadChannel: When something is no channel's name.
+        """
+        if channel not in self._channels:
+            check_name(channel)
+
+    def figures(self) -> HubFigures:
+        """See :meth:`ropewalk.interfaces.IHub.figures`."""
+        for state in self._channels:
+            self.look(state.name)
+        return HubFigures(
+            published=self._published,
+            delivered=self._teller.delivered,
+            raised=self._teller.raised,
+            dropped=self._losses.dropped,
+            replaced=self._losses.replaced,
+            cut=self._losses.cut,
+            patterns=len(self._listeners),
+            channels={each.name: each.figures() for each in self._channels},
+        )
+
+    # Coming and going.
+
+    def subscribe(
+        self,
+        channel: str,
+        subscriber: ISubscriber,
+        guest: Introduction,
+        after: str | None,
+        retained: bool,
+    ) -> Resumed:
+        """
+        Have somebody hear a channel. The parameters are those of
+        :meth:`ropewalk.interfaces.IHub.subscribe`.
+
+        :raise ChannelFull: When the channel is full.
+        :raise HubFull: When there can be no other channel.
+        """
+        state = self.look(channel)
+        known = state.subscriptions.get(id(subscriber)) if state is not None else None
+        resumed = Resumed()
+        if state is None or known is None:
+            state = self._channel_for_one_more(channel)
+            messages, whole = state.missed(after)
+            resumed = Resumed(len(messages), whole)
+            if retained and after is None and (last := state.history.last()):
+                messages = [last]
+            known = self._enter(state, subscriber, guest.who)
+            self._resume(state, known, messages)
+            self._come(state, guest)
+        elif known.who != guest.who:
+            # The subscription stays: what it has still to hear is not lost.
+            before, known.who = known.who, guest.who
+            self._go(state, before, None)
+            self._come(state, guest)
+        else:
+            state.people.say(guest)
+        self._tell_all()
+        return resumed
+
+    def _channel_for_one_more(self, name: str) -> Channel:
+        """A channel in which there is room for one more."""
+        state = self._channels.get(name)
+        if state is not None:
+            limit = state.declared.rule.limit or self._limit
+            if len(state.subscriptions) >= limit:
+                raise ChannelFull(name, limit)
+            return state
+        return self._channels.make(name)
+
+    def _enter(
+        self, state: Channel, subscriber: ISubscriber, who: str | None
+    ) -> Subscription:
+        subscription = Subscription.of(subscriber, who)
+        self._tally(subscriber)
+        state.add(subscription)
+        self._channels.occupy(state.name)
+        return subscription
+
+    def unsubscribe(self, channel: str, subscriber: ISubscriber) -> None:
+        """
+        Have somebody hear a channel no more.
+        """
+        state = self._channels.get(channel)
+        known = state.remove(subscriber) if state is not None else None
+        if state is None or known is None:
+            return
+        away = state.declared.rule.away
+        self._go(state, known.who, self._timetable.now() + away if away else None)
+        if not state.subscriptions:
+            self._channels.vacate(state.name)
+            self._forget_if_empty(state)
+        self._tell_all()
+        self._lines.gone(subscriber)
+
+    # By a pattern.
+
+    def listen(
+        self,
+        pattern: Pattern,
+        subscriber: ISubscriber,
+        retained: bool,
+        allowed: frozenset[Pattern] | None,
+    ) -> Resumed:
+        """
+        Have somebody hear all channels that match a pattern.
+
+        :param allowed: The patterns of the rules whose channels may be heard; ``None``
+            for all channels.
+        :raise ChannelFull: When the pattern has as many subscribers as it may.
+        :raise HubFull: When there are as many patterns as there may be.
+        """
+        known = self._known_to(subscriber, pattern) if retained else {}
+        subscription, new = self._listeners.add(pattern, subscriber, allowed)
+        self._tally(subscriber)
+        if new:
+            for state, heard in known.items():
+                last = state.history.last()
+                if last and not heard and subscription.hears(state.declared.pattern):
+                    self._resume(state, subscription, [last])
+        self._tell_all()
+        return Resumed()
+
+    def listen_no_more(self, pattern: Pattern, subscriber: ISubscriber) -> None:
+        """
+        Have somebody hear no more by a pattern.
+        """
+        if self._listeners.remove(pattern, subscriber):
+            self._tell_all()
+            self._lines.gone(subscriber)
+
+    def _tally(self, subscriber: ISubscriber) -> None:
+        """Have what somebody does not take be counted here, too."""
+        if ITallied.providedBy(subscriber):
+            counts: Any = subscriber
+            counts.tally(self._losses)
+
+    def _known_to(
+        self, subscriber: ISubscriber, pattern: Pattern
+    ) -> dict[Channel, bool]:
+        """The channels that match, and whether somebody hears them already."""
+        for state in self._channels:
+            if pattern.matches(state.name):
+                self.look(state.name)
+        return {
+            state: any(
+                hearer.subscriber is subscriber
+                for hearer in state.hearers(self._listeners)
+            )
+            for state in self._channels
+            if pattern.matches(state.name)
+        }
+
+    # Publishing.
+
+    def publish(self, channel: str, body: Any, keep: int | None) -> Deferred[Message]:
+        """
+        Publish now. The parameters are those of
+        :meth:`ropewalk.interfaces.IHub.publish`.
+
+        :return: fires with the message when everybody has been told.
+        :raise BadChannel: When it is no channel's name.
+        :raise HubFull: When there can be no other channel.
+        :raise Invalid: When the body does not have its shape, or no size.
+        """
+        declared = self._declared(channel)
+        body = declared.read(body)
+        size = declared.size(body)
+        state = self._channels.make(channel)
+        self._channels.happened(channel)
+        state.sequence += 1
+        self._published += 1
+        message = Message(channel, state.sequence, self._now(), body, state.epoch)
+        if keep is None:
+            keep = declared.rule.keep
+        state.history.add(message, self._timetable.now(), size, keep)
+        if declared.expires:
+            self._timetable.remind(channel, state.history.due())
+        done: Deferred[Message] = Deferred()
+        to = state.hearers(self._listeners)
+        tell = partial(_deliver, message)
+        self._teller.note(
+            News(channel, to, tell, lambda: done.callback(message), is_message=True)
+        )
+        self._tell_all()
+        return done
+
+    def publish_in_turn(
+        self, channel: str, body: Any, keep: int | None
+    ) -> Deferred[Message]:
+        """
+        Publish when there is room, and wait until there is room again.
+
+        :raise BadChannel: When it is no channel's name.
+        """
+        self.check(channel)
+        turn = Turn(
+            lambda: self._hearers(channel), lambda: self.publish(channel, body, keep)
+        )
+        return self._lines.enter(channel, turn)
+
+    def _hearers(self, channel: str) -> Sequence[Hearer]:
+        """Who would hear a channel now, if there is such a channel or not."""
+        state = self._channels.get(channel)
+        if state is not None:
+            return state.hearers(self._listeners)
+        rule = self._rules.of(channel).pattern
+        return each_once(self._listeners.of(channel, rule))
+
+    # Channels.
+
+    def look(self, name: str) -> Channel | None:
+        """
+        Have what is over in a channel be over, and look again when the next thing is.
+
+        :return: the channel, if there is such a one.
+        """
+        state = self._channels.get(name)
+        if state is None or self._clock is None:
+            return state
+        now = self._timetable.now()
+        state.history.expire(now)
+        for presence in state.people.expire(now):
+            self._left(state, presence)
+        self._timetable.remind(name, state.due())
+        if not state.subscriptions:
+            self._forget_if_empty(state)
+        self._tell_all()
+        return self._channels.get(name)
+
+    def _declared(self, channel: str) -> Declared:
+        """
+        What holds for a channel, if there is such a channel or not.
+
+        :raise BadChannel: When it is no channel's name.
+        """
+        state = self._channels.get(channel)
+        if state is not None:
+            return state.declared
+        check_name(channel)
+        return self._rules.of(channel)
+
+    def _forget_if_empty(self, state: Channel) -> None:
+        """
+        Where nothing was ever said, and nobody is waited for: a channel that was only
+        looked at leaves nothing behind.
+        """
+        if not state.sequence and not state.people:
+            self._channels.forget(state.name)
+
+    def _leave(self, state: Channel) -> None:
+        """
+        A channel will be forgotten.
+        """
+        for presence in state.people:  # they are away, with nothing to come back to
+            self._left(state, presence)
+        self._timetable.forget(state.name)
+
+    # News.
+
+    def _resume(
+        self, state: Channel, subscription: Subscription, messages: Sequence[Message]
+    ) -> None:
+        """
+        Have somebody hear what was missed, before whatever is still to come.
+        """
+        for message in messages:
+            tell = partial(_deliver, message)
+            self._teller.note(News(state.name, (subscription,), tell, is_message=True))
+
+    def _come(self, state: Channel, guest: Introduction) -> None:
+        """
+        A subscription stands under a name.
+        """
+        at = self._now() if guest.who is not None else 0.0
+        presence = state.people.come(guest, at)
+        if presence is not None:
+            self._note(state, lambda each: each.joined(state.name, presence))
+
+    def _go(self, state: Channel, who: str | None, until: float | None) -> None:
+        """
+        A subscription does not stand under a name any more.
+        """
+        presence = state.people.go(who, until)
+        if presence is not None:
+            self._left(state, presence)
+        elif until is not None:
+            self._timetable.remind(state.name, state.people.due())
+
+    def _left(self, state: Channel, presence: Presence) -> None:
+        self._note(state, lambda each: each.left(state.name, presence))
+
+    def _note(self, state: Channel, tell: Callable[[ISubscriber], None]) -> None:
+        """
+        Something is to be told to everybody who hears a channel now.
+        """
+        to = state.hearers(self._listeners)
+        self._teller.note(News(state.name, to, tell))
+
+    def _tell_all(self) -> None:
+        """Tell what is to be told, then let in those who wait to publish."""
+        self._teller.tell()
+        self._lines.told()

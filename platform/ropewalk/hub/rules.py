@@ -1,0 +1,274 @@
+# -*- test-case-name: tests.test_hub_rules -*-
+"""
+What is declared of channels, and what that lets a caller do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, is_typeddict
+
+from attrs import define, field
+from msgspec import Struct
+from twisted.internet.defer import Deferred, fail, succeed
+
+from ropewalk import awaiting
+from ropewalk.awaiting import inlineCallbacks
+from ropewalk.errors import BadRule, Conflict, Forbidden
+from ropewalk.hub.names import Pattern
+from ropewalk.hub.sizes import size_in_json
+from ropewalk.hub.tree import PatternTree
+from ropewalk.interfaces import (
+    ANYONE,
+    NOBODY,
+    Access,
+    Caller,
+    ChannelRule,
+    IAuthoriser,
+    Steps,
+)
+from ropewalk.schema import check, read
+
+__all__ = ["UNDECLARED", "Declared", "Rights", "Rules"]
+
+#: What JSON can say itself: to be of such a class is not to have the shape.
+_PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset, object)
+
+
+class Declared(Struct, frozen=True, eq=False):
+    """
+    A rule, and of what.
+
+    :ivar pattern: Which channels; ``None`` for all of which nothing is declared.
+    :ivar place: Where it is declared: ``file:line``.
+    :ivar kinds: The classes whose instances have the shape as they are.
+    """
+
+    pattern: Pattern | None
+    rule: ChannelRule
+    place: str = ""
+    kinds: tuple[type, ...] = ()
+
+    @property
+    def expires(self) -> bool:
+        """Whether messages become too old."""
+        retain = self.rule.retain
+        return self.rule.keep_for is not None or retain not in (None, math.inf)
+
+    def read(self, body: Any) -> Any:
+        """
+        The body of a message in its shape.
+
+        :raise Invalid: When it does not have it.
+        """
+        if self.rule.shape is None or isinstance(body, self.kinds):
+            return body
+        return read(self.rule.shape, body)
+
+    def size(self, body: Any) -> int:
+        """
+        The bytes of a body in JSON, if the channel counts them, otherwise 0.
+
+        :raise Invalid: When JSON cannot say it.
+        """
+        return 0 if self.rule.keep_bytes is None else size_in_json(body)
+
+
+#: What holds where nothing is declared.
+UNDECLARED = Declared(None, ChannelRule(subscribe=NOBODY, publish=NOBODY))
+
+
+@define(eq=False)
+class Rules:
+    """
+    All that is declared.
+
+    :param timed: Whether there is a clock.
+    """
+
+    _timed: bool
+    _declared: PatternTree[Declared] = field(factory=PatternTree, init=False)
+
+    def declare(self, pattern: str, rule: ChannelRule, place: str) -> None:
+        """
+        See :meth:`ropewalk.interfaces.IHub.declare`.
+
+        :param place: Where it is declared.
+        """
+        parsed = Pattern.of(pattern)
+        if problem := _problem(rule, self._timed):
+            raise BadRule(pattern, place, problem)
+        known = self._declared.get(parsed)
+        if known is not None:
+            raise Conflict(f"the channels {pattern!r}", known.place, place)
+        self._declared[parsed] = Declared(parsed, rule, place, _kinds(rule.shape))
+
+    def of(self, channel: str) -> Declared:
+        """What holds for a channel."""
+        for _, declared in self._declared.matching(channel):
+            return declared
+        return UNDECLARED
+
+    def covering(self, pattern: Pattern) -> Declared | None:
+        """The most specific rule for all that a pattern matches, if there is one."""
+        found = [each for each in self._patterns() if each[0].covers(pattern)]
+        return min(found, key=lambda each: each[0].rank)[1] if found else None
+
+    def meeting(self, pattern: Pattern) -> list[Declared]:
+        """The rules for some of what a pattern matches."""
+        return [rule for each, rule in self._patterns() if each.meets(pattern)]
+
+    def _patterns(self) -> Iterator[tuple[Pattern, Declared]]:
+        return self._declared.items()
+
+
+@define(eq=False)
+class Rights:
+    """
+    What callers may do.
+
+    :param rules: What is declared.
+    :param authoriser: Who is asked about requirements; without one nobody meets any.
+    """
+
+    _rules: Rules
+    _authoriser: IAuthoriser | None
+
+    def to_subscribe(self, by: Caller, channel: str) -> Deferred[None]:
+        """
+        Find out whether a caller may hear, and look into, a channel.
+
+        :raise Forbidden: When they may not.
+        """
+        needed = self._rules.of(channel).rule.subscribe
+        return self._demand(by, needed, channel, f"subscribe to {channel!r}")
+
+    def to_publish(self, by: Caller, channel: str) -> Deferred[None]:
+        """
+        Find out whether a caller may publish into a channel.
+
+        :raise Forbidden: When they may not.
+        """
+        needed = self._rules.of(channel).rule.publish
+        return self._demand(by, needed, channel, f"publish into {channel!r}")
+
+    @inlineCallbacks
+    def by_pattern(self, by: Caller, pattern: Pattern) -> Steps[frozenset[Pattern]]:
+        """
+        Find out which of the rules that a pattern meets let a caller hear the channels
+        they are for.
+
+        :return: fires with the patterns of these rules.
+        :raise Forbidden: When there is no rule for all channels that match, or it does
+            not let them.
+        """
+        asked: dict[str | Access, bool] = {}
+        allowed: list[Pattern | None] = []
+        covering = self._rules.covering(pattern)
+        for declared in self._rules.meeting(pattern) if covering is not None else ():
+            needed = declared.rule.subscribe
+            if needed not in asked:
+                asked[needed] = yield self._may(by, needed, str(pattern))
+            if asked[needed]:
+                allowed.append(declared.pattern)
+        if covering is None or covering.pattern not in allowed:
+            raise Forbidden(f"subscribe to {str(pattern)!r}")
+        return frozenset(each for each in allowed if each is not None)
+
+    def _demand(
+        self, by: Caller, needed: str | Access, channel: str, what: str
+    ) -> Deferred[None]:
+        if needed is ANYONE:
+            return succeed(None)
+        if needed is NOBODY:
+            return fail(Forbidden(what))
+
+        def decide(allowed: bool) -> None:
+            if not allowed:
+                raise Forbidden(what)
+
+        return self._may(by, needed, channel).addCallback(decide)
+
+    def _may(self, by: Caller, needed: str | Access, what: str) -> Deferred[bool]:
+        if isinstance(needed, Access):
+            return succeed(needed is ANYONE)
+        if self._authoriser is None:
+            return succeed(False)
+        permits: Any = self._authoriser.permits
+        answer: Deferred[bool] = awaiting.run(permits, by, needed, what)
+        return answer
+
+
+def _problem(rule: Any, timed: bool) -> str:
+    """
+    What is wrong with a rule; empty when nothing is.
+    """
+    if not isinstance(rule, ChannelRule):
+        return f"{rule!r} is no ChannelRule"
+    for name, (expected, allows) in _ALLOWED.items():
+        value = getattr(rule, name)
+        if not allows(value):
+            return f"{name} is {value!r}; expected {expected}"
+    for name in ("keep_for", "retain", "away"):
+        value = getattr(rule, name)
+        if value and not math.isinf(value) and not timed:
+            return f"{name} takes time, and the hub has no clock: MemoryHub(…, clock=…)"
+    try:
+        if rule.shape is not None:
+            check(rule.shape)
+    except TypeError as error:
+        return f"shape: {error}"
+    return ""
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and value >= 0 and math.isfinite(value)
+
+
+def _needs(value: Any) -> bool:
+    return isinstance(value, Access) or (isinstance(value, str) and bool(value))
+
+
+_REQUIREMENT = "a requirement such as 'rooms.moderate', ANYONE or NOBODY", _needs
+
+#: What each part of a rule may be, in words, and whether something is that.
+_ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "subscribe": _REQUIREMENT,
+    "publish": _REQUIREMENT,
+    "keep": ("0 messages or more", lambda value: _is_count(value, 0)),
+    "keep_for": (
+        "seconds, more than 0, or None",
+        lambda value: value is None or (_is_time(value) and value > 0),
+    ),
+    "keep_bytes": (
+        "0 bytes or more, or None",
+        lambda value: value is None or _is_count(value, 0),
+    ),
+    "retain": (
+        "seconds, more than 0, math.inf or None",
+        lambda value: value in (None, math.inf) or (_is_time(value) and value > 0),
+    ),
+    "away": ("seconds, 0 or more", _is_time),
+    "limit": (
+        "1 subscriber or more, or None",
+        lambda value: value is None or _is_count(value, 1),
+    ),
+}
+
+
+def _kinds(shape: Any) -> tuple[type, ...]:
+    """
+    The classes whose instances have a shape without being looked at.
+    """
+    is_union = get_origin(shape) in (Union, UnionType) or isinstance(shape, UnionType)
+    return tuple(
+        part
+        for part in (get_args(shape) if is_union else (shape,))
+        if isinstance(part, type) and part not in _PLAIN and not is_typeddict(part)
+    )
