@@ -1,0 +1,359 @@
+# -*- test-case-name: tests.test_channels_web -*-
+"""
+Channels over HTTP, for whoever may: ``GET /channels/rooms.lobby`` for what is kept and,
+after a token, for what is new, at once or when there is some (long polling); the same
+as a stream of events (Server-Sent Events; WHATWG HTML, section 9.2) for whom that is
+welcome; ``POST`` to publish; ``GET /channels/rooms.lobby/present`` for who is there.
+
+A token is good wherever it comes from: who loses one kind of connection goes on by
+another, without a gap and without hearing anything twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from random import random
+from typing import Annotated, Any
+
+from twisted.internet.defer import Deferred, TimeoutError, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.iweb import IRequest
+from zope.interface import implementer
+
+from ropewalk.awaiting import inlineCallbacks, within
+from ropewalk.errors import Invalid, Malformed
+from ropewalk.hub.spoken import Present, Said, present, said
+from ropewalk.interfaces import (
+    Caller,
+    IHub,
+    ISubscriber,
+    Message,
+    Presence,
+    Resumed,
+    Steps,
+)
+from ropewalk.schema import Meta, Shape, read_json, write_json
+from ropewalk.web.accept import asked_header, preferred
+from ropewalk.web.answers import Created, Stream
+from ropewalk.web.formats import Unsupported, parse_type
+from ropewalk.web.media import base_of
+from ropewalk.web.parameters import Header
+from ropewalk.web.routes import Routes
+
+__all__ = ["EVENTS", "ChannelPages", "Heard", "People"]
+
+_JSON = "application/json"
+
+#: What a stream of events is.
+EVENTS = "text/event-stream"
+
+Wait = Annotated[float, Meta(ge=0, le=60, description="seconds from 0 to 60")]
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Heard(Shape):
+    """
+    What was heard of a channel.
+
+    :ivar messages: Oldest first.
+    :ivar token: What to ask on with, as ``after``; ``None`` where nothing was said yet.
+    :ivar whole: Whether these are all that came after the token that was asked with. If
+        not, the history does not reach back so far.
+    """
+
+    messages: list[Said]
+    token: str | None
+    whole: bool
+
+
+class People(Shape):
+    """
+    Who is in a channel.
+
+    :ivar people: Those with a name, in the order in which they came.
+    :ivar subscriptions: How many hear it, with a name and without.
+    """
+
+    people: list[Present]
+    subscriptions: int
+
+
+class ChannelPages:
+    """
+    The channels of a daemon, for a web site.
+
+    :param hub: The channels.
+    :param clock: Where time comes from.
+    :param chance: Gives numbers from 0 to 1, so that not all clients who have lost one
+        daemon come back at the same time.
+    :cvar beat: Seconds of silence in a stream after which something is sent, so that
+        proxies and clients know that it lives.
+    :cvar unread: How many events may wait for a client that reads slowly. One more,
+        and the stream ends; the client comes back for the rest.
+    """
+
+    beat = 15.0
+    unread = 100
+
+    routes = Routes()
+
+    def __init__(
+        self, hub: IHub, clock: IReactorTime, chance: Callable[[], float] = random
+    ) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._chance = chance
+
+    @routes.get("/<channel>")
+    @inlineCallbacks
+    def hear(
+        self,
+        request: IRequest,
+        channel: str,
+        after: str | None = None,
+        wait: Wait = 0,
+        limit: Limit = 100,
+        who: str | None = None,
+        last_event_id: Header[str | None] = None,
+    ) -> Steps[Heard | Stream]:
+        """
+        Hear a channel.
+
+        After a token, what has come since; without one, what is kept. If there is
+        nothing, it waits as long as it may. With ``Accept: text/event-stream`` it is a
+        stream of events, with ``who`` as a name to be present under.
+        """
+        request.setHeader(b"cache-control", b"no-store")
+        request.setHeader(b"vary", b"accept")
+        caller = _caller(request)
+        if preferred(request, _JSON, EVENTS) == EVENTS:
+            events = _Events(self._hub, self._clock, channel, self.beat, self.unread)
+            # A browser that comes back has heard more than when it came first.
+            token = last_event_id or after
+            yield events.begin(token, who, caller, 1000 + int(2000 * self._chance()))
+            if request.method == b"HEAD":
+                yield events.aclose()
+                return Stream((), EVENTS)
+            # No proxy is to gather what is meant to be told at once.
+            request.setHeader(b"x-accel-buffering", b"no")
+            return Stream(events, EVENTS)
+        heard: Heard = yield self._poll(channel, after, wait, limit, caller)
+        return heard
+
+    @routes.post("/<channel>")
+    @inlineCallbacks
+    def publish(
+        self, request: IRequest, channel: str, wait: bool = False
+    ) -> Steps[Created[Said]]:
+        """
+        Publish the JSON that is the body of the request. With ``wait``, wait until
+        whoever hears the channel has room for more.
+        """
+        body = _json(request)
+        message: Message = yield self._hub.publish(
+            channel, body, wait=wait, by=_caller(request)
+        )
+        return Created(said(message))
+
+    @routes.get("/<channel>/present")
+    @inlineCallbacks
+    def present(self, request: IRequest, channel: str) -> Steps[People]:
+        """Tell who is in a channel."""
+        caller = _caller(request)
+        people = yield self._hub.present(channel, by=caller)
+        attendance = yield self._hub.count(channel, by=caller)
+        request.setHeader(b"cache-control", b"no-store")
+        return People([present(each) for each in people], attendance.subscriptions)
+
+    @inlineCallbacks
+    def _poll(
+        self, channel: str, after: str | None, wait: float, limit: int, caller: Caller
+    ) -> Steps[Heard]:
+        ear = _Ear(limit, latest=after is None)
+        # Without a token all that is kept is new: as after one that nobody knows.
+        resumed: Resumed = yield self._hub.subscribe(
+            channel, ear, after=after or "", by=caller
+        )
+        try:
+            if wait and not ear.messages:
+                with suppress(TimeoutError):  # there is nothing new, then
+                    yield within(wait, ear.hear(), self._clock)
+        finally:
+            yield self._hub.unsubscribe(channel, ear)
+        messages = [said(message) for message in ear.messages]
+        token = messages[-1].token if messages else after
+        return Heard(messages, token, after is None or resumed.whole)
+
+
+@implementer(ISubscriber)
+class _Ear:
+    """
+    Hears some messages.
+
+    :param limit: How many.
+    :param latest: Whether these are the latest; otherwise the first.
+    """
+
+    def __init__(self, limit: int, latest: bool) -> None:
+        self._limit = limit
+        self._latest = latest
+        self._first: Deferred[None] | None = None
+        self.messages: deque[Message] = deque(maxlen=limit)
+
+    def hear(self) -> Deferred[None]:
+        """Wait for the first."""
+        self._first = Deferred()
+        return self._first
+
+    def deliver(self, message: Message) -> None:
+        if self._latest or len(self.messages) < self._limit:
+            self.messages.append(message)
+        first, self._first = self._first, None
+        if first is not None and not first.called:
+            first.callback(None)
+
+    def joined(self, channel: str, presence: Presence) -> None:
+        """Only what is said is heard."""
+
+    def left(self, channel: str, presence: Presence) -> None:
+        """Likewise."""
+
+
+@implementer(ISubscriber)
+class _Events:
+    """
+    What happens in a channel, as events, until the client leaves or reads too slowly.
+    """
+
+    def __init__(
+        self,
+        hub: IHub,
+        clock: IReactorTime,
+        channel: str,
+        beat: float,
+        unread: int,
+    ) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._channel = channel
+        self._beat = beat
+        self._unread = unread
+        self._bound: int | None = None  # none while it begins: that is the history
+        self._waiting: deque[bytes] = deque()
+        self._taker: Deferred[bytes] | None = None
+        self._cut = False
+
+    @inlineCallbacks
+    def begin(
+        self, after: str | None, who: str | None, caller: Caller, retry: int
+    ) -> Steps[None]:
+        """
+        Subscribe.
+
+        :param retry: Milliseconds after which a client that has lost us comes back.
+        """
+        resumed: Resumed = yield self._hub.subscribe(
+            self._channel, self, who, after, by=caller
+        )
+        first = b"retry: %d\n\n" % retry
+        if not resumed.whole:
+            first += _event("gap", {"channel": self._channel, "kept": resumed.missed})
+        self._waiting.appendleft(first)
+        self._bound = len(self._waiting) + self._unread
+
+    # What the stream calls.
+
+    def __aiter__(self) -> _Events:
+        return self
+
+    @inlineCallbacks
+    def __anext__(self) -> Steps[bytes]:
+        try:
+            event: bytes = yield within(self._beat, self._take(), self._clock)
+        except TimeoutError:
+            return b":\n\n"
+        return event
+
+    def aclose(self) -> Deferred[None]:
+        """Nobody is there any more."""
+        return self._hub.unsubscribe(self._channel, self)
+
+    # What the hub calls.
+
+    def deliver(self, message: Message) -> None:
+        told = write_json(said(message))
+        if "*" in self._channel:
+            # A token belongs to one channel, and they hear several.
+            self._add(b"data: %b\n\n" % told)
+        else:
+            self._add(b"id: %b\ndata: %b\n\n" % (message.token.encode(), told))
+
+    def joined(self, channel: str, presence: Presence) -> None:
+        self._come_or_go("joined", channel, presence)
+
+    def left(self, channel: str, presence: Presence) -> None:
+        self._come_or_go("left", channel, presence)
+
+    # Within.
+
+    def _come_or_go(self, event: str, channel: str, presence: Presence) -> None:
+        told = present(presence)
+        body = {"channel": channel, "who": told.who, "since": told.since}
+        self._add(_event(event, {**body, "data": told.data}))
+
+    def _take(self) -> Deferred[bytes]:
+        if self._waiting:
+            if self._bound is not None and self._bound > self._unread:
+                self._bound -= 1
+            return succeed(self._waiting.popleft())
+        if self._cut:
+            return fail(StopAsyncIteration())
+        self._taker = Deferred(self._forget_taker)
+        return self._taker
+
+    def _add(self, event: bytes) -> None:
+        taker, self._taker = self._taker, None
+        if self._cut:
+            return
+        if taker is not None:
+            taker.callback(event)
+        elif self._bound is not None and len(self._waiting) >= self._bound:
+            # What it has missed by then is kept, or it is told so when it comes back.
+            self._cut = True
+        else:
+            self._waiting.append(event)
+
+    def _forget_taker(self, _: Deferred[bytes]) -> None:
+        self._taker = None
+
+
+def _event(kind: str, data: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), write_json(data))
+
+
+def _caller(request: Any) -> Caller:
+    address = getattr(request.client, "host", None) or ""
+    return Caller("http", address, request.work.connection or "")
+
+
+def _json(request: Any) -> Any:
+    """
+    The body of a request.
+
+    :raise Unsupported: When it is no JSON, by its type: a form of another site could
+        send anything else in a visitor's name.
+    :raise Malformed: When it is none.
+    """
+    kinds = asked_header(request, b"content-type")
+    kind = kinds[-1].decode("latin-1") if kinds else ""
+    if not kind or base_of(parse_type(kind)[0]) != _JSON:
+        raise Unsupported(kind, (_JSON,))
+    request.content.seek(0)
+    try:
+        return read_json(Any, request.content.read())
+    except Malformed:
+        raise
+    except Invalid as refused:
+        raise Malformed(refused.faults) from None
