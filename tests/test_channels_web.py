@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from ropewalk.hub import ANYONE, NOBODY, ChannelRule, Mailbox, MemoryHub
-from ropewalk.interfaces import Caller
+from ropewalk.interfaces import Caller, IAuthoriser
 from ropewalk.web.channels import EVENTS, ChannelPages
 from tests.visiting import Answer, Place, Visit, chunked, request
 
@@ -20,6 +21,7 @@ OPEN = ChannelRule(publish=ANYONE)
 JSON = "Content-Type: application/json"
 
 
+@implementer(IAuthoriser)
 class Authoriser:
     """
     Lets in who comes from the right address, and notes who was asked about.
