@@ -1,0 +1,579 @@
+/**
+ * Channels and operations of a Ropewalk daemon, for pages in a browser.
+ *
+ *     import { Ropewalk } from "/ropewalk.js";
+ *     const rope = new Ropewalk();
+ *     rope.subscribe("rooms.lobby", (said) => console.log(said.body));
+ *     await rope.publish("rooms.lobby", { text: "hello" });
+ *     console.log(await rope.call("chat.say", { room: "lobby", text: "hi" }));
+ *
+ * What is lost is taken up again: after a while that grows and is never the same for all
+ * who have lost one daemon, behind the last message that was heard, without a gap and
+ * without hearing anything twice. It talks by WebSocket; where that is not let through,
+ * it hears a stream of events, or asks again and again.
+ */
+
+/**
+ * @typedef {object} Said  A message.
+ * @property {string} channel
+ * @property {number} sequence  Its place in the channel.
+ * @property {number} at  When it was published, in seconds since the epoch.
+ * @property {string} token  What to come back with, to hear what came after it.
+ * @property {any} body
+ */
+
+/**
+ * @typedef {object} Present  Somebody in a channel.
+ * @property {string} who
+ * @property {number} since  In seconds since the epoch.
+ * @property {any} data
+ */
+
+/**
+ * @typedef {object} Listening  What may be said of a subscription.
+ * @property {string} [who]  A name to be present under.
+ * @property {object} [data]  What others are to see of it.
+ * @property {string} [after]  The token of the last message that is known already.
+ * @property {(someone: Present) => void} [joined]  Told of those who come,
+ * @property {(someone: Present) => void} [left]  and go. Asking again and again does not.
+ * @property {() => void} [gap]  Told when the history does not reach back to what was
+ *     heard last: what comes next is what is kept.
+ * @property {(error: Refused) => void} [refused]  Told when one may not subscribe.
+ */
+
+/**
+ * @typedef {object} Options
+ * @property {string} [live]  Where WebSockets are: "/live".
+ * @property {string} [channels]  Where channels are by HTTP: "/channels".
+ * @property {string} [operations]  Where operations are by HTTP: "/operations".
+ * @property {("websocket"|"events"|"poll")[]} [ways]  What to try, the best first.
+ * @property {number} [deadline]  Seconds that a call may take; 30.
+ * @property {number} [most]  How many calls may wait for a connection; 100.
+ * @property {number} [pause]  Seconds before the first new attempt; 0.5. Each one that
+ *     fails doubles it, up to a minute.
+ */
+
+/** What the daemon does not want to do, or could not. */
+export class Refused extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status  The HTTP status that says the same; 0 when it did not answer.
+   * @param {{path: string, problem: string}[]} faults  What is wrong with which argument.
+   */
+  constructor(message, status = 0, faults = []) {
+    super(message);
+    this.name = "Refused";
+    this.status = status;
+    this.faults = faults;
+  }
+}
+
+const LONGEST_PAUSE = 60;
+const POLL = 25; // seconds that the daemon may wait for something new
+const PATIENCE = 2; // attempts before the next way is tried
+const SILENCE = 45; // seconds without a sign of life, of which a stream sends one every 15
+
+/** One daemon. */
+export class Ropewalk extends EventTarget {
+  /**
+   * @param {Options} [options]
+   */
+  constructor(options = {}) {
+    super();
+    /** @type {Required<Options>} */
+    this.options = {
+      live: "/live",
+      channels: "/channels",
+      operations: "/operations",
+      ways: ["websocket", "events", "poll"],
+      deadline: 30,
+      most: 100,
+      pause: 0.5,
+      ...options,
+    };
+    /** Whether it talks to the daemon: "connecting", "open" or "closed". A "state" event
+     *  tells that it has changed. */
+    this.state = "connecting";
+    /** @type {Map<string, Subscription>} */
+    this._subscriptions = new Map();
+    /** @type {Set<Call>} */
+    this._calls = new Set();
+    this._number = 0;
+    this._ways = [...this.options.ways];
+    this._failures = 0;
+    this._connect();
+  }
+
+  /** By what it talks: "websocket", "events" or "poll". */
+  get way() {
+    return this._ways[0];
+  }
+
+  /**
+   * Hear a channel.
+   *
+   * @param {string} channel
+   * @param {(said: Said) => void} heard  Told each message, once and in order.
+   * @param {Listening} [listening]
+   * @returns {Subscription}
+   */
+  subscribe(channel, heard, listening = {}) {
+    if (this._subscriptions.has(channel)) {
+      throw new Error(`${channel} is subscribed to already`);
+    }
+    const subscription = new Subscription(this, channel, heard, listening);
+    this._subscriptions.set(channel, subscription);
+    this._way.subscribe(subscription);
+    return subscription;
+  }
+
+  /**
+   * Publish into a channel. Without a connection it waits for one.
+   *
+   * @param {string} channel
+   * @param {any} body
+   * @returns {Promise<Said>}
+   */
+  publish(channel, body) {
+    return this._ask("rpc.publish", { channel, body }, this.options.deadline);
+  }
+
+  /**
+   * Who is in a channel.
+   *
+   * @param {string} channel
+   * @returns {Promise<{people: Present[], subscriptions: number}>}
+   */
+  present(channel) {
+    return this._ask("rpc.present", { channel }, this.options.deadline);
+  }
+
+  /**
+   * Call an operation. Without a connection it waits for one. What was under way when
+   * one was lost is refused with status 0: nobody knows whether it was done.
+   *
+   * @param {string} name
+   * @param {object} [parameters]
+   * @param {{deadline?: number, progress?: (value: any) => void}} [how]  Seconds that it
+   *     may take; what is told of progressive results (by WebSocket alone).
+   * @returns {Promise<any>}
+   */
+  call(name, parameters = {}, { deadline = this.options.deadline, progress } = {}) {
+    return this._ask(name, parameters, deadline, progress);
+  }
+
+  /** Leave, for good. */
+  close() {
+    clearTimeout(this._timer);
+    this._become("closed");
+    this._way.stop();
+    for (const call of this._calls) call.refuse(new Refused("closed"));
+    this._subscriptions.clear();
+  }
+
+  // What the ways call.
+
+  _opened() {
+    this._failures = 0;
+    this._become("open");
+    for (const call of this._calls) {
+      if (!call.sent) this._send(call);
+    }
+  }
+
+  /** @param {boolean} was_open */
+  _lost(was_open) {
+    if (this.state === "closed") return;
+    this._way.stop();
+    for (const call of this._calls) {
+      if (call.sent) call.refuse(new Refused("the connection was lost"));
+    }
+    this._become("connecting");
+    this._failures += 1;
+    if (!was_open && this._failures >= PATIENCE && this._ways.length > 1) {
+      this._ways.shift();
+      this._failures = 0;
+    }
+    const pause = Math.min(this.options.pause * 2 ** this._failures, LONGEST_PAUSE);
+    this._timer = setTimeout(() => this._connect(), 1000 * pause * (0.5 + Math.random() / 2));
+  }
+
+  _connect() {
+    const Way = { websocket: ByWebSocket, events: ByEvents, poll: ByPolling }[this.way];
+    this._way = new Way(this);
+    this._way.start();
+  }
+
+  /** @param {string} state */
+  _become(state) {
+    if (state === this.state || this.state === "closed") return;
+    this.state = state;
+    this.dispatchEvent(new Event("state"));
+  }
+
+  /**
+   * @param {string} method
+   * @param {object} params
+   * @param {number} deadline
+   * @param {(value: any) => void} [progress]
+   * @returns {Promise<any>}
+   */
+  _ask(method, params, deadline, progress) {
+    if (this.state === "closed") return Promise.reject(new Refused("closed"));
+    const waiting = [...this._calls].filter((call) => !call.sent).length;
+    if (this.state !== "open" && waiting >= this.options.most) {
+      return Promise.reject(new Refused(`${waiting} calls wait for a connection already`));
+    }
+    return new Promise((resolve, reject) => {
+      const call = new Call(++this._number, method, params, progress);
+      const end = () => {
+        clearTimeout(timer);
+        this._calls.delete(call);
+      };
+      call.answer = (result) => (end(), resolve(result));
+      call.refuse = (error) => (end(), reject(error));
+      const timer = setTimeout(() => {
+        if (call.sent) this._way.cancel(call);
+        call.refuse(new Refused(`${method} took more than ${deadline} seconds`, 504));
+      }, 1000 * deadline);
+      this._calls.add(call);
+      if (this.state === "open") this._send(call);
+    });
+  }
+
+  /** @param {Call} call */
+  _send(call) {
+    call.sent = true;
+    this._way.send(call);
+  }
+}
+
+/** What was asked, and is not answered. */
+class Call {
+  /**
+   * @param {number} id
+   * @param {string} method
+   * @param {any} params
+   * @param {(value: any) => void} [progress]
+   */
+  constructor(id, method, params, progress) {
+    this.id = id;
+    this.method = method;
+    this.params = params;
+    this.progress = progress;
+    this.sent = false;
+    /** @type {(result: any) => void} */
+    this.answer = () => {};
+    /** @type {(error: Error) => void} */
+    this.refuse = () => {};
+  }
+}
+
+/** A channel that is heard. */
+export class Subscription {
+  /**
+   * @param {Ropewalk} rope
+   * @param {string} channel
+   * @param {(said: Said) => void} heard
+   * @param {Listening} listening
+   */
+  constructor(rope, channel, heard, listening) {
+    this._rope = rope;
+    this._heard = heard;
+    this._listening = listening;
+    this.channel = channel;
+    /** The token of what was heard last. @type {string | undefined} */
+    this.token = listening.after;
+    this.who = listening.who;
+    this.data = listening.data;
+  }
+
+  /** Hear it no longer. */
+  end() {
+    const { _subscriptions: known, _way: way } = this._rope;
+    if (known.get(this.channel) !== this) return;
+    known.delete(this.channel);
+    way.unsubscribe(this);
+  }
+
+  /** Whether it is still wanted. */
+  get stands() {
+    return this._rope._subscriptions.get(this.channel) === this;
+  }
+
+  /** @param {Said} said */
+  _take(said) {
+    if (!this.stands) return;
+    // A pattern has channels with a numbering of their own each.
+    if (!this.channel.includes("*")) this.token = said.token;
+    this._heard(said);
+  }
+
+  /** @param {"joined" | "left"} event @param {Present} someone */
+  _meet(event, someone) {
+    if (this.stands) this._listening[event]?.(someone);
+  }
+
+  _miss() {
+    if (this.stands) this._listening.gap?.();
+  }
+
+  /** @param {Refused} error */
+  _refuse(error) {
+    if (!this.stands) return;
+    this._rope._subscriptions.delete(this.channel);
+    if (this._listening.refused) this._listening.refused(error);
+    else console.error(`${this.channel}: ${error.message}`);
+  }
+}
+
+// The ways. Each has start, stop, subscribe, unsubscribe, send and cancel.
+
+class ByWebSocket {
+  /** @param {Ropewalk} rope */
+  constructor(rope) {
+    this._rope = rope;
+    this._asked = new Map();
+    this._number = 0;
+    this._open = false;
+  }
+
+  start() {
+    const url = new URL(this._rope.options.live, location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const socket = (this._socket = new WebSocket(url, "ropewalk.json"));
+    socket.onopen = () => {
+      this._open = true;
+      for (const each of this._rope._subscriptions.values()) this.subscribe(each);
+      this._rope._opened();
+    };
+    socket.onmessage = ({ data }) => this._hear(JSON.parse(data));
+    socket.onclose = () => this._rope._lost(this._open);
+  }
+
+  stop() {
+    const socket = this._socket;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    this._open = false;
+  }
+
+  /** @param {Subscription} subscription */
+  subscribe(subscription) {
+    if (!this._open) return; // it is done when it opens
+    const { channel, token, who, data } = subscription;
+    const params = { channel, who, data, after: token };
+    this._request(`s${++this._number}`, "rpc.subscribe", params, {
+      answer: (resumed) => resumed.whole || subscription._miss(),
+      refuse: (error) => subscription._refuse(error),
+    });
+  }
+
+  /** @param {Subscription} subscription */
+  unsubscribe({ channel }) {
+    if (this._open) this._say({ method: "rpc.unsubscribe", params: { channel } });
+  }
+
+  /** @param {Call} call */
+  send(call) {
+    this._request(call.id, call.method, call.params, call, call.progress !== undefined);
+  }
+
+  /** @param {Call} call */
+  cancel({ id }) {
+    this._asked.delete(id);
+    this._say({ method: "rpc.cancel", params: { id } });
+  }
+
+  _request(id, method, params, asked, progress = false) {
+    this._asked.set(id, asked);
+    this._say({ id, method, params, ...(progress && { progress }) });
+  }
+
+  _say(message) {
+    this._socket.send(JSON.stringify({ jsonrpc: "2.0", ...message }));
+  }
+
+  _hear(message) {
+    if (message.method !== undefined) {
+      this._told(message.method, message.params);
+      return;
+    }
+    const asked = this._asked.get(message.id);
+    this._asked.delete(message.id);
+    if (asked === undefined) return;
+    const { error } = message;
+    if (error === undefined) asked.answer(message.result);
+    else asked.refuse(new Refused(error.message, error.data?.status, error.data?.errors));
+  }
+
+  _told(method, params) {
+    if (method === "rpc.message") {
+      for (const each of this._hearing(params.channel)) each._take(params);
+    } else if (method === "rpc.joined" || method === "rpc.left") {
+      for (const each of this._hearing(params.channel)) each._meet(method.slice(4), params);
+    } else if (method === "rpc.progress") {
+      this._asked.get(params.id)?.progress?.(params.value);
+    }
+  }
+
+  /** Who hears a channel, by its name or by a pattern. */
+  _hearing(channel) {
+    const words = channel.split(".");
+    return [...this._rope._subscriptions.values()].filter((each) => {
+      const wanted = each.channel.split(".");
+      const rest = wanted.at(-1) === "**";
+      if (rest ? words.length < wanted.length : words.length !== wanted.length) return false;
+      return wanted.every((word, at) => word.startsWith("*") || word === words[at]);
+    });
+  }
+}
+
+/** What both ways by HTTP do. */
+class ByHTTP {
+  /** @param {Ropewalk} rope */
+  constructor(rope) {
+    this._rope = rope;
+    this._stopped = false;
+    this._fetching = new Map();
+  }
+
+  start() {
+    for (const each of this._rope._subscriptions.values()) this.subscribe(each);
+    this._rope._opened();
+  }
+
+  stop() {
+    this._stopped = true;
+    for (const controller of this._fetching.values()) controller.abort();
+  }
+
+  /** @param {Call} call */
+  async send(call) {
+    const { channels, operations } = this._rope.options;
+    const { method, params } = call;
+    try {
+      if (method === "rpc.publish") {
+        const address = `${channels}/${encodeURIComponent(params.channel)}`;
+        call.answer(await this._fetch(call, address, params.body));
+      } else if (method === "rpc.present") {
+        const address = `${channels}/${encodeURIComponent(params.channel)}/present`;
+        call.answer(await this._fetch(call, address));
+      } else {
+        call.answer(await this._fetch(call, `${operations}/${method}`, params));
+      }
+    } catch (error) {
+      call.refuse(error instanceof Refused ? error : new Refused("the connection was lost"));
+    }
+  }
+
+  /** @param {Call} call */
+  cancel(call) {
+    this._fetching.get(call)?.abort();
+  }
+
+  /** @returns {Promise<any>} */
+  async _fetch(key, address, body) {
+    const controller = new AbortController();
+    this._fetching.set(key, controller);
+    try {
+      const response = await fetch(address, {
+        signal: controller.signal,
+        headers: { accept: "application/json" },
+        ...(body !== undefined && {
+          method: "POST",
+          headers: { accept: "application/json", "content-type": "application/json" },
+          body: JSON.stringify(body),
+        }),
+      });
+      const told = await response.json().catch(() => null);
+      if (response.ok) return told;
+      throw new Refused(told?.detail ?? response.statusText, response.status, told?.errors);
+    } finally {
+      this._fetching.delete(key);
+    }
+  }
+
+  /** @param {Subscription} subscription */
+  _address({ channel, token, who }, more = {}) {
+    const query = new URLSearchParams(more);
+    if (token !== undefined) query.set("after", token);
+    if (who !== undefined) query.set("who", who);
+    return `${this._rope.options.channels}/${encodeURIComponent(channel)}?${query}`;
+  }
+}
+
+class ByEvents extends ByHTTP {
+  /** @param {Ropewalk} rope */
+  constructor(rope) {
+    super(rope);
+    this._sources = new Map();
+    this._heard = false;
+  }
+
+  stop() {
+    super.stop();
+    for (const source of this._sources.values()) source.close();
+  }
+
+  /** @param {Subscription} subscription */
+  subscribe(subscription) {
+    const source = new EventSource(this._address(subscription));
+    this._sources.set(subscription.channel, source);
+    source.onopen = () => (this._heard = true);
+    source.onmessage = ({ data }) => subscription._take(JSON.parse(data));
+    for (const event of ["joined", "left"]) {
+      source.addEventListener(event, ({ data }) => subscription._meet(event, JSON.parse(data)));
+    }
+    source.addEventListener("gap", () => subscription._miss());
+    source.onerror = () => this._failed(subscription);
+  }
+
+  /** @param {Subscription} subscription */
+  unsubscribe({ channel }) {
+    this._sources.get(channel)?.close();
+    this._sources.delete(channel);
+  }
+
+  /** A stream does not say why it ended, or was never one: whoever asks is told. */
+  async _failed(subscription) {
+    if (this._stopped) return;
+    this.unsubscribe(subscription);
+    try {
+      await this._fetch(subscription, this._address(subscription, { limit: 1 }));
+    } catch (error) {
+      if (error instanceof Refused && error.status < 500) {
+        subscription._refuse(error);
+        return;
+      }
+    }
+    if (!this._stopped) this._rope._lost(this._heard);
+  }
+}
+
+class ByPolling extends ByHTTP {
+  /** @param {Subscription} subscription */
+  async subscribe(subscription) {
+    while (!this._stopped && subscription.stands) {
+      try {
+        const address = this._address(subscription, { wait: POLL });
+        const heard = await this._fetch(subscription, address);
+        if (!heard.whole) subscription._miss();
+        for (const said of heard.messages) subscription._take(said);
+      } catch (error) {
+        if (this._stopped || !subscription.stands) return;
+        if (error instanceof Refused && error.status >= 400 && error.status < 500) {
+          subscription._refuse(error);
+        } else {
+          this._rope._lost(true);
+        }
+        return;
+      }
+    }
+  }
+
+  /** @param {Subscription} subscription */
+  unsubscribe(subscription) {
+    this._fetching.get(subscription)?.abort();
+  }
+}
