@@ -40,7 +40,8 @@ class NameTests(SynchronousTestCase):
 
     def refused(self, name: Any) -> str:
         """Why something is no name."""
-        return self.assertRaises(BadChannel, check_name, name).problem
+        error: BadChannel = self.assertRaises(BadChannel, check_name, name)
+        return error.problem
 
     def test_names(self) -> None:
         """
@@ -170,7 +171,8 @@ class PatternTests(SynchronousTestCase):
         """
         texts = ["a.b.c", "a.b.*", "a.b.**", "a.*.c", "a.*.**", "a.**", "*.b.c", "**"]
         patterns = [Pattern.of(text) for text in texts]
-        ranked = sorted(reversed(patterns), key=lambda each: each.rank)
+        patterns.reverse()
+        ranked = sorted(patterns, key=lambda each: each.rank)
         self.assertEqual([str(each) for each in ranked], texts)
 
     @given(PATTERNS, PATTERNS, st.lists(NAMES, max_size=20))
@@ -240,7 +242,8 @@ class TreeTests(SynchronousTestCase):
             if comes:
                 tree[pattern] = plain[pattern] = number
             elif pattern in plain:
-                del tree[pattern], plain[pattern]
+                del tree[pattern]
+                del plain[pattern]
             self.assertEqual(tree.get(pattern), plain.get(pattern))
         self.assertEqual((dict(tree.items()), len(tree)), (plain, len(plain)))
         for name in names:

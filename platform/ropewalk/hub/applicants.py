@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_rights -*-
+# -*- test-case-name: tests.test_hub -*-
 """
 Those of whom it is not decided yet whether they may subscribe.
 """

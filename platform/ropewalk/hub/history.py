@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_history -*-
+# -*- test-case-name: tests.test_hub -*-
 """
 What a channel remembers: so many messages, so old, and so large together.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_pacing -*-
+# -*- test-case-name: tests.test_hub -*-
 """
 Publishers that wait until their subscribers have room.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_rules -*-
+# -*- test-case-name: tests.test_hub -*-
 """
 What is declared of channels, and what that lets a caller do.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_rules -*-
+# -*- test-case-name: tests.test_hub -*-
 """
 How much room something takes that is said to others.
 """
@@ -22,5 +22,5 @@ def size_in_json(value: Any, path: str = "") -> int:
     """
     try:
         return len(write_json(value))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise Invalid((Fault(path, f"JSON cannot say it: {error}"),)) from error

@@ -31,6 +31,7 @@ def rehearse(
     :raise StartFailed: When a service cannot be built.
     """
     plan = make_plan(open_settings(path, environ), with_file(found, path))
-    host = Host(plan, reactors.running(), MemoryHub(time.time))
+    reactor = reactors.running()
+    host = Host(plan, reactor, MemoryHub(time.time, clock=reactor))
     host.make()
     return host

@@ -100,9 +100,8 @@ def makeService(options: Any) -> Service:
     except CannotLog as error:
         _refuse(str(error), Status.START_FAILED)
     write = log_access if writer is None else writer.access
-    host = Host(
-        plan, _reactor, MemoryHub(time.time), AccessLog(write, _reactor, time.time)
-    )
+    hub = MemoryHub(time.time, clock=_reactor)
+    host = Host(plan, _reactor, hub, AccessLog(write, _reactor, time.time))
     try:
         host.make()
     except StartFailed as error:

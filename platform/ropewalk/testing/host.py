@@ -162,7 +162,7 @@ class MemoryHost:
         self._host = Host(
             wanted.plan(),
             clock,
-            MemoryHub(clock.now),
+            MemoryHub(clock.now, clock=clock),
             AccessLog(log_access, clock, clock.now),
         )
         self._started: Deferred[str] = Deferred()
