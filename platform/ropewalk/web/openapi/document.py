@@ -19,16 +19,16 @@ from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema import write_json
+from ropewalk.schema.docstrings import Example, Told, read_docstring
+from ropewalk.schema.schemas import REFERENCE, Schema, Shapes, is_text
+from ropewalk.schema.signatures import written
 from ropewalk.web.binding import Binding, Parameter
 from ropewalk.web.components import Component
 from ropewalk.web.media import NONE, Formats
-from ropewalk.web.openapi.docstrings import Example, Told, read_docstring
 from ropewalk.web.openapi.outcomes import Outcome, outcomes
-from ropewalk.web.openapi.shapes import REFERENCE, Schema, Shapes, is_text
 from ropewalk.web.parameters import ELSEWHERE
 from ropewalk.web.patterns import Pattern, Slot
 from ropewalk.web.problems import phrase
-from ropewalk.web.signatures import written
 
 __all__ = ["Operation", "document"]
 
