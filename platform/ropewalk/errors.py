@@ -6,6 +6,7 @@ web client, and says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from attrs import define
@@ -14,11 +15,13 @@ from msgspec import Struct
 __all__ = [
     "BadEndpoint",
     "BadHandler",
+    "BadOperation",
     "BadPlugin",
     "BadSettings",
     "ChannelFull",
     "Conflict",
     "Fault",
+    "Forbidden",
     "HubFull",
     "Invalid",
     "MailboxFull",
@@ -26,10 +29,13 @@ __all__ = [
     "MissingExtra",
     "NeedsAsyncio",
     "NeedsReactor",
+    "NoSuchOperation",
     "NotAwaitable",
     "RopewalkError",
     "SettingFault",
     "StartFailed",
+    "TimedOut",
+    "TooMany",
 ]
 
 
@@ -166,6 +172,13 @@ class BadHandler(RopewalkError):
 
 
 @define
+class BadOperation(BadHandler):
+    """
+    An operation cannot be offered as it is written.
+    """
+
+
+@define
 class BadEndpoint(RopewalkError):
     """
     It cannot be told where to listen.
@@ -215,6 +228,92 @@ class StartFailed(RopewalkError):
 
     def __str__(self) -> str:
         return f"service {self.service!r} did not start: {self.reason}"
+
+
+@define
+class Forbidden(RopewalkError):
+    """
+    A rule says no.
+
+    :ivar what: For whom the rule is: an operation's name, say; empty where nobody
+        need be told.
+    :ivar requirement: What it takes; empty likewise.
+    """
+
+    status = 403
+
+    what: str = ""
+    requirement: str = ""
+
+    def __str__(self) -> str:
+        if not self.what:
+            return "this is not for you"
+        return f"{self.what!r} is not for you: it takes {self.requirement!r}"
+
+
+@define
+class NoSuchOperation(RopewalkError):
+    """
+    Nobody offers an operation of this name.
+
+    :ivar name: The name; of a long one, the beginning.
+    :ivar meant: The name that is nearest, if one is near.
+    """
+
+    status = 404
+
+    name: str
+    meant: str | None = None
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.meant!r}?" if self.meant else ""
+        return f"there is no operation {self.name!r}{hint}"
+
+
+@define
+class TooMany(RopewalkError):
+    """
+    Somebody asks for something more often than they may.
+
+    :ivar what: For what.
+    :ivar seconds: After how many seconds there is room for them again.
+    """
+
+    status = 429
+
+    what: str
+    seconds: float
+
+    @property
+    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Says the same to a web client, in whole seconds."""
+        return {"Retry-After": str(math.ceil(self.seconds))}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what!r} was called too often; try again in {self.seconds:.1f} "
+            "seconds"
+        )
+
+
+@define
+class TimedOut(RopewalkError):
+    """
+    Something took longer than it may, and was cancelled.
+
+    :ivar what: What.
+    :ivar seconds: How long it may take.
+    """
+
+    status = 504
+
+    what: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what!r} took more than {self.seconds:g} seconds, and was cancelled"
+        )
 
 
 @define

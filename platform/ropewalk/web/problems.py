@@ -16,7 +16,7 @@ from typing import Any
 from attrs import Factory, define
 from twisted.web.iweb import IRequest
 
-from ropewalk.errors import Fault, Invalid, RopewalkError
+from ropewalk.errors import Fault, Forbidden, Invalid, RopewalkError
 from ropewalk.web.accept import preferred
 
 __all__ = ["Forbidden", "Refused", "is_told", "phrase", "respond"]
@@ -63,17 +63,6 @@ class Refused(RopewalkError):
 
     def __str__(self) -> str:
         return self.detail
-
-
-class Forbidden(RopewalkError):
-    """
-    A rule says no.
-    """
-
-    status = 403
-
-    def __str__(self) -> str:
-        return "this is not for you"
 
 
 def respond(request: Any, error: BaseException, name: str | None = None) -> bytes:
