@@ -84,7 +84,15 @@ class Call:
     One call. It is done in the name of the service that offers the operation.
     """
 
-    __slots__ = ("_began", "_caller", "_listener", "_operation", "_outer", "_terms")
+    __slots__ = (
+        "_began",
+        "_caller",
+        "_listener",
+        "_operation",
+        "_outer",
+        "_terms",
+        "_write",
+    )
 
     def __init__(
         self,
@@ -92,11 +100,13 @@ class Call:
         caller: Caller,
         listener: Progress | None,
         terms: Terms,
+        write: Callable[[Any], Any] | None = None,
     ) -> None:
         self._operation = operation
         self._caller = caller
         self._listener = listener
         self._terms = terms
+        self._write = write
         self._began = terms.clock.seconds()
         self._outer: Work | Doing = work.doing()
 
@@ -123,12 +133,14 @@ class Call:
         try:
             try:
                 result = self._begin(arguments)
+                if awaitable(result):
+                    return self._wait(deferred(result), timeout)
+                if self._write is not None:
+                    result = self._write(result)
             except Exception:
                 return fail(self._end(self._explain(Failure())))
-            if not awaitable(result):
-                self._end(None)
-                return succeed(result)
-            return self._wait(deferred(result), timeout)
+            self._end(None)
+            return succeed(result)
         finally:
             work.reset(token)
 
@@ -179,6 +191,8 @@ class Call:
 
     def _wait(self, waited: Deferred[Any], timeout: float | None) -> Deferred[Any]:
         context = copy_context()
+        if self._write is not None:
+            waited.addCallback(self._write)
         waited.addErrback(lambda failure: context.run(self._explain, failure))
         if timeout is not None and (not waited.called or waited.paused):
             waited = within(timeout, waited, self._terms.clock)

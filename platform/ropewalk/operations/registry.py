@@ -94,6 +94,7 @@ class Operations:
         *,
         progress: Progress | None = None,
         timeout: float | None = None,
+        write: Callable[[Any], Any] | None = None,
     ) -> Deferred[Any]:
         """
         Call an operation. Cancelling the Deferred cancels the work; it fires when
@@ -109,7 +110,9 @@ class Operations:
             operation.
         :param timeout: Seconds the caller will wait; the operation's own time-out
             still holds.
-        :return: fires with the result.
+        :param write: Makes of the result what the caller is sent: bytes, say. If it
+            raises, the operation has failed: its result was none.
+        :return: fires with the result, or what was made of it.
         :raise NoSuchOperation: When nobody offers it.
         :raise TooMany: When the caller has called it too often.
         :raise Forbidden: When they may not.
@@ -124,7 +127,12 @@ class Operations:
         own = operation.declared.timeout
         if timeout is None or (own is not None and own < timeout):
             timeout = own
-        return Call(operation, caller, progress, self._terms).run(arguments, timeout)
+        call = Call(operation, caller, progress, self._terms, write)
+        return call.run(arguments, timeout)
+
+    def observe(self, observe: Callable[[Called], None] | None) -> None:
+        """Tell somebody of each call that ends from now on, or nobody."""
+        self._terms.observe = observe
 
     def offered(self) -> tuple[Offered, ...]:
         """What can be called, by name."""
