@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ropewalk.interfaces import Caller, IDrainable
-from ropewalk.net.call_sockets import CallSocket
 from ropewalk.net.calls import CallFrames, CallLines, Calls
+from ropewalk.net.calls.sockets import CallSocket
 from ropewalk.net.limits import CallSettings, SocketLimits
 from ropewalk.net.sockets import SocketFactory
 from ropewalk.operations import Operations

@@ -355,8 +355,8 @@ def make_plan(document: Document, found: Found) -> Plan:
         )
         faults += _bad_proxies(document, ours["host"])
     host = ours.get("host")
-    if "operations" in ours and ours["operations"].lines:
-        listen = {"lines": ours["operations"].lines}
+    if "operations" in ours:
+        listen = ours["operations"].listen()
         faults += _bad_endpoints(document, "operations", listen, host)
     if "web" in ours:
         for table, site in _sites(ours["web"]):

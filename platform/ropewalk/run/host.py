@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 from msgspec import Struct
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -197,22 +197,25 @@ class Host:
     def _offer(self) -> list[Unit]:
         """Offer operations, where there are some, on what the settings say."""
         settings = self.plan.operations
-        if not settings.lines and not self._operations:
+        listen = settings.listen()
+        if not listen and not self._operations:
             return []
-        from ropewalk.run.offering import line_factory, mount_operations
+        from ropewalk.run.offering import factory_of, mount_operations
 
         if self._operations:
             for site in self.sites.values():
                 mount_operations(site, self.operations, settings, self.plan.document)
-        if not settings.lines:
-            return []
-        place = self.plan.document.origin("operations", "lines")
-        factory = line_factory(self.operations, settings, self.reactor)
-        try:
-            listener = self.listener("operations", place, settings.lines, factory)
-        except RopewalkError as error:
-            raise StartFailed("operations", str(error)) from error
-        return [self._unit("operations", listener)]
+        group = MultiService()
+        for name, endpoint in listen.items():
+            place = self.plan.document.origin("operations", name)
+            factory = factory_of(name, self.operations, settings, self.reactor)
+            try:
+                listener = self.listener("operations", place, endpoint, factory)
+            except RopewalkError as error:
+                raise StartFailed("operations", str(error)) from error
+            listener.setName(name)
+            listener.setServiceParent(group)
+        return [self._unit("operations", group)] if listen else []
 
     def _observe_calls(self) -> None:
         from ropewalk.run.offering import log_call

@@ -12,16 +12,16 @@ from typing import Any
 from twisted.logger import Logger
 
 from ropewalk.errors import RopewalkError, StartFailed
-from ropewalk.net.call_sockets import CallSocket
-from ropewalk.net.calls import CallLines
+from ropewalk.net.calls import CallFrames, CallLines
+from ropewalk.net.calls.sockets import CallSocket
 from ropewalk.net.limits import CallSettings
-from ropewalk.net.protocols import LineFactory
+from ropewalk.net.protocols import ConversationFactory
 from ropewalk.operations import Called, Operations
 from ropewalk.run.sites import WebSite
 from ropewalk.settings import Document
 from ropewalk.web.operations import OperationPages
 
-__all__ = ["line_factory", "log_call", "mount_operations"]
+__all__ = ["factory_of", "log_call", "mount_operations"]
 
 #: Where WebSockets are, below the operations of a site.
 _LIVE = "live"
@@ -53,11 +53,16 @@ def mount_operations(
         raise StartFailed(site.owner, str(error)) from error
 
 
-def line_factory(
-    operations: Operations, settings: CallSettings, reactor: Any
-) -> LineFactory:
-    """What makes the protocols of those who call in lines."""
-    return LineFactory(CallLines, reactor, operations, settings)
+def factory_of(
+    name: str, operations: Operations, settings: CallSettings, reactor: Any
+) -> ConversationFactory[Any]:
+    """
+    What makes the protocols of those who call by a connection.
+
+    :param name: By which: ``"lines"`` or ``"frames"``.
+    """
+    protocol: Any = {"lines": CallLines, "frames": CallFrames}[name]
+    return ConversationFactory(protocol, reactor, operations, settings)
 
 
 def log_call(called: Called) -> None:

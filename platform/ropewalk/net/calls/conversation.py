@@ -1,41 +1,22 @@
 # -*- test-case-name: tests.test_calls -*-
 """
-Operations called over connections: JSON-RPC 2.0 in lines and in WebSocket messages,
-and the same in msgpack, in frames.
-
-Requests run side by side, and each is answered when it has ended, in whatever order.
-Besides operations one may call, best as a notification:
-
-``rpc.cancel``
-    with an ``id``: cancel the request of this id. It is answered all the same, with the
-    error -32099.
-
-A request with ``"progress": true`` is told of progressive results before the answer, in
-notifications ``rpc.progress`` with its ``id`` and a ``value``. Before the daemon closes
-a connection it says ``rpc.goodbye`` with a ``reason``, after all that was under way
-has been answered.
+The calls of one peer: what is asked for, what is under way, and the answers. It knows
+no connection.
 """
 
 from __future__ import annotations
 
-import re
-from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import Raw
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import Caller
-from ropewalk.net.frames import FrameProtocol
 from ropewalk.net.limits import CallSettings
-from ropewalk.net.protocols import Conversation, LineProtocol
 from ropewalk.operations import Operations
 from ropewalk.schema import write_json, write_msgpack
 from ropewalk.telemetry import work
@@ -44,7 +25,6 @@ from ropewalk.wire.jsonrpc import (
     INVALID_REQUEST,
     JSON,
     METHOD_NOT_FOUND,
-    MSGPACK,
     PARSE_ERROR,
     Format,
     Id,
@@ -58,14 +38,7 @@ from ropewalk.wire.jsonrpc import (
     result_answer,
 )
 
-__all__ = ["CallFrames", "CallLines", "Calls", "caller_at"]
-
-# What a conversation consists of.
-T = TypeVar("T", str, bytes)
-
-#: How an HTTP request begins. A page can have a browser send one anywhere, and behind
-#: it what we would take for a message.
-_HTTP = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
+__all__ = ["Calls", "caller_at"]
 
 Answer = dict[str, Any]
 
@@ -315,110 +288,6 @@ class _Answers:
             self._answers.append(answer)
         if self._missing == 0 and self._answers:
             self._send(self._answers if self._batch else self._answers[0])
-
-
-# On connections.
-
-
-class _Calling(Conversation[T]):
-    """
-    What lines and frames have in common.
-
-    :param clock: Where time comes from.
-    """
-
-    via: str
-
-    def __init__(
-        self, clock: IReactorTime, operations: Operations, settings: CallSettings
-    ) -> None:
-        super().__init__(clock)
-        self.longest = settings.longest
-        self._calls = self._make_calls(operations, settings)
-
-    @abstractmethod
-    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
-        """The calls of this connection."""
-
-    def opened(self) -> None:
-        self._calls.begin(caller_at(self.via, self.transport))
-
-    def complain(self, error: RopewalkError) -> None:
-        self._calls.complain(str(error))
-
-    def ended(self) -> Deferred[None]:
-        # Whoever pipes requests into `nc` waits for the answers.
-        return self._calls.finished().addCallback(lambda _: self.leave())
-
-    def busy(self) -> bool:
-        return self._calls.busy
-
-    def drain(self, reason: str) -> None:
-        """See :meth:`ropewalk.interfaces.IDrainable.drain`."""
-
-        def part() -> Deferred[None]:
-            finished = self._calls.finished()
-            return finished.addCallback(lambda _: self.leave(self.goodbye(reason)))
-
-        self._turns.end(part)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._calls.cancel()
-        super().connectionLost(reason)
-
-
-class CallLines(_Calling[str], LineProtocol):
-    """
-    One TCP connection that calls operations: JSON-RPC, a message in each line.
-
-    :param clock: Where time comes from.
-    :param operations: What can be called.
-    :param settings: How much the peer may do.
-    """
-
-    plain = False  # it would no longer be JSON
-    via = "lines"
-
-    def heard(self, line: str) -> Deferred[None] | None:
-        """Take a message; what is blank is none."""
-        if _HTTP.fullmatch(line):
-            self._calls.complain("this is no web server")
-            self.leave()
-            return None
-        return self._calls.hear(line.encode("utf-8")) if line.strip() else None
-
-    def goodbye(self, reason: str) -> str:
-        return self._calls.goodbye(reason).decode("utf-8")
-
-    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
-        return Calls(operations, lambda said: self.say(said.decode("utf-8")), settings)
-
-
-class CallFrames(_Calling[bytes], FrameProtocol):
-    """
-    One TCP connection that calls operations: the messages of JSON-RPC in msgpack, one
-    in each frame.
-
-    :param clock: Where time comes from.
-    :param operations: What can be called.
-    :param settings: How much the peer may do.
-    """
-
-    via = "frames"
-
-    def heard(self, frame: bytes) -> Deferred[None] | None:
-        """Take a message."""
-        return self._calls.hear(frame)
-
-    def complain(self, error: RopewalkError) -> None:
-        super().complain(error)
-        self.leave()  # after a frame that is too long, nothing can be found any more
-
-    def goodbye(self, reason: str) -> bytes:
-        return self._calls.goodbye(reason)
-
-    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
-        return Calls(operations, self.send, settings, MSGPACK)
 
 
 def caller_at(via: str, transport: Any) -> Caller:

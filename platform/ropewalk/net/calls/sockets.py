@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_calls -*-
 """
-Operations called by WebSocket: JSON-RPC, a text message for each of its messages, as
-:mod:`ropewalk.net.calls` has it in lines.
+Calls by WebSocket: a text message for each message. (Who calls in lines need not wait
+for Autobahn to be imported.)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
-from ropewalk.net.calls import Calls, caller_at
+from ropewalk.net.calls.conversation import Calls, caller_at
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.sockets import GOING_AWAY, Socket
 from ropewalk.operations import Operations
