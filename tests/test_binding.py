@@ -1,7 +1,7 @@
 """
 Tests for L{ropewalk.web.binding}, and for what it stands on:
 L{ropewalk.web.parameters}, L{ropewalk.web.gathering} and
-L{ropewalk.web.signatures}.
+L{ropewalk.schema.signatures}.
 """
 
 from __future__ import annotations

@@ -89,11 +89,13 @@ class CheckTests(SynchronousTestCase):
 
     def test_the_daemons_own_tables(self) -> None:
         """
-        ``[host]`` and ``[web]`` are shown whether or not they are written.
+        ``[host]``, ``[web]`` and ``[operations]`` are shown whether or not they are
+        written.
         """
         checked = self.check("[chat]\n", found("chat"))
         self.assertEqual(
-            [table.name for table in checked.tables], ["host", "web", "chat"]
+            [table.name for table in checked.tables],
+            ["host", "web", "operations", "chat"],
         )
 
     def test_sites(self) -> None:
@@ -135,7 +137,8 @@ class CheckTests(SynchronousTestCase):
         [fault] = self.faults(checked)
         self.assertTrue(fault.startswith("F:1: [bad]: cannot import tests.nonsuch: "))
         self.assertEqual(
-            [table.name for table in checked.tables], ["host", "web", "chat"]
+            [table.name for table in checked.tables],
+            ["host", "web", "operations", "chat"],
         )
 
     def test_a_name_that_is_claimed_twice(self) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ropewalk.errors import BadSettings
+from ropewalk.net.limits import CallSettings
 from ropewalk.plugin import Found, ServicePlugin
 from ropewalk.run.configuration import (
     OURS,
@@ -131,6 +132,7 @@ class PlanTests(PlanTestCase):
             (
                 ("host", HostSettings, plan.host),
                 ("web", WebSettings, plan.web),
+                ("operations", CallSettings, CallSettings()),
                 ("chat", chat.module.module.Settings, chat.settings),
                 ("clock", Unset, Unset()),
             ),

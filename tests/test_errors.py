@@ -15,6 +15,7 @@ from ropewalk.errors import (
     BadChannel,
     BadEndpoint,
     BadHandler,
+    BadOperation,
     BadPlugin,
     BadRule,
     BadSettings,
@@ -29,10 +30,13 @@ from ropewalk.errors import (
     MissingExtra,
     NeedsAsyncio,
     NeedsReactor,
+    NoSuchOperation,
     NotAwaitable,
     RopewalkError,
     SettingFault,
     StartFailed,
+    TimedOut,
+    TooMany,
 )
 
 FAULT = Fault("limits.size", "expected an integer from 1 to 64, got 0")
@@ -100,6 +104,23 @@ SENTENCES: dict[RopewalkError, str] = {
         "testing kit do), or run on the asyncio reactor"
     ),
     NotAwaitable("5"): "cannot wait for 5",
+    BadOperation("Rooms.say", "chat.py:3", "say its type"): (
+        "Rooms.say (chat.py:3): say its type"
+    ),
+    Forbidden(): "this is not for you",
+    Forbidden("call 'chat.say'", "rooms.say"): (
+        "you may not call 'chat.say': it takes 'rooms.say'"
+    ),
+    NoSuchOperation("chat.sya"): "there is no operation 'chat.sya'",
+    NoSuchOperation("chat.sya", "chat.say"): (
+        "there is no operation 'chat.sya'; did you mean 'chat.say'?"
+    ),
+    TooMany("chat.say", 0.25): (
+        "'chat.say' was called too often; try again in 0.2 seconds"
+    ),
+    TimedOut("chat.say", 5.0): (
+        "'chat.say' took more than 5 seconds, and was cancelled"
+    ),
     MissingExtra("TLS", "tls"): "TLS needs: pip install 'ropewalk[tls]'",
 }
 
@@ -134,6 +155,13 @@ class FamilyTests(SynchronousTestCase):
             self.assertIn(error.status, range(400, 600))
         self.assertEqual(Invalid(()).status, 422)
         self.assertEqual(Malformed(()).status, 400)
+
+    def test_try_again(self) -> None:
+        """
+        Who asks too often is told, in whole seconds, when not to be refused.
+        """
+        self.assertEqual(TooMany("chat.say", 0.25).headers, {"Retry-After": "1"})
+        self.assertEqual(TooMany("chat.say", 2.5).headers, {"Retry-After": "3"})
 
     def test_pickling(self) -> None:
         """

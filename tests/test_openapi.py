@@ -31,6 +31,8 @@ from ropewalk.errors import ChannelFull, Invalid, RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.schema import Meta, Secret, Shape, read_json
 from ropewalk.schema import field as shape_field
+from ropewalk.schema.docstrings import Example, Told, read_docstring
+from ropewalk.schema.schemas import Shapes
 from ropewalk.web.answers import (
     Accepted,
     Created,
@@ -43,11 +45,9 @@ from ropewalk.web.answers import (
 from ropewalk.web.binding import Cookie, Form, Header, bind
 from ropewalk.web.components import Components
 from ropewalk.web.formats import Upload
-from ropewalk.web.openapi.docstrings import Example, Told, read_docstring
 from ropewalk.web.openapi.document import Operation, document
 from ropewalk.web.openapi.outcomes import outcomes
 from ropewalk.web.openapi.page import DocumentationPages
-from ropewalk.web.openapi.shapes import Shapes
 from ropewalk.web.patterns import parse
 from tests.validating import require_validator, validate
 from tests.visiting import Place

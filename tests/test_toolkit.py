@@ -27,7 +27,7 @@ class ImportTests(SynchronousTestCase):
         parts = (
             *("web.patterns", "web.converters", "web.table", "web.queries"),
             *("web.uploads", "web.formats", "web.headers", "web.fields"),
-            *("schema", "web.openapi.shapes"),
+            *("schema", "schema.schemas"),
         )
         heavy = ("twisted", "zope.interface", "klein", "werkzeug", "multipart")
         statements = "\n".join(f"import ropewalk.{each}" for each in parts)

@@ -6,6 +6,7 @@ web client, and says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from attrs import define
@@ -15,6 +16,7 @@ __all__ = [
     "BadChannel",
     "BadEndpoint",
     "BadHandler",
+    "BadOperation",
     "BadPlugin",
     "BadRule",
     "BadSettings",
@@ -29,10 +31,13 @@ __all__ = [
     "MissingExtra",
     "NeedsAsyncio",
     "NeedsReactor",
+    "NoSuchOperation",
     "NotAwaitable",
     "RopewalkError",
     "SettingFault",
     "StartFailed",
+    "TimedOut",
+    "TooMany",
 ]
 
 
@@ -173,6 +178,13 @@ class BadHandler(RopewalkError):
 
 
 @define
+class BadOperation(BadHandler):
+    """
+    An operation cannot be offered as it is written.
+    """
+
+
+@define
 class BadEndpoint(RopewalkError):
     """
     It cannot be told where to listen.
@@ -227,16 +239,23 @@ class StartFailed(RopewalkError):
 @define
 class Forbidden(RopewalkError):
     """
-    Who asks may not do this. Whether there is what they ask for is not told.
+    A rule says no. Whether there is what somebody asks for is not told.
 
-    :ivar what: What they may not do: ``"subscribe to the channel 'rooms.lobby'"``.
+    :ivar what: What they may not do: ``"subscribe to 'rooms.lobby'"``; empty where
+        nobody need be told.
+    :ivar requirement: What it takes; empty where nobody need be told.
     """
 
     status = 403
 
-    what: str
+    what: str = ""
+    requirement: str = ""
 
     def __str__(self) -> str:
+        if not self.what:
+            return "this is not for you"
+        if self.requirement:
+            return f"you may not {self.what}: it takes {self.requirement!r}"
         return f"you may not {self.what}; sign in as somebody who may"
 
 
@@ -265,6 +284,51 @@ class BadChannel(RopewalkError):
 
 
 @define
+class NoSuchOperation(RopewalkError):
+    """
+    Nobody offers an operation of this name.
+
+    :ivar name: The name; of a long one, the beginning.
+    :ivar meant: The name that is nearest, if one is near.
+    """
+
+    status = 404
+
+    name: str
+    meant: str | None = None
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.meant!r}?" if self.meant else ""
+        return f"there is no operation {self.name!r}{hint}"
+
+
+@define
+class TooMany(RopewalkError):
+    """
+    Somebody asks for something more often than they may.
+
+    :ivar what: For what.
+    :ivar seconds: After how many seconds there is room for them again.
+    """
+
+    status = 429
+
+    what: str
+    seconds: float
+
+    @property
+    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Says the same to a web client, in whole seconds."""
+        return {"Retry-After": str(math.ceil(self.seconds))}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what!r} was called too often; try again in {self.seconds:.1f} "
+            "seconds"
+        )
+
+
+@define
 class BadRule(RopewalkError):
     """
     Channels cannot be declared like this.
@@ -280,6 +344,26 @@ class BadRule(RopewalkError):
 
     def __str__(self) -> str:
         return f"the rule for channels {self.pattern!r} ({self.place}): {self.problem}"
+
+
+@define
+class TimedOut(RopewalkError):
+    """
+    Something took longer than it may, and was cancelled.
+
+    :ivar what: What.
+    :ivar seconds: How long it may take.
+    """
+
+    status = 504
+
+    what: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what!r} took more than {self.seconds:g} seconds, and was cancelled"
+        )
 
 
 @define

@@ -35,6 +35,7 @@ __all__ = [
     "IHealth",
     "IHost",
     "IHub",
+    "IOperations",
     "IPaced",
     "IReconfigurable",
     "IServicePlugin",
@@ -468,6 +469,32 @@ class IAuthoriser(Interface):
         """
 
 
+class IOperations(Interface):
+    """
+    Where a service offers operations: methods that anybody may call, by whatever
+    protocol the daemon speaks.
+    """
+
+    def add(name: str, offered: Any) -> None:
+        """
+        Offer all methods of an object that are marked with
+        :func:`~ropewalk.operations.operation`.
+
+        :param name: What stands before the methods' names: ``"chat"`` for
+            ``chat.say``. Letters, digits, ``_`` and ``-``; a letter first.
+        :raise BadOperation: When one cannot be offered, or there is none.
+        :raise Conflict: When there is an operation of that name already.
+        """
+
+    def authorise(authoriser: IAuthoriser) -> None:
+        """
+        Have somebody say who may call what. As long as nobody does, an operation that
+        requires something may be called by no one.
+
+        :raise Conflict: When there is another already.
+        """
+
+
 class IDrainable(Interface):
     """
     One end of a connection that can say goodbye. A protocol implements it, or
@@ -620,6 +647,7 @@ class IHost(Interface):
 
     web = Attribute("Pages and WebSockets: the default site, an IWeb.")
     hub = Attribute("The channels, an IHub.")
+    operations = Attribute("What can be called, an IOperations.")
     health = Attribute("Health checks, an IHealth.")
     reactor = Attribute("The reactor, which is the clock too.")
 

@@ -46,7 +46,7 @@ __all__ = [
 ENTRY_POINTS = "ropewalk.services"
 
 #: The daemon's own tables in the settings file.
-RESERVED = frozenset({"host", "web"})
+RESERVED = frozenset({"host", "operations", "web"})
 
 # Two underscores in a row separate a table from its key in the environment.
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
@@ -72,7 +72,8 @@ class ServicePlugin:
         chat = ServicePlugin("chat", "acme.chat")
 
     :ivar name: Its table in the settings file: lower-case letters and digits,
-        in words with ``-`` or ``_`` between them; not ``host`` or ``web``.
+        in words with ``-`` or ``_`` between them; not ``host``, ``operations`` or
+        ``web``.
     :ivar module: The dotted name of a module that has ``makeService`` (see
         :class:`ServiceModule`).
     :ivar place: Where it is declared; found out, not given.

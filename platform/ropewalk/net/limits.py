@@ -10,7 +10,7 @@ from typing import Annotated
 
 from ropewalk.schema import Meta, Shape
 
-__all__ = ["SocketLimits"]
+__all__ = ["CallSettings", "SocketLimits"]
 
 
 class SocketLimits(Shape):
@@ -35,3 +35,31 @@ class SocketLimits(Shape):
     ping: Annotated[float, Meta(ge=0)] = 30.0
     close: Annotated[float, Meta(gt=0)] = 3.0
     deflate: bool = False
+
+
+class CallSettings(Shape):
+    """
+    The table ``[operations]``: how operations are offered on connections.
+
+    :ivar lines: Where to listen for JSON-RPC in lines, an endpoint string:
+        ``"tcp:7071:interface=127.0.0.1"``; empty for nowhere.
+    :ivar frames: Where to listen for the same in msgpack, each message behind its
+        length in 4 bytes.
+    :ivar log: Whether each call is logged.
+    :ivar running: How many calls of one connection may run at once. The next wait.
+    :ivar batch: How many requests there may be in a batch.
+    :ivar longest: The longest message, in bytes. (Of a WebSocket, ``sockets.message``
+        of the site says that.)
+    """
+
+    lines: str = ""
+    frames: str = ""
+    log: bool = True
+    running: Annotated[int, Meta(ge=1, le=10_000)] = 32
+    batch: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    longest: Annotated[int, Meta(ge=1)] = 64 * 1024
+
+    def listen(self) -> dict[str, str]:
+        """Where to listen for what, by the names of the settings."""
+        there = {"lines": self.lines, "frames": self.frames}
+        return {name: where for name, where in there.items() if where}

@@ -105,6 +105,17 @@ class Conversation(Protocol, Generic[T]):
         nothing that was heard is still being worked on.
         """
 
+    def ended(self) -> Any:
+        """
+        The peer has said its last, which was heard, and may still listen; unless
+        overridden, close the connection.
+        """
+        self.leave()
+
+    def busy(self) -> bool:
+        """Whether the peer waits for us, so that its silence is no fault."""
+        return False
+
     def complain(self, error: RopewalkError) -> None:
         """Say what is wrong; unless overridden, by closing the connection."""
         self.leave()
@@ -219,7 +230,7 @@ class Conversation(Protocol, Generic[T]):
             self._write_out()
         if self._ended and not self._held:
             self._ended = False
-            self._turns.take(self.leave)
+            self._turns.take(self.ended)
 
     def _hear_some(self) -> None:
         pieces, error = self._unheard.take(self._turns.room, self.longest)
@@ -260,6 +271,8 @@ class Conversation(Protocol, Generic[T]):
     def _patience_ended(self) -> None:
         if self._leaving:
             self._transport.abortConnection()
+        elif self.busy():
+            self._patience.wait(self.idle)
         else:
             reason = f"nothing was said for {self.idle:g} seconds"
             self.leave(self.goodbye(reason))

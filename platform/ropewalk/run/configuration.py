@@ -24,7 +24,7 @@ from ropewalk.errors import (
     SettingFault,
 )
 from ropewalk.net.endpoints import Doorway
-from ropewalk.net.limits import SocketLimits
+from ropewalk.net.limits import CallSettings, SocketLimits
 from ropewalk.plugin import Found, ServiceModule
 from ropewalk.run.replacing import find_faults
 from ropewalk.schema import Meta, Secret, Shape, field, nearest
@@ -172,6 +172,9 @@ class SiteSettings(Shape):
         name unless set.
     :ivar openapi: Where the documentation of typed handlers is, ``"/openapi"``, with
         the OpenAPI document at the same path and ``.json``; empty for nowhere.
+    :ivar operations: Where operations can be called, ``"/operations"``: by ``POST``
+        below it, by WebSocket at ``/live`` below it. Empty for nowhere, which is what
+        holds for sites other than ``[web]`` unless they say something.
     :ivar formats: Formats of the site's own, besides the built-in ones or in place of
         them. By media type, what has each: ``"acme.formats:CBOR"``.
     :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
@@ -191,6 +194,7 @@ class SiteSettings(Shape):
     request_id: HeaderName = "x-request-id"
     title: str = ""
     openapi: PathOrNone = "/openapi"
+    operations: PathOrNone = ""
     formats: dict[str, str] = field(default_factory=dict)
     router: str = ""
     limits: HttpLimits = HttpLimits()
@@ -208,11 +212,12 @@ class WebSettings(SiteSettings):
     listen: Annotated[tuple[str, ...], Meta(min_length=1)] = (
         "tcp:8080:interface=127.0.0.1",
     )
+    operations: PathOrNone = "/operations"
     sites: dict[SiteName, SiteSettings] = field(default_factory=dict)
 
 
 #: The tables that are not a service's, and their shapes.
-OURS = {"host": HostSettings, "web": WebSettings}
+OURS = {"host": HostSettings, "web": WebSettings, "operations": CallSettings}
 
 
 class Planned(Struct, frozen=True):
@@ -246,12 +251,14 @@ class Plan(Struct, frozen=True):
     host: HostSettings
     web: WebSettings
     services: tuple[Planned, ...]
+    operations: CallSettings = CallSettings()
 
     def tables(self) -> tuple[tuple[str, type[Any], Any], ...]:
         """Every table that means something: its name, shape and value."""
         return (
             ("host", HostSettings, self.host),
             ("web", WebSettings, self.web),
+            ("operations", CallSettings, self.operations),
             *((each.name, each.shape, each.settings) for each in self.services),
         )
 
@@ -288,6 +295,7 @@ class Plan(Struct, frozen=True):
             self,
             host=values["host"],
             web=values["web"],
+            operations=values["operations"],
             services=tuple(
                 replace(each, settings=values[each.name]) for each in self.services
             ),
@@ -342,10 +350,18 @@ def make_plan(document: Document, found: Found) -> Plan:
     faults += _unmet(document, found, requires, chosen)
     faults += _circles(document, requires)
     if "host" in ours:
-        faults += _strange_deadlines(document, ours["host"], ("web", *found.names))
+        faults += _strange_deadlines(
+            document, ours["host"], ("web", "operations", *found.names)
+        )
         faults += _bad_proxies(document, ours["host"])
+    host = ours.get("host")
+    if "operations" in ours:
+        listen = ours["operations"].listen()
+        faults += _bad_endpoints(document, "operations", listen, host)
     if "web" in ours:
-        faults += _bad_endpoints(document, ours["web"], ours.get("host"))
+        for table, site in _sites(ours["web"]):
+            listen = {f"listen[{at}]": each for at, each in enumerate(site.listen)}
+            faults += _bad_endpoints(document, table, listen, host)
         for table, site in _sites(ours["web"]):
             faults += find_faults(document, table, site.formats, site.router)
     if len(ours) == len(OURS) and not ours["host"].development:
@@ -359,7 +375,7 @@ def make_plan(document: Document, found: Found) -> Plan:
     if faults:
         raise BadSettings(tuple(sorted(faults, key=lambda each: _line(document, each))))
     order = (services[name] for name in _ordered(requires))
-    return Plan(document, ours["host"], ours["web"], tuple(order))
+    return Plan(document, ours["host"], ours["web"], tuple(order), ours["operations"])
 
 
 def _debugged_production(
@@ -394,24 +410,28 @@ def _bad_proxies(document: Document, host: HostSettings) -> Iterator[SettingFaul
 
 
 def _bad_endpoints(
-    document: Document, web: WebSettings, host: HostSettings | None
+    document: Document,
+    table: str,
+    listen: Mapping[str, str],
+    host: HostSettings | None,
 ) -> Iterator[SettingFault]:
     """
-    What of a site's ``listen`` is no place to listen. What systemd hands over is
+    What of a table's endpoints is no place to listen. What systemd hands over is
     only there where systemd has started us.
+
+    :param listen: Endpoint strings, by their keys.
     """
     # Of a host whose settings cannot be read, nobody knows whom it trusts.
     somebody = host is None or host.trusted_proxies
     trusts = Proxies(()).trusts if somebody else None
-    for table, site in _sites(web):
-        for number, description in enumerate(site.listen):
-            if description.startswith("systemd:"):
-                continue
-            try:
-                Doorway(description, None, trusts)
-            except (BadEndpoint, MissingExtra) as error:
-                fault = Fault(f"listen[{number}]", str(error))
-                yield SettingFault(document.origin(table, "listen"), table, fault)
+    for key, description in listen.items():
+        if description.startswith("systemd:"):
+            continue
+        try:
+            Doorway(description, None, trusts)
+        except (BadEndpoint, MissingExtra) as error:
+            origin = document.origin(table, key.partition("[")[0])
+            yield SettingFault(origin, table, Fault(key, str(error)))
 
 
 def _load(document: Document, found: Found, table: str) -> ServiceModule:

@@ -11,17 +11,17 @@ import traceback
 from asyncio import iscoroutine
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 from msgspec import Struct
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
-from ropewalk.interfaces import IHealth, IHost, IHub, IWeb
+from ropewalk.interfaces import IHealth, IHost, IHub, IOperations, IWeb
 from ropewalk.net.endpoints import Claim, claim
 from ropewalk.net.listening import Listener, namer
 from ropewalk.plugin import caller
@@ -35,6 +35,9 @@ from ropewalk.web.home import Entry, Home
 from ropewalk.web.mounts import Mount, Mounts
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.site import Site
+
+if TYPE_CHECKING:
+    from ropewalk.operations import Operations
 
 __all__ = ["Host", "Owned", "PluginHost"]
 
@@ -78,6 +81,7 @@ class Host:
     state: str = field(default="starting", init=False)
     sites: Sites = field(init=False)
     _proxies: Proxies = field(init=False)
+    _operations: Any = field(default=None, init=False)
     _names: Callable[[], str] = field(factory=namer, init=False)
     _log = Logger()
 
@@ -101,6 +105,18 @@ class Host:
         """What is on the default web site."""
         return self.sites[""].mounts
 
+    @property
+    def operations(self) -> Operations:
+        """What can be called."""
+        if self._operations is None:
+            # Only who offers something waits for what it takes to be imported.
+            from ropewalk.operations import Operations
+
+            self._operations = Operations(self.reactor)
+            self._observe_calls()
+        operations: Operations = self._operations
+        return operations
+
     def make(self) -> None:
         """
         Build every service. Nothing is started.
@@ -108,6 +124,7 @@ class Host:
         :raise StartFailed: When one cannot be built.
         """
         made = [self._unit(each.name, self._make(each)) for each in self.plan.services]
+        made += self._offer()
         pages = HealthPages(lambda: self.state, self.health, self.reactor)
         document, about = self.plan.document, self._about()
         for site in self.sites.values():
@@ -143,6 +160,8 @@ class Host:
         self.plan = plan
         for name, settings in plan.sites().items():
             self.sites[name].reconfigure(settings)
+        if self._operations is not None:
+            self._observe_calls()
 
     def flush_access_log(self) -> None:
         """Log the requests answered last: there may be no next turn."""
@@ -174,6 +193,34 @@ class Host:
         home = Home(title, partial(self._entries, name))
         proxies = Proxies(self.plan.host.trusted_proxies, settings.forwarded)
         return WebSite(name, settings, proxies, home, self.reactor, self._access)
+
+    def _offer(self) -> list[Unit]:
+        """Offer operations, where there are some, on what the settings say."""
+        settings = self.plan.operations
+        listen = settings.listen()
+        if not listen and not self._operations:
+            return []
+        from ropewalk.run.offering import factory_of, mount_operations
+
+        if self._operations:
+            for site in self.sites.values():
+                mount_operations(site, self.operations, settings, self.plan.document)
+        group = MultiService()
+        for name, endpoint in listen.items():
+            place = self.plan.document.origin("operations", name)
+            factory = factory_of(name, self.operations, settings, self.reactor)
+            try:
+                listener = self.listener("operations", place, endpoint, factory)
+            except RopewalkError as error:
+                raise StartFailed("operations", str(error)) from error
+            listener.setName(name)
+            listener.setServiceParent(group)
+        return [self._unit("operations", group)] if listen else []
+
+    def _observe_calls(self) -> None:
+        from ropewalk.run.offering import log_call
+
+        self.operations.observe(log_call if self.plan.operations.log else None)
 
     def _make(self, planned: Planned) -> IService:
         plugin = planned.module.plugin
@@ -268,6 +315,11 @@ class PluginHost:
     def hub(self) -> IHub:
         """The channels."""
         return self._host.hub
+
+    @property
+    def operations(self) -> IOperations:
+        """What can be called."""
+        return self._host.operations.of(self.name)
 
     @property
     def health(self) -> IHealth:

@@ -39,6 +39,7 @@ _LIMITS = {f"limits.{each.name}" for each in msgspec.structs.fields(HttpLimits)}
 _LIVE = {
     "host": {"log_level", "drain_delay"},
     "web": {"access_log", "longest_body", *_LIMITS},
+    "operations": {"log"},
 }
 
 _SITE = re.compile(r"sites\.[^.]*\.")

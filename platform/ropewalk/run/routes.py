@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 from ropewalk.run.columns import align, near
 from ropewalk.run.host import Host
 from ropewalk.run.sites import WebSite
-from ropewalk.web.signatures import name_of, place_of
+from ropewalk.schema.signatures import name_of, place_of
 from ropewalk.web.table import Entry, Missing
 
 __all__ = ["Place", "Port", "Route", "RouteMap", "map_routes"]

@@ -23,6 +23,7 @@ from msgspec import Struct
 from ropewalk.errors import BadHandler
 from ropewalk.interfaces import Steps
 from ropewalk.schema import nearest
+from ropewalk.schema.signatures import Unresolved, answer_of, is_steps
 from ropewalk.web.components import Component, Components, Scope, begin
 from ropewalk.web.gathering import BadRequest, Gathering, NotFound, Recipe
 from ropewalk.web.parameters import (
@@ -40,7 +41,6 @@ from ropewalk.web.parameters import (
     fits_as_it_is,
     has_place,
 )
-from ropewalk.web.signatures import Unresolved, answer_of, is_steps
 
 __all__ = [
     "BadRequest",

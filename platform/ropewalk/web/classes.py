@@ -15,7 +15,7 @@ from types import MethodDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from ropewalk.errors import BadHandler
-from ropewalk.web.signatures import name_of
+from ropewalk.schema.signatures import name_of
 
 if TYPE_CHECKING:
     from ropewalk.web.routes import Routes

@@ -27,6 +27,7 @@ from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 from ropewalk.awaiting import awaitable, deferred
 from ropewalk.errors import BadHandler
+from ropewalk.schema.signatures import name_of, place_of
 from ropewalk.web.around import Call, Middleware, around, kept
 from ropewalk.web.binding import Binding, bind
 from ropewalk.web.components import Components
@@ -43,7 +44,6 @@ from ropewalk.web.problems import Forbidden
 from ropewalk.web.refusals import nobody
 from ropewalk.web.routes import OF_APP, Branch, Options, Routes
 from ropewalk.web.serving import BELOW, REST, Area, Endpoint, KleinView
-from ropewalk.web.signatures import name_of, place_of
 from ropewalk.web.signposts import Elsewhere, Mounted, Offered
 from ropewalk.web.table import Entry, Found, Missing, Moved, Table
 from ropewalk.web.wrapping import (

@@ -39,7 +39,7 @@ from ropewalk.awaiting import awaitable, inlineCallbacks
 from ropewalk.errors import BadHandler
 from ropewalk.interfaces import Steps
 from ropewalk.plugin import caller
-from ropewalk.web.signatures import (
+from ropewalk.schema.signatures import (
     Unresolved,
     answer_of,
     called,

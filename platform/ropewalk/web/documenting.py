@@ -15,6 +15,8 @@ from inspect import Parameter
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ropewalk.web.media import NONE, Formats
 from ropewalk.web.mounts import Mount, Mounts
 from ropewalk.web.patterns import BadRule, Pattern, parse, parse_host
@@ -176,7 +178,8 @@ def _operation(entry: Entry[Any], methods: frozenset[str] | None) -> Operation:
 
     endpoint = entry.target
     options, handler = endpoint.options, endpoint.handler
-    return Operation(
+    told = getattr(handler, "__ropewalk_told__", {})
+    operation = Operation(
         path=_pattern(entry),
         methods=methods,
         binding=endpoint.binding,
@@ -192,6 +195,8 @@ def _operation(entry: Entry[Any], methods: frozenset[str] | None) -> Operation:
         streams=endpoint.kind == "stream",
         guarded=bool(options.guards),
     )
+    # What a handler says that does not ask for it by its parameters.
+    return replace(operation, **told) if told else operation
 
 
 def _pattern(entry: Entry[Any]) -> Pattern:
@@ -240,6 +245,7 @@ def _is_typed(entry: Entry[Any]) -> bool:
     endpoint = entry.target
     return _is_documented(entry) and (
         endpoint.typed
+        or hasattr(endpoint.handler, "__ropewalk_told__")
         or hasattr(endpoint.handler, "__ropewalk_output__")
         or hasattr(endpoint.handler, "__ropewalk_errors__")
         or _is_shape(endpoint.binding.answer)

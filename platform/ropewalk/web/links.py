@@ -12,10 +12,10 @@ from types import MethodType
 from typing import Any
 
 from ropewalk.schema import nearest
+from ropewalk.schema.signatures import name_of
 from ropewalk.web.patterns import BadLink, Slot
 from ropewalk.web.routes import OF_APP, Routes
 from ropewalk.web.serving import Area, Endpoint
-from ropewalk.web.signatures import name_of
 from ropewalk.web.table import Entry, Table
 
 __all__ = ["Links"]

@@ -35,9 +35,9 @@ from msgspec import Struct
 
 from ropewalk.awaiting import awaitable, deferred
 from ropewalk.errors import BadHandler, RopewalkError
+from ropewalk.schema.signatures import name_of
 from ropewalk.web.patterns import BadLink, parse
 from ropewalk.web.problems import Forbidden
-from ropewalk.web.signatures import name_of
 
 if TYPE_CHECKING:
     from ropewalk.web.components import Components

@@ -39,14 +39,14 @@ from ropewalk.errors import BadHandler
 from ropewalk.schema import check, nearest
 from ropewalk.schema.kinds import bare, kind_of, takes_leaf, takes_list, takes_table
 from ropewalk.schema.shape import is_model
-from ropewalk.web.components import Component, Components, without_none
-from ropewalk.web.signatures import (
+from ropewalk.schema.signatures import (
     Unresolved,
     kind_name,
     name_of,
     place_of,
     read_signature,
 )
+from ropewalk.web.components import Component, Components, without_none
 from ropewalk.web.uploads import Upload
 
 __all__ = [

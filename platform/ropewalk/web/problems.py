@@ -16,10 +16,10 @@ from typing import Any
 from attrs import Factory, define
 from twisted.web.iweb import IRequest
 
-from ropewalk.errors import Fault, Invalid, RopewalkError
+from ropewalk.errors import Fault, Forbidden, Invalid, RopewalkError
 from ropewalk.web.accept import preferred
 
-__all__ = ["Forbidden", "Refused", "is_told", "phrase", "respond"]
+__all__ = ["Forbidden", "Refused", "is_told", "phrase", "problem_of", "respond"]
 
 #: RFC 9110's words, where Python learned them only in 3.13.
 _PHRASES = {
@@ -65,17 +65,6 @@ class Refused(RopewalkError):
         return self.detail
 
 
-class Forbidden(RopewalkError):
-    """
-    A rule says no.
-    """
-
-    status = 403
-
-    def __str__(self) -> str:
-        return "this is not for you"
-
-
 def respond(request: Any, error: BaseException, name: str | None = None) -> bytes:
     """
     Set status and headers for an error, and make its body.
@@ -89,14 +78,9 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
     :param name: Under which name the log has what happened.
     """
     if isinstance(error, RopewalkError) and is_told(error):
-        status, detail = error.status, str(error)
-        faults = error.faults if isinstance(error, Invalid) else ()
         for header, value in error.headers.items():
             request.setHeader(header.encode("ascii"), value.encode("latin-1"))
-    else:
-        status, detail, faults = 500, "Something went wrong here.", ()
-        if name is not None:
-            detail += f" Our log has it under {name}."
+    status, detail, faults = _facts(error, name)
     title = phrase(status)
     request.setResponseCode(status, title.encode("ascii"))
     request.setHeader(b"vary", b"accept")
@@ -104,10 +88,24 @@ def respond(request: Any, error: BaseException, name: str | None = None) -> byte
         request.setHeader(b"content-type", b"text/html; charset=utf-8")
         return _page(status, title, detail, faults).encode("utf-8", "replace")
     request.setHeader(b"content-type", b"application/problem+json")
-    problem: dict[str, Any] = {"title": title, "status": status, "detail": detail}
+    return json.dumps(problem_of(error, name)).encode("ascii") + b"\n"
+
+
+def problem_of(error: BaseException, name: str | None = None) -> dict[str, Any]:
+    """
+    The problem details of an error: what JSON can say.
+
+    :param name: As for :func:`respond`.
+    """
+    status, detail, faults = _facts(error, name)
+    problem: dict[str, Any] = {
+        "title": phrase(status),
+        "status": status,
+        "detail": detail,
+    }
     if faults:
         problem["errors"] = [_told(fault) for fault in faults]
-    return json.dumps(problem).encode("ascii") + b"\n"
+    return problem
 
 
 def is_told(error: BaseException) -> bool:
@@ -118,6 +116,19 @@ def is_told(error: BaseException) -> bool:
 def phrase(status: int) -> str:
     """A status in words: RFC 9110, section 15, and the registry of IANA."""
     return _PHRASES.get(status, "Error")
+
+
+def _facts(
+    error: BaseException, name: str | None
+) -> tuple[int, str, tuple[Fault, ...]]:
+    """Status, detail and faults, as far as a client is told of them."""
+    if isinstance(error, RopewalkError) and is_told(error):
+        faults = error.faults if isinstance(error, Invalid) else ()
+        return error.status, str(error), faults
+    detail = "Something went wrong here."
+    if name is not None:
+        detail += f" Our log has it under {name}."
+    return 500, detail, ()
 
 
 def _told(fault: Fault) -> dict[str, str]:

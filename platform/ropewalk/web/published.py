@@ -42,12 +42,12 @@ from twisted.web.iweb import IRequest
 
 from ropewalk.errors import BadHandler, Fault, Invalid
 from ropewalk.schema import read
+from ropewalk.schema.signatures import name_of, read_signature
 from ropewalk.web.fields import read_fields
 from ropewalk.web.gathering import BadRequest, NotFound
 from ropewalk.web.parameters import ELSEWHERE, Source, sort_of
 from ropewalk.web.queries import read_query
 from ropewalk.web.routes import Exposed
-from ropewalk.web.signatures import name_of, read_signature
 
 if TYPE_CHECKING:
     from ropewalk.web.routes import Routes

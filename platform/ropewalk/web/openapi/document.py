@@ -19,16 +19,16 @@ from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema import write_json
+from ropewalk.schema.docstrings import Example, Told, read_docstring
+from ropewalk.schema.schemas import REFERENCE, Schema, Shapes, is_text
+from ropewalk.schema.signatures import written
 from ropewalk.web.binding import Binding, Parameter
 from ropewalk.web.components import Component
 from ropewalk.web.media import NONE, Formats
-from ropewalk.web.openapi.docstrings import Example, Told, read_docstring
 from ropewalk.web.openapi.outcomes import Outcome, outcomes
-from ropewalk.web.openapi.shapes import REFERENCE, Schema, Shapes, is_text
 from ropewalk.web.parameters import ELSEWHERE
 from ropewalk.web.patterns import Pattern, Slot
 from ropewalk.web.problems import phrase
-from ropewalk.web.signatures import written
 
 __all__ = ["Operation", "document"]
 
@@ -80,6 +80,7 @@ _TEXT: Schema = {"type": "string"}
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _VALUES = ("application/json", "application/msgpack", "application/xml")
+_LINES = "application/x-ndjson"
 
 #: True and false as forms and XML have them.
 _DIGITS: Schema = {"type": ["boolean", "integer"], "minimum": 0, "maximum": 1}
@@ -118,6 +119,9 @@ class Operation(Struct, frozen=True):
     :ivar longest_body: Bytes; ``None`` for what the site takes.
     :ivar streams: Whether what it returns is sent piece by piece.
     :ivar guarded: Whether there are rules that say who may have it.
+    :ivar summary: What it does, in a line, if its docstring does not say that.
+    :ivar json_only: Whether it reads and answers JSON and nothing else.
+    :ivar progressive: Whether it can be had in lines, of which the last has the answer.
     """
 
     path: Pattern
@@ -134,6 +138,9 @@ class Operation(Struct, frozen=True):
     longest_body: int | None = None
     streams: bool = False
     guarded: bool = False
+    summary: str = ""
+    json_only: bool = False
+    progressive: bool = False
 
 
 def document(
@@ -289,8 +296,8 @@ class _Writer:
         described: dict[str, Any] = {"operationId": ""}
         if operation.tag:
             described["tags"] = [operation.tag]
-        if docstring.summary:
-            described["summary"] = docstring.summary
+        if operation.summary or docstring.summary:
+            described["summary"] = operation.summary or docstring.summary
         if docstring.description:
             described["description"] = docstring.description
         if operation.deprecated:
@@ -370,6 +377,8 @@ class _Writer:
         if not given:
             return None
         schema, media_types = self._body_schema(given, docstring)
+        if operation.json_only:
+            media_types = _VALUES[:1]
         examples = [each for each in docstring.examples if not each.answer]
         content: dict[str, Any] = {}
         for media_type in media_types:
@@ -554,6 +563,11 @@ def _guards(operation: Operation) -> list[Component]:
 def _outcomes_of(operation: Operation) -> list[Outcome]:
     empty = inspect.Parameter.empty
     declared = empty if operation.binding is None else operation.binding.answer
+    if operation.json_only:
+        ends = [Outcome("200", phrase(200), _VALUES[:1], declared, True)]
+        if operation.progressive:
+            ends.append(Outcome("200", phrase(200), (_LINES,), schema={}))
+        return ends
     return outcomes(declared, operation.output, streams=operation.streams)
 
 
@@ -768,7 +782,7 @@ def _own_statuses(
         yield 400
     if any(each.where == "path" for each in parameters):
         yield 404
-    if any(end.valued for end in ends):
+    if any(end.valued for end in ends) and not operation.json_only:
         yield 406
     if body is not None:
         yield from (413, 415, 422)

@@ -23,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from twisted.python.filepath import FilePath
 
+from ropewalk.schema.schemas import Schema
 from ropewalk.web.answers import (
     Accepted,
     Created,
@@ -33,7 +34,6 @@ from ropewalk.web.answers import (
     Stream,
 )
 from ropewalk.web.formats import OFFERS
-from ropewalk.web.openapi.shapes import Schema
 from ropewalk.web.problems import phrase
 
 __all__ = ["Outcome", "outcomes"]

@@ -23,11 +23,11 @@ from typing import Any, get_args, get_origin
 from msgspec import NODEFAULT, inspect
 
 from ropewalk.schema import Secret, to_plain, write_json
+from ropewalk.schema.docstrings import Told, read_docstring
 from ropewalk.schema.kinds import bare, takes_none, type_info
 from ropewalk.schema.models import describe_model
 from ropewalk.schema.shape import is_model
 from ropewalk.schema.words import hides
-from ropewalk.web.openapi.docstrings import Told, read_docstring
 
 __all__ = ["REFERENCE", "Schema", "Shapes", "is_text"]
 

@@ -1,0 +1,133 @@
+# -*- test-case-name: tests.test_calls -*-
+"""
+Calls in lines and in frames, over TCP.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from ropewalk.errors import RopewalkError
+from ropewalk.net.calls.conversation import Calls, caller_at
+from ropewalk.net.frames import FrameProtocol
+from ropewalk.net.limits import CallSettings
+from ropewalk.net.protocols import Conversation, LineProtocol
+from ropewalk.operations import Operations
+from ropewalk.wire.jsonrpc import MSGPACK
+
+__all__ = ["CallFrames", "CallLines"]
+
+# What a conversation consists of.
+T = TypeVar("T", str, bytes)
+
+#: How an HTTP request begins. A page can have a browser send one anywhere, and behind
+#: it what we would take for a message.
+_HTTP = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
+
+
+class _Calling(Conversation[T]):
+    """
+    What lines and frames have in common.
+
+    :param clock: Where time comes from.
+    """
+
+    via: str
+
+    def __init__(
+        self, clock: IReactorTime, operations: Operations, settings: CallSettings
+    ) -> None:
+        super().__init__(clock)
+        self.longest = settings.longest
+        self._calls = self._make_calls(operations, settings)
+
+    @abstractmethod
+    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
+        """The calls of this connection."""
+
+    def opened(self) -> None:
+        self._calls.begin(caller_at(self.via, self.transport))
+
+    def complain(self, error: RopewalkError) -> None:
+        self._calls.complain(str(error))
+
+    def ended(self) -> Deferred[None]:
+        # Whoever pipes requests into `nc` waits for the answers.
+        return self._calls.finished().addCallback(lambda _: self.leave())
+
+    def busy(self) -> bool:
+        return self._calls.busy
+
+    def drain(self, reason: str) -> None:
+        """See :meth:`ropewalk.interfaces.IDrainable.drain`."""
+
+        def part() -> Deferred[None]:
+            finished = self._calls.finished()
+            return finished.addCallback(lambda _: self.leave(self.goodbye(reason)))
+
+        self._turns.end(part)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._calls.cancel()
+        super().connectionLost(reason)
+
+
+class CallLines(_Calling[str], LineProtocol):
+    """
+    One TCP connection that calls operations: JSON-RPC, a message in each line.
+
+    :param clock: Where time comes from.
+    :param operations: What can be called.
+    :param settings: How much the peer may do.
+    """
+
+    plain = False  # it would no longer be JSON
+    via = "lines"
+
+    def heard(self, line: str) -> Deferred[None] | None:
+        """Take a message; what is blank is none."""
+        if _HTTP.fullmatch(line):
+            self._calls.complain("this is no web server")
+            self.leave()
+            return None
+        return self._calls.hear(line.encode("utf-8")) if line.strip() else None
+
+    def goodbye(self, reason: str) -> str:
+        return self._calls.goodbye(reason).decode("utf-8")
+
+    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
+        return Calls(operations, lambda said: self.say(said.decode("utf-8")), settings)
+
+
+class CallFrames(_Calling[bytes], FrameProtocol):
+    """
+    One TCP connection that calls operations: the messages of JSON-RPC in msgpack, one
+    in each frame.
+
+    :param clock: Where time comes from.
+    :param operations: What can be called.
+    :param settings: How much the peer may do.
+    """
+
+    via = "frames"
+
+    def heard(self, frame: bytes) -> Deferred[None] | None:
+        """Take a message."""
+        return self._calls.hear(frame)
+
+    def complain(self, error: RopewalkError) -> None:
+        super().complain(error)
+        self.leave()  # after a frame that is too long, nothing can be found any more
+
+    def goodbye(self, reason: str) -> bytes:
+        return self._calls.goodbye(reason)
+
+    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
+        return Calls(operations, self.send, settings, MSGPACK)

@@ -1,0 +1,296 @@
+# -*- test-case-name: tests.test_calls -*-
+"""
+The calls of one peer: what is asked for, what is under way, and the answers. It knows
+no connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from msgspec import Raw
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.python.failure import Failure
+
+from ropewalk.interfaces import Caller
+from ropewalk.net.limits import CallSettings
+from ropewalk.operations import Operations
+from ropewalk.schema import write_json, write_msgpack
+from ropewalk.telemetry import work
+from ropewalk.wire.jsonrpc import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    JSON,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    Format,
+    Id,
+    Refused,
+    Request,
+    cancelled_answer,
+    error_answer,
+    notification,
+    read,
+    refusal,
+    result_answer,
+)
+
+__all__ = ["Calls", "caller_at"]
+
+Answer = dict[str, Any]
+
+
+class Calls:
+    """
+    The calls of one peer, on whatever connection.
+
+    :param operations: What can be called.
+    :param say: Sends a message.
+    :param settings: How much the peer may do.
+    :param form: What messages are said in.
+    """
+
+    def __init__(
+        self,
+        operations: Operations,
+        say: Callable[[bytes], None],
+        settings: CallSettings,
+        form: Format = JSON,
+    ) -> None:
+        self._operations = operations
+        self._say = say
+        self._settings = settings
+        self._form = form
+        self._write = write_json if form is JSON else write_msgpack
+        self._caller = Caller("")
+        self._running: set[_Running] = set()
+        self._by_id: dict[Any, _Running] = {}
+        self._waiting: deque[_Running] = deque()
+        self._room: Deferred[None] | None = None
+        self._idle: list[Deferred[None]] = []
+        self._starting = False
+
+    def begin(self, caller: Caller) -> None:
+        """Say who calls."""
+        self._caller = caller
+
+    def hear(self, message: bytes) -> Deferred[None] | None:
+        """
+        Take a message.
+
+        :return: when as many calls wait as may run, a Deferred that fires when the
+            next message may come.
+        """
+        heard = read(message, self._settings.batch, self._form)
+        answers = _Answers(self._send, len(heard.requests), heard.batch)
+        for request in heard.requests:
+            if isinstance(request, Refused):
+                answers.add(refusal(request))
+            else:
+                self._take(request, answers)
+        self._start()
+        if len(self._waiting) < self._settings.running:
+            return None
+        if self._room is None:
+            self._room = Deferred()
+        return self._room
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way, or waits to be."""
+        return bool(self._running or self._waiting)
+
+    def finished(self) -> Deferred[None]:
+        """
+        Wait for all that is under way.
+
+        :return: fires when it has been answered.
+        """
+        if not self.busy:
+            return succeed(None)
+        idle: Deferred[None] = Deferred()
+        self._idle.append(idle)
+        return idle
+
+    def cancel(self) -> None:
+        """Cancel all that is under way: nobody hears an answer any more."""
+        self._waiting.clear()
+        for each in list(self._running):
+            each.cancel()
+        self._look_around()
+
+    def complain(self, problem: str) -> None:
+        """Say that what came was no message."""
+        self._send(refusal(Refused(PARSE_ERROR, problem)))
+
+    def goodbye(self, reason: str) -> bytes:
+        """The last message."""
+        return self._form.encode(notification("rpc.goodbye", {"reason": reason}))
+
+    def _take(self, request: Request, answers: _Answers) -> None:
+        if request.method.startswith("rpc."):
+            answers.add(self._serve(request))
+            return
+        running = _Running(request, answers)
+        if request.answered and request.id in self._by_id:
+            problem = "id: there is a request with this id, and it has not ended"
+            answers.add(refusal(Refused(INVALID_REQUEST, problem, request.id)))
+        else:
+            if request.id is not None:
+                self._by_id[request.id] = running
+            self._waiting.append(running)
+
+    def _serve(self, request: Request) -> Answer | None:
+        """Do what is asked of the connection itself."""
+        number = request.id
+        if request.method != "rpc.cancel":
+            problem = f"there is no method {request.method[:80]!r}; there is rpc.cancel"
+            answer = refusal(Refused(METHOD_NOT_FOUND, problem, number))
+        elif not isinstance(request.params, dict) or {*request.params} != {"id"}:
+            problem = "rpc.cancel takes an id, and nothing else"
+            answer = refusal(Refused(INVALID_PARAMS, problem, number))
+        else:
+            found = self._cancel(request.params["id"])
+            answer = result_answer(number, self._write(found))
+        return answer if request.answered else None
+
+    def _cancel(self, number: Any) -> bool:
+        """Cancel a request, if there is one of this id."""
+        try:
+            running = self._by_id.get(number)
+        except TypeError:  # a list has no hash
+            return False
+        if running is None:
+            return False
+        if running in self._waiting:
+            self._waiting.remove(running)
+            self._end(running, Failure(CancelledError()))
+        else:
+            running.cancel()
+        return True
+
+    def _start(self) -> None:
+        """Begin what waits, so far as there is room."""
+        if self._starting:
+            return
+        self._starting = True
+        while self._waiting and len(self._running) < self._settings.running:
+            running = self._waiting.popleft()
+            self._running.add(running)
+            self._call(running)
+        self._starting = False
+        self._look_around()
+
+    def _call(self, running: _Running) -> None:
+        request = running.request
+        tell = None
+        if request.progress and request.id is not None:
+            tell = partial(self._tell, request.id)
+        called = self._operations.call(
+            request.method,
+            request.params,
+            self._caller,
+            progress=tell,
+            write=self._write,
+        )
+        running.called = called
+        called.addBoth(partial(self._end, running))
+
+    def _tell(self, number: Any, value: Any) -> None:
+        params = {"id": number, "value": Raw(self._write(value))}
+        self._send(notification("rpc.progress", params))
+
+    def _end(self, running: _Running, outcome: Any) -> None:
+        self._running.discard(running)
+        number = running.request.id
+        if self._by_id.get(number) is running:
+            del self._by_id[number]
+        running.end(outcome)
+        self._start()
+
+    def _look_around(self) -> None:
+        """Tell those who wait for room, or for the end."""
+        room = self._room
+        if room is not None and len(self._waiting) < self._settings.running:
+            self._room = None
+            room.callback(None)
+        if not self.busy:
+            idle, self._idle = self._idle, []
+            for each in idle:
+                each.callback(None)
+
+    def _send(self, answer: Answer | list[Answer]) -> None:
+        self._say(self._form.encode(answer))
+
+
+class _Running:
+    """
+    One request that is an operation's.
+    """
+
+    __slots__ = ("_answers", "called", "request")
+
+    def __init__(self, request: Request, answers: _Answers) -> None:
+        self.request = request
+        self.called: Deferred[Any] | None = None
+        self._answers = answers
+
+    def cancel(self) -> None:
+        """Cancel the call."""
+        if self.called is not None:
+            self.called.cancel()
+
+    def end(self, outcome: Any) -> None:
+        """Answer with what has come of it."""
+        answer = None
+        if self.request.answered:
+            answer = _answer(self.request.id, outcome)
+        self._answers.add(answer)
+
+
+def _answer(number: Id, outcome: Any) -> Answer:
+    if not isinstance(outcome, Failure):
+        return result_answer(number, outcome)
+    error: Any = outcome.value
+    if isinstance(error, CancelledError):
+        return cancelled_answer(number)
+    return error_answer(number, error)
+
+
+class _Answers:
+    """
+    The answers to one message.
+
+    :param send: Sends them.
+    :param missing: How many are still to come, those among them that are none.
+    :param batch: Whether they are sent together.
+    """
+
+    __slots__ = ("_answers", "_batch", "_missing", "_send")
+
+    def __init__(self, send: Callable[[Any], None], missing: int, batch: bool) -> None:
+        self._send = send
+        self._missing = missing
+        self._batch = batch
+        self._answers: list[Answer] = []
+
+    def add(self, answer: Answer | None) -> None:
+        """
+        Take one.
+
+        :param answer: ``None`` where there is none, as to a notification.
+        """
+        self._missing -= 1
+        if answer is not None:
+            self._answers.append(answer)
+        if self._missing == 0 and self._answers:
+            self._send(self._answers if self._batch else self._answers[0])
+
+
+def caller_at(via: str, transport: Any) -> Caller:
+    """Who calls by a connection."""
+    address = getattr(transport.getPeer(), "host", None) or ""
+    return Caller(via, str(address), work.get().connection or "")

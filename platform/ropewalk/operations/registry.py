@@ -1,0 +1,232 @@
+# -*- test-case-name: tests.test_operations -*-
+"""
+The operations of a daemon: offered by services, called by whoever may.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from ropewalk.errors import BadOperation, Conflict, NoSuchOperation
+from ropewalk.interfaces import Caller, IAuthoriser, IOperations
+from ropewalk.operations.calling import Call, Called, Operation, Terms
+from ropewalk.operations.declaring import Declaration, declaration_of
+from ropewalk.operations.describing import Offered, describe
+from ropewalk.operations.figures import Count, Figures
+from ropewalk.operations.limits import Limit
+from ropewalk.operations.parameters import Arguments, Parameters, Progress
+from ropewalk.plugin import caller as place_of_caller
+from ropewalk.schema import nearest
+from ropewalk.schema.signatures import name_of, place_of
+
+__all__ = ["Operations"]
+
+_SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
+
+#: Characters of a name that nobody knows which are shown.
+_SHOWN = 80
+
+
+@implementer(IOperations)
+@define(eq=False)
+class Operations:
+    """
+    The operations of one daemon.
+
+    :param clock: Where time comes from.
+    :param observe: Told of each call of an operation that has ended, if anybody wants
+        to know.
+    """
+
+    _clock: IReactorTime
+    _observe: Callable[[Called], None] | None = None
+    _terms: Terms = field(init=False)
+    _known: dict[str, Operation] = field(factory=dict, init=False)
+    _authorised_at: str = field(default="", init=False)
+
+    @_terms.default
+    def _make_terms(self) -> Terms:
+        return Terms(self._clock, None, self._observe)
+
+    def add(self, name: str, offered: Any, plugin: str | None = None) -> None:
+        """
+        See :meth:`ropewalk.interfaces.IOperations.add`.
+
+        :param plugin: The service that offers them; work is done in its name.
+        """
+        if _SERVICE.fullmatch(name) is None:
+            problem = (
+                f"{name!r} is no name to put before operations: take letters, digits, "
+                "'_' and '-', a letter first"
+            )
+            raise BadOperation(_class_name(offered), _place(offered), problem)
+        found = list(_marked(offered))
+        if not found:
+            raise BadOperation(_class_name(offered), _place(offered), _none_in(offered))
+        made = [_make(name, plugin, each, declared) for each, declared in found]
+        for operation in made:
+            taken = self._known.get(operation.name)
+            if taken is not None:
+                thing = f"the operation {operation.name!r}"
+                raise Conflict(thing, _told(taken), _told(operation))
+        self._known.update((each.name, each) for each in made)
+
+    def authorise(self, authoriser: IAuthoriser) -> None:
+        """See :meth:`ropewalk.interfaces.IOperations.authorise`."""
+        self._authorise(authoriser, place_of_caller())
+
+    def of(self, plugin: str) -> IOperations:
+        """The operations as one plugin sees them."""
+        return _PluginOperations(plugin, self)
+
+    def call(
+        self,
+        name: str,
+        arguments: Arguments,
+        caller: Caller,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+        write: Callable[[Any], Any] | None = None,
+    ) -> Deferred[Any]:
+        """
+        Call an operation. Cancelling the Deferred cancels the work; it fires when
+        that has given in.
+
+        What could be wrong is looked for in this order: whether there is such an
+        operation, whether the caller has called it too often (what is refused later is
+        counted as well), whether they may, whether the arguments are right. So who may
+        not call it learns nothing of its parameters.
+
+        :param arguments: By name, or a list of them in their order. They are checked.
+        :param progress: Called with each progressive result; one that raises fails the
+            operation.
+        :param timeout: Seconds the caller will wait; the operation's own time-out
+            still holds.
+        :param write: Makes of the result what the caller is sent: bytes, say. If it
+            raises, the operation has failed: its result was none.
+        :return: fires with the result, or what was made of it.
+        :raise NoSuchOperation: When nobody offers it.
+        :raise TooMany: When the caller has called it too often.
+        :raise Forbidden: When they may not.
+        :raise Invalid: With all that is wrong with the arguments.
+        :raise TimedOut: When it takes too long; it was cancelled then.
+        :raise RopewalkError: As the operation does. Any other error of its own is
+            logged, and the caller hears that something went wrong, and no more.
+        """
+        operation = self._known.get(name)
+        if operation is None:
+            return fail(NoSuchOperation(name[:_SHOWN], nearest(name, self._known)))
+        own = operation.declared.timeout
+        if timeout is None or (own is not None and own < timeout):
+            timeout = own
+        call = Call(operation, caller, progress, self._terms, write)
+        return call.run(arguments, timeout)
+
+    def observe(self, observe: Callable[[Called], None] | None) -> None:
+        """Tell somebody of each call that ends from now on, or nobody."""
+        self._terms.observe = observe
+
+    def offered(self) -> tuple[Offered, ...]:
+        """What can be called, by name."""
+        return tuple(self._known[name].offered for name in sorted(self._known))
+
+    def figures(self) -> dict[str, Figures]:
+        """What was counted of each operation, by name."""
+        return {name: self._known[name].count.figures() for name in sorted(self._known)}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is an operation of this name."""
+        return name in self._known
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._known)
+
+    def _authorise(self, authoriser: IAuthoriser, place: str) -> None:
+        if self._terms.authoriser is not None:
+            raise Conflict("saying who may call what", self._authorised_at, place)
+        self._terms.authoriser, self._authorised_at = authoriser, place
+
+
+@implementer(IOperations)
+@frozen
+class _PluginOperations:
+    _plugin: str
+    _operations: Operations
+
+    def add(self, name: str, offered: Any) -> None:
+        self._operations.add(name, offered, self._plugin)
+
+    def authorise(self, authoriser: IAuthoriser) -> None:
+        place = f"service {self._plugin!r} ({place_of_caller()})"
+        self._operations._authorise(authoriser, place)
+
+
+def _make(
+    service: str, plugin: str | None, method: Any, declared: Declaration
+) -> Operation:
+    name = f"{service}.{declared.name}"
+    title = "".join(
+        word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name)
+    )
+    parameters = Parameters.of(method, title)
+    return Operation(
+        name,
+        plugin,
+        method,
+        declared,
+        parameters,
+        describe(name, method, declared, parameters),
+        None if declared.rate is None else Limit(declared.rate),
+        Count(),
+    )
+
+
+def _marked(offered: Any) -> Iterator[tuple[Any, Declaration]]:
+    """
+    The operations in an object, in the order in which they are written. Who overrides
+    one marks it again, or takes it out.
+    """
+    own = getattr(offered, "__dict__", {})
+    if not isinstance(offered, type):
+        names = dict.fromkeys(
+            name for cls in reversed(type(offered).__mro__) for name in vars(cls)
+        )
+        for name in {**names, **dict.fromkeys(own)}:
+            written = own.get(name) or _written(type(offered), name)
+            declared = declaration_of(written)
+            if declared is not None:
+                yield getattr(offered, name), declared
+
+
+def _written(kind: type, name: str) -> Any:
+    for cls in kind.__mro__:
+        if name in vars(cls):
+            return vars(cls)[name]
+    return None
+
+
+def _none_in(offered: Any) -> str:
+    if isinstance(offered, type):
+        return f"it is a class: add an object, {offered.__name__}(…)"
+    return "nothing in it is an operation: mark methods with @operation"
+
+
+def _class_name(offered: Any) -> str:
+    return name_of(offered if isinstance(offered, type) else type(offered))
+
+
+def _place(offered: Any) -> str:
+    return place_of(offered if isinstance(offered, type) else type(offered))
+
+
+def _told(operation: Operation) -> str:
+    return f"{name_of(operation.method)} ({place_of(operation.method)})"
