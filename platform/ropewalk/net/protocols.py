@@ -279,6 +279,10 @@ class LineProtocol(Lines, Conversation[str]):
         """The last line before the daemon closes the connection."""
         return f"* goodbye: {reason}"
 
+    # What to call.
+
+    say = Lines.say
+
     def _new_reader(self) -> LineReader:
         return LineReader()
 
