@@ -9,6 +9,7 @@ setup(
     ext_modules=[
         Extension(f"ropewalk.{name}", [f"platform/ropewalk/{path}"], optional=True)
         for name, path in (
+            ("net._segments", "net/_segments.c"),
             ("web._quick", "web/_quick.c"),
             ("wire._lines", "wire/_lines.c"),
         )

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ropewalk import awaiting
+from ropewalk.net.segments import Turn
 
 __all__ = ["Backlog", "Patience", "Turns"]
 
@@ -27,8 +28,7 @@ __all__ = ["Backlog", "Patience", "Turns"]
 _Turn = tuple[Callable[..., Any], Sequence[Any], Callable[[Failure], None], Context]
 
 
-@define(eq=False)
-class Turns:
+class Turns(Turn):
     """
     Makes calls one at a time: the next when what the one before returned, if
     it can be awaited, has come to an end. Each is made in the context in which
@@ -42,17 +42,22 @@ class Turns:
     :ivar ahead: How many may wait before the peer is made to wait.
     """
 
-    _wrong: Callable[[Failure], None]
-    _hold: Callable[[bool], None]
-    _clock: IReactorTime
-    ahead: int = 64
-    _waiting: deque[_Turn] = field(factory=deque, init=False)
-    _busy: bool = field(default=False, init=False)
-    _held: bool = field(default=False, init=False)
-    _over: bool = field(default=False, init=False)
-    _calling: bool = field(default=False, init=False)
-    _coming: list[Any] = field(factory=list, init=False)
+    __slots__ = ("_clock", "_coming", "_held", "_hold", "_wrong", "ahead")
+
     _log = Logger()
+
+    def __init__(
+        self,
+        wrong: Callable[[Failure], None],
+        hold: Callable[[bool], None],
+        clock: IReactorTime,
+        ahead: int = 64,
+    ) -> None:
+        self._wrong, self._hold, self._clock = wrong, hold, clock
+        self.ahead = ahead
+        self._waiting: deque[_Turn] = deque()
+        self._busy = self._over = self._calling = self._held = False
+        self._coming: list[Any] = []
 
     @property
     def room(self) -> int:
@@ -69,30 +74,6 @@ class Turns:
             return
         self._calling = True
         self._make(call, args, self._wrong, copy_context())
-        self._calling = False
-        if self._waiting:
-            self._go_on()
-
-    def take_one(self, call: Callable[[Any], Any], thing: Any) -> None:
-        """
-        Call it with something, now, or after those that wait: as :meth:`take`, and
-        cheaper where nothing is to be waited for.
-        """
-        if self._busy or self._over or self._waiting:
-            self.take(call, thing)
-            return
-        self._calling = self._busy = True
-        context = copy_context()
-        try:
-            result = context.run(call, thing)
-        except BaseException:
-            self._tell(Failure(), self._wrong, context)
-            self._busy = False
-        else:
-            if result is not None and awaiting.awaitable(result):
-                self._wait_for(result, self._wrong, context)
-            else:
-                self._busy = False
         self._calling = False
         if self._waiting:
             self._go_on()
@@ -202,16 +183,23 @@ class Turns:
             self._tell(Failure(), wrong, context)
         else:
             if result is not None and awaiting.awaitable(result):
-                self._wait_for(result, wrong, context)
+                self._wait_for(result, context, wrong)
                 return
         self._busy = False
 
+    def _raised(self, error: BaseException, context: Context) -> None:
+        self._tell(Failure(error), self._wrong, context)
+
     def _wait_for(
-        self, result: Any, wrong: Callable[[Failure], None], context: Context
+        self,
+        result: Any,
+        context: Context,
+        wrong: Callable[[Failure], None] | None = None,
     ) -> None:
         # A coroutine only begins now.
         waited = context.run(awaiting.deferred, result)
-        waited.addErrback(self._tell, wrong, context).addCallback(self._answered)
+        waited.addErrback(self._tell, wrong or self._wrong, context)
+        waited.addCallback(self._answered)
 
     def _answered(self, _: object) -> None:
         self._busy = False

@@ -30,12 +30,13 @@ from zope.interface import alsoProvides
 
 from ropewalk.interfaces import IDrainable
 from ropewalk.net.endpoints import Doorway
+from ropewalk.net.segments import Named
 from ropewalk.telemetry import Work, work, working
 
 __all__ = ["Connection", "ConnectionFactory", "Listener", "namer"]
 
 
-class Connection(ProtocolWrapper):
+class Connection(Named, ProtocolWrapper):
     """
     A protocol in its place between the transport and the log: what it does is
     done under its connection's name, and what it raises is logged there and
@@ -58,6 +59,7 @@ class Connection(ProtocolWrapper):
 
     def __init__(self, factory: ConnectionFactory, protocol: IProtocol) -> None:
         super().__init__(factory, protocol)
+        self.transport = None
         self.name = factory.next_name()
         self.work = replace(factory.work, connection=self.name)
 
@@ -70,15 +72,8 @@ class Connection(ProtocolWrapper):
         if IHalfCloseableProtocol.providedBy(self.wrappedProtocol):
             alsoProvides(self, IHalfCloseableProtocol)
 
-    def dataReceived(self, data: bytes) -> None:
-        # This runs for every segment: what `_within` does, without the call.
-        token = work.set(self.work)
-        try:
-            self.wrappedProtocol.dataReceived(data)
-        except Exception:
-            self._failed()
-        finally:
-            work.reset(token)
+    def _hear_again(self, data: bytes) -> None:
+        self._within(self.wrappedProtocol.dataReceived, data)
 
     def readConnectionLost(self) -> None:
         """The peer says no more. Not all that speak here at last can hear it."""
@@ -126,6 +121,13 @@ class Connection(ProtocolWrapper):
             self._failed()
         finally:
             work.reset(token)
+
+    def blame(self, error: BaseException) -> None:
+        """The protocol raised it."""
+        try:
+            raise error
+        except Exception:
+            self._failed()
 
     def _failed(self) -> None:
         """

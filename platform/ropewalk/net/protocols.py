@@ -28,6 +28,7 @@ from zope.interface import implementer
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import IDrainable
 from ropewalk.net.flow import Backlog, Patience, Turns
+from ropewalk.net.segments import Lines, Talk
 from ropewalk.wire.lines import LineReader, plainly
 
 __all__ = ["Conversation", "ConversationFactory", "LineFactory", "LineProtocol"]
@@ -45,7 +46,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @implementer(IDrainable, IHalfCloseableProtocol)
-class Conversation(Protocol, Generic[T]):
+class Conversation(Talk, Protocol, Generic[T]):
     """
     One TCP connection that talks in pieces: what :class:`LineProtocol` and
     :class:`~ropewalk.net.frames.FrameProtocol` have in common. What :meth:`opened`,
@@ -75,12 +76,14 @@ class Conversation(Protocol, Generic[T]):
     _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
+        self.transport = None
         self._clock = clock
         self._unheard = self._new_reader()
         self._held = False
         self._ended = False  # nothing more can be heard
         self._leaving = False
         self._unwritten: list[T] = []
+        self._quickly = None  # how it is written, if it is as usual
         self._hearing = False
         self._gatherable = -1  # what may be said before it is written
         self._turns = Turns(self._wrong, self._hold, clock, self.ahead)
@@ -151,29 +154,6 @@ class Conversation(Protocol, Generic[T]):
         self._patience.wait(self.idle)
         self._turns.take(self.opened)
 
-    def dataReceived(self, data: bytes) -> None:
-        if self._leaving:
-            return
-        reader = self._unheard
-        lone = None
-        if not self._held and not self._hearing:
-            lone = reader.lone(data, self.longest)
-        if lone is None:
-            reader.feed(data)
-            self._read_on()
-            return
-        # It is one piece, as whatever people send: what `_read_on` does, and cheaper.
-        self._patience.since = self._clock.seconds()
-        self._hearing, self._gatherable = True, _GATHERED
-        self._turns.take_one(self.heard, lone)
-        self._hearing = False
-        if self._unheard.more or self._ended:
-            self._read_on()
-            return
-        self._gatherable = -1
-        if self._unwritten:
-            self._write_out()
-
     def readConnectionLost(self) -> None:
         """The peer has said its last, and may still wait for the answer."""
         self._ended = True
@@ -242,16 +222,6 @@ class Conversation(Protocol, Generic[T]):
             self._turns.take(self.complain, error)
             self._ended = self._ended or self._unheard.lost
 
-    def _write_out(self) -> None:
-        """Write what was said."""
-        if not self._unwritten:
-            return
-        data = self._as_bytes(self._unwritten)
-        self._unwritten.clear()
-        self._gatherable = _GATHERED if self._hearing else -1
-        if not self._backlog.full or self._backlog.room(len(data)):
-            self.transport.write(data)
-
     def _wrong(self, failure: Failure) -> None:
         if isinstance(failure.value, RopewalkError):
             self.complain(failure.value)
@@ -283,7 +253,7 @@ class Conversation(Protocol, Generic[T]):
         self._transport.abortConnection()
 
 
-class LineProtocol(Conversation[str]):
+class LineProtocol(Lines, Conversation[str]):
     """
     One TCP connection that talks in lines of UTF-8. Override :meth:`heard`, and
     the other methods where there is something to do.
@@ -299,7 +269,10 @@ class LineProtocol(Conversation[str]):
     longest = 4096
     plain = True
 
-    _said_plainly = True  # how is said what was said
+    def __init__(self, clock: IReactorTime) -> None:
+        super().__init__(clock)
+        self._said_plainly = True  # how is said what was said
+        self._quickly = plainly
 
     # What to override.
 
@@ -321,27 +294,7 @@ class LineProtocol(Conversation[str]):
 
     # What to call.
 
-    def say(self, line: str) -> None:
-        """
-        Send a line. What has line feeds in it arrives as several lines, of which
-        all but the first are indented: what one peer says cannot look to another
-        like the words of a third. To a peer that is gone or going, nothing is
-        sent.
-
-        What is said while lines are heard is written when all of them are that have
-        come at once.
-        """
-        if self._leaving:
-            return
-        if not isinstance(line, str):
-            raise TypeError(f"a line is a str, not {type(line).__name__}")
-        if self.plain is not self._said_plainly:
-            self._write_out()
-            self._said_plainly = self.plain
-        self._unwritten.append(line)
-        self._gatherable -= len(line)
-        if self._gatherable < 0:
-            self._write_out()
+    say = Lines.say
 
     def _new_reader(self) -> LineReader:
         return LineReader()
@@ -349,11 +302,13 @@ class LineProtocol(Conversation[str]):
     def _say_last(self, piece: str) -> None:
         self.say(piece)
 
+    def _say_otherwise(self, plain: bool) -> None:
+        self._write_out()
+        self._said_plainly = plain
+        self._quickly = plainly if plain else None
+
     def _as_bytes(self, said: list[str]) -> bytes:
         if self._said_plainly:
-            data = plainly(said)
-            if data is not None:
-                return data
             said = [_shown(line) for line in said]
         return "\n".join([*said, ""]).encode("utf-8", "replace")
 

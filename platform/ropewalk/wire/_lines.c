@@ -6,6 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdbool.h>
+#include <structmember.h>
 #include <string.h>
 
 /* What is not sent as it is: C0 but for the tabulator, and DEL. */
@@ -115,6 +116,82 @@ plainly(PyObject *module, PyObject *lines)
     return data;
 }
 
+/* ------------------------------------------------------------ what a reader waits for */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *more, *rest, *skipping;
+} Reader;
+
+static int
+Reader_traverse(Reader *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->more);
+    Py_VISIT(self->rest);
+    Py_VISIT(self->skipping);
+    return 0;
+}
+
+static int
+Reader_clear(Reader *self)
+{
+    Py_CLEAR(self->more);
+    Py_CLEAR(self->rest);
+    Py_CLEAR(self->skipping);
+    return 0;
+}
+
+static void
+Reader_dealloc(Reader *self)
+{
+    PyObject_GC_UnTrack(self);
+    Reader_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+/*
+ * reader.lone(data, longest): what has come as the line that it is, if it is one, and
+ * nothing else waits; otherwise None.
+ */
+static PyObject *
+Reader_lone(Reader *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    if (self->more != Py_False || self->skipping != Py_False) Py_RETURN_NONE;
+    if (self->rest == NULL || !PyByteArray_Check(self->rest) ||
+        PyByteArray_GET_SIZE(self->rest) != 0) {
+        Py_RETURN_NONE;
+    }
+    return lone(NULL, arguments, count);
+}
+
+/* Of these, Python reads what is T_OBJECT_EX the fastest. */
+static PyMemberDef Reader_members[] = {
+    {"more", T_OBJECT_EX, offsetof(Reader, more)},
+    {"_rest", T_OBJECT_EX, offsetof(Reader, rest)},
+    {"_skipping", T_OBJECT_EX, offsetof(Reader, skipping)},
+    {NULL},
+};
+
+static PyMethodDef Reader_methods[] = {
+    {"lone", (PyCFunction)(void (*)(void))Reader_lone, METH_FASTCALL,
+     "lone(data, longest): what has come as the line that it is, or None."},
+    {NULL},
+};
+
+static PyTypeObject ReaderType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "ropewalk.wire._lines.Reader",
+    .tp_doc = "What has come, and is not taken yet.",
+    .tp_basicsize = sizeof(Reader),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_new = PyType_GenericNew,
+    .tp_traverse = (traverseproc)Reader_traverse,
+    .tp_clear = (inquiry)Reader_clear,
+    .tp_dealloc = (destructor)Reader_dealloc,
+    .tp_members = Reader_members,
+    .tp_methods = Reader_methods,
+};
+
 static PyMethodDef functions[] = {
     {"lone", (PyCFunction)(void (*)(void))lone, METH_FASTCALL, NULL},
     {"plainly", plainly, METH_O, NULL},
@@ -128,7 +205,7 @@ begin(PyObject *module)
         odd[c] = c != '\t';
     }
     odd[127] = odd[0xC2] = true;
-    return 0;
+    return PyModule_AddType(module, &ReaderType);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, begin}, {0, NULL}};

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from ropewalk.errors import RopewalkError
 
 if TYPE_CHECKING or os.environ.get("ROPEWALK_NATIVE", "1") == "0":
-    from ropewalk.wire.plain import lone, plainly
+    from ropewalk.wire.plain import Reader, lone, plainly
 else:
     try:
-        from ropewalk.wire._lines import lone, plainly
+        from ropewalk.wire._lines import Reader, lone, plainly
     except ImportError:  # it was not compiled
-        from ropewalk.wire.plain import lone, plainly
+        from ropewalk.wire.plain import Reader, lone, plainly
 
 __all__ = ["LineReader", "lone", "plainly"]
 
@@ -29,7 +29,7 @@ _AT_ONCE = 4096
 _LF = 0x0A
 
 
-class LineReader:
+class LineReader(Reader):
     """
     What has come, and is not taken yet. A line ends with a line feed, and may have a
     carriage return before that.
@@ -41,7 +41,7 @@ class LineReader:
 
     lost = False
 
-    __slots__ = ("_bytes", "_lines", "_mixed", "_rest", "_skipping", "_start", "more")
+    __slots__ = ("_bytes", "_lines", "_mixed", "_start")
 
     def __init__(self) -> None:
         self.more = False
@@ -51,15 +51,6 @@ class LineReader:
         self._skipping = False
         self._lines: list[str] = []
         self._mixed: deque[str | RopewalkError] = deque()
-
-    def lone(self, data: bytes, longest: int) -> str | None:
-        """
-        Give what has come as the line that it is, if it is one, and nothing else
-        waits; otherwise it is to be fed.
-        """
-        if self.more or self._rest or self._skipping:
-            return None
-        return lone(data, longest)
 
     def feed(self, data: bytes) -> None:
         """Take what has come."""

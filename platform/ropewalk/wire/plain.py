@@ -6,7 +6,7 @@ is used, :mod:`ropewalk.wire.lines` chooses.
 
 from __future__ import annotations
 
-__all__ = ["lone", "plainly"]
+__all__ = ["Reader", "lone", "plainly"]
 
 _LF = 0x0A
 
@@ -44,6 +44,30 @@ def plainly(lines: list[str]) -> bytes | None:
     if data.translate(_OTHERWISE) != data or (_C1 in data and _has_c1(data)):
         return None
     return data + b"\n" if len(lines) == 1 else "\n".join([*lines, ""]).encode()
+
+
+class Reader:
+    """
+    What has come, and is not taken yet: see :class:`ropewalk.wire.lines.LineReader`,
+    which builds upon it.
+
+    :ivar more: Whether there may be something to take.
+    """
+
+    __slots__ = ("_rest", "_skipping", "more")
+
+    more: bool
+    _rest: bytearray
+    _skipping: bool
+
+    def lone(self, data: bytes, longest: int) -> str | None:
+        """
+        Give what has come as the line that it is, if it is one, and nothing else
+        waits; otherwise it is to be fed.
+        """
+        if self.more or self._rest or self._skipping:
+            return None
+        return lone(data, longest)
 
 
 def _has_c1(data: bytes) -> bool:

@@ -27,6 +27,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer
 
+from ropewalk.net.segments import Ends, Gathering
+
 __all__ = ["Connection", "Outbox", "TCPConnection", "UNIXConnection"]
 
 #: Bytes that may wait for a peer before a producer is told to pause, and when it may
@@ -47,7 +49,7 @@ _TLS = (
 )
 
 
-class Outbox:
+class Outbox(Gathering):
     """
     The connections in which something was written in this turn of the loop. At the
     end of the turn it is sent, with one call to the system for each.
@@ -57,7 +59,7 @@ class Outbox:
     :ivar later: Calls something in the next turn.
     """
 
-    __slots__ = ("held", "later", "waiting")
+    __slots__ = ("later",)
 
     def __init__(self, call_soon: Callable[..., Any]) -> None:
         self.later = call_soon
@@ -83,7 +85,7 @@ class Outbox:
 
 
 @implementer(ITLSTransport, IConsumer, IPushProducer, ILoggingContext, ISystemHandle)
-class Connection(asyncio.Protocol):
+class Connection(Ends, asyncio.Protocol):
     """
     One connection of the loop's. To a protocol it is what Twisted's are; their
     interfaces say what each method promises.
@@ -95,11 +97,10 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("__dict__", "__weakref__", "_asks", "_ended", "_extra", "_full", "_half"),
-        *("_hears", "_held", "_home", "_mute", "_outbox", "_paused"),
-        *("_reason", "_size", "_transport", "_unsent"),
+        *("__dict__", "__weakref__", "_asks", "_ended", "_full", "_half", "_held"),
+        *("_home", "_paused", "_reason"),
         *("connected", "disconnected", "disconnecting", "peer", "producer"),
-        *("producerPaused", "protocol", "sessionno", "streamingProducer"),
+        *("producerPaused", "sessionno", "streamingProducer"),
     )
 
     TLS = False
@@ -114,16 +115,13 @@ class Connection(asyncio.Protocol):
         self.connected = self.disconnecting = self.disconnected = False
         self.producer: Any = None
         self.producerPaused = self.streamingProducer = False
-        # What was written and the loop does not have yet, and how much that is.
         self._unsent: Any = None
         self._size = 0
-        # Whether what is written is dropped, and whether the loop has enough of it.
+        # Whether the loop has enough of what is written.
         self._mute, self._full = True, False
-        # Whether the protocol is being told what came in: what it writes meanwhile is
-        # sent when it is done.
         self._hears = False
-        # Whether something waits for what was written to be sent, and whether that is
-        # a pull producer, to be asked for more.
+        # Whether what waits for what was written to be sent is a pull producer, to be
+        # asked for more.
         self._extra = self._asks = False
         # Whether the peer says no more, and whether we do not.
         self._ended = self._half = False
@@ -156,23 +154,6 @@ class Connection(asyncio.Protocol):
             if client:
                 self._outbox.later(self._begin)
 
-    def data_received(self, data: bytes) -> None:
-        outbox = self._outbox
-        outbox.held = self._hears = True
-        try:
-            self.protocol.dataReceived(data)
-        except BaseException:
-            self.failed()
-        self._hears = outbox.held = False
-        if self._extra:
-            self.settle()
-        elif self._unsent is not None:
-            # This runs for every segment: what `_send` does, without the call.
-            unsent, self._unsent = self._unsent, None
-            self._transport.write(b"".join(unsent) if type(unsent) is list else unsent)
-        if outbox.waiting:
-            outbox.send()
-
     def eof_received(self) -> bool:
         self._ended = True
         half: Any = IHalfCloseableProtocol(self.protocol, None)
@@ -204,26 +185,6 @@ class Connection(asyncio.Protocol):
         self._lose(self._reason or Failure(error))
 
     # What the protocol calls, and others who write.
-
-    def write(self, data: bytes) -> None:
-        if type(data) is not bytes and not isinstance(data, bytes):
-            raise TypeError("Data must be bytes")
-        if self._mute:
-            return
-        unsent = self._unsent
-        if unsent is None:
-            self._unsent = data
-            if not self._hears:
-                self._outbox.add(self)
-            return
-        if type(unsent) is list:
-            unsent.append(data)
-            self._size += len(data)
-        else:
-            self._unsent = [unsent, data]
-            self._size = len(unsent) + len(data)
-        if self._size > _FULL:
-            self._send()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         try:
@@ -392,6 +353,13 @@ class Connection(asyncio.Protocol):
         if self._asks and not self._full:
             self._asks = False
             self._tell(self.producer.resumeProducing)
+
+    def blame(self, error: BaseException) -> None:
+        """The protocol raised it."""
+        try:
+            raise error
+        except BaseException:
+            self.failed()
 
     def failed(self) -> None:
         """
