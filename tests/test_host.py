@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 
 from ropewalk.errors import StartFailed
 from ropewalk.hub import MemoryHub
-from ropewalk.interfaces import IHealth, IHost, IHub, IWeb
+from ropewalk.interfaces import IHealth, IHost, IHub, IOperations, IWeb
 from ropewalk.plugin import ServiceModule, ServicePlugin
 from ropewalk.run.configuration import (
     HostSettings,
@@ -69,6 +69,7 @@ class HostTests(SynchronousTestCase):
         verifyObject(IWeb, seen.web)
         verifyObject(IHub, seen.hub)
         verifyObject(IHealth, seen.health)
+        verifyObject(IOperations, seen.operations)
 
     def test_units(self) -> None:
         """

@@ -28,8 +28,9 @@ import ropewalk.testing.chosen  # noqa: F401
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings, Fault, SettingFault, StartFailed
 from ropewalk.hub import MemoryHub
-from ropewalk.interfaces import IHub, Steps
+from ropewalk.interfaces import Caller, IHub, Steps
 from ropewalk.net.endpoints import claim
+from ropewalk.operations import Operations
 from ropewalk.plugin import RESERVED, Found, ServiceModule, ServicePlugin, discover
 from ropewalk.run.configuration import Plan, make_plan
 from ropewalk.run.daemon import Daemon
@@ -39,6 +40,7 @@ from ropewalk.run.reload import Reloaded, Reloader
 from ropewalk.run.single import with_file
 from ropewalk.run.statuses import Status
 from ropewalk.run.systemd import Systemd
+from ropewalk.schema import to_plain
 from ropewalk.settings import parse
 from ropewalk.testing.clients import (
     HTTPClient,
@@ -232,6 +234,27 @@ class MemoryHost:
         for :meth:`http`.
         """
         return self._door(where).endpoint(self.clock, peer, cut)
+
+    def call(self, name: str, /, **arguments: Any) -> Deferred[Any]:
+        """
+        Call an operation, as somebody on this machine whom nobody knows:
+        ``host.call("chat.say", room="lobby", …)``. See :attr:`operations` for whoever
+        else.
+
+        :param arguments: What JSON can say; typed values are taken as what they are
+            written as.
+        :return: fires with the result, as a client would have it of JSON; or fails,
+            as :meth:`ropewalk.operations.Operations.call` does. Cancelling it cancels
+            the call.
+        """
+        caller = Caller("test", "127.0.0.1")
+        plain: dict[str, Any] = to_plain(arguments)
+        return self.operations.call(name, plain, caller, write=to_plain)
+
+    @property
+    def operations(self) -> Operations:
+        """What can be called."""
+        return self._host.operations
 
     @property
     def hub(self) -> IHub:

@@ -178,7 +178,6 @@ def _operation(entry: Entry[Any], methods: frozenset[str] | None) -> Operation:
 
     endpoint = entry.target
     options, handler = endpoint.options, endpoint.handler
-    told = getattr(handler, "__ropewalk_told__", {})
     operation = Operation(
         path=_pattern(entry),
         methods=methods,
@@ -195,8 +194,7 @@ def _operation(entry: Entry[Any], methods: frozenset[str] | None) -> Operation:
         streams=endpoint.kind == "stream",
         guarded=bool(options.guards),
     )
-    # What a handler says that does not ask for it by its parameters.
-    return replace(operation, **told) if told else operation
+    return replace(operation, **options.told) if options.told else operation
 
 
 def _pattern(entry: Entry[Any]) -> Pattern:
@@ -245,7 +243,7 @@ def _is_typed(entry: Entry[Any]) -> bool:
     endpoint = entry.target
     return _is_documented(entry) and (
         endpoint.typed
-        or hasattr(endpoint.handler, "__ropewalk_told__")
+        or endpoint.options.told is not None
         or hasattr(endpoint.handler, "__ropewalk_output__")
         or hasattr(endpoint.handler, "__ropewalk_errors__")
         or _is_shape(endpoint.binding.answer)

@@ -80,7 +80,11 @@ class OperationPages:
         routes.route("/", methods=["GET"], **own)(index)
         for offered in self._operations.offered():
             routes.route(
-                f"/{offered.name}", methods=["POST"], owner=None, name=offered.name
+                f"/{offered.name}",
+                methods=["POST"],
+                owner=None,
+                name=offered.name,
+                told=_told(offered),
             )(self._handler(offered))
         routes.route("/<name>", methods=["POST"], **own)(others)
         return routes
@@ -107,7 +111,6 @@ class OperationPages:
         handler: Any = call
         handler.__signature__ = _TAKES_REQUEST
         handler.__ropewalk_handler__ = offered.function
-        handler.__ropewalk_told__ = _told(offered)
         return call
 
     def _call(self, request: Any, name: str) -> Any:
@@ -117,7 +120,10 @@ class OperationPages:
         called = self._operations.call(
             name, arguments, _caller(request), write=write_json
         )
-        return called.addCallback(_answer, request).addErrback(_refuse, request)
+        return called.addCallbacks(
+            lambda written: _answer(written, request),
+            lambda failure: _refuse(_error_of(failure), request),
+        )
 
     @inlineCallbacks
     def _call_for_lines(
@@ -128,8 +134,8 @@ class OperationPages:
             name, arguments, _caller(request), progress=lines.tell, write=write_json
         )
         lines.follow(called)
-        first: bytes | Failure = yield lines.take()
-        if isinstance(first, Failure):
+        first: bytes | BaseException = yield lines.take()
+        if isinstance(first, BaseException):
             # Nothing was told before, so that the status can still be an error's.
             return _refuse(first, request)
         return Stream(lines.all(first, request), LINES)
@@ -142,8 +148,8 @@ class _Lines:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[bytes | Failure] = deque(maxlen=_MOST_LINES)
-        self._taker: Deferred[bytes | Failure] | None = None
+        self._waiting: deque[bytes | BaseException] = deque(maxlen=_MOST_LINES)
+        self._taker: Deferred[bytes | BaseException] | None = None
         self._called: Deferred[Any] | None = None
 
     def tell(self, value: Any) -> None:
@@ -153,12 +159,12 @@ class _Lines:
     def follow(self, called: Deferred[bytes]) -> None:
         """Have what comes of a call for the last line."""
         self._called = called
-        called.addCallback(lambda result: b'{"result":%b}\n' % result)
-        called.addBoth(self._end)
+        called.addCallbacks(lambda result: b'{"result":%b}\n' % result, _error_of)
+        called.addCallback(self._end)
 
-    def take(self) -> Deferred[bytes | Failure]:
+    def take(self) -> Deferred[bytes | BaseException]:
         """
-        The next line; a failure for the end of a call that failed.
+        The next line; an error for the end of a call that failed.
 
         :return: cancelling it cancels the call.
         """
@@ -173,21 +179,21 @@ class _Lines:
             yield first
             while self._waiting or self._called is not None:
                 line = await self.take()
-                if isinstance(line, Failure):
-                    problem = problem_of(_error_of(line), request.work.request)
+                if isinstance(line, BaseException):
+                    problem = problem_of(line, request.work.request)
                     line = b'{"error":%b}\n' % write_json(problem)
                 yield line
         finally:
             self._cancel()
 
-    def _add(self, line: bytes | Failure) -> None:
+    def _add(self, line: bytes | BaseException) -> None:
         taker, self._taker = self._taker, None
         if taker is None:
             self._waiting.append(line)
         else:
             taker.callback(line)
 
-    def _end(self, outcome: bytes | Failure) -> None:
+    def _end(self, outcome: bytes | BaseException) -> None:
         self._called = None
         self._add(outcome)
 
@@ -235,14 +241,17 @@ def _answer(written: bytes, request: Any) -> bytes:
     return written
 
 
-def _refuse(failure: Failure, request: Any) -> Any:
-    error = _error_of(failure)
+def _refuse(error: BaseException, request: Any) -> bytes:
+    """
+    Answer for what is our fault; it is in the log already, by the operation's name.
+
+    :raise BaseException: Anything else: whoever serves the request answers for that.
+    """
     if isinstance(error, Invalid):
         raise _in_body(error)
     if isinstance(error, RopewalkError) and error.status == 500:
-        # It is in the log already, by the operation's name.
         return respond(request, error, request.work.request)
-    return failure
+    raise error
 
 
 def _error_of(failure: Failure) -> BaseException:

@@ -110,6 +110,8 @@ class Options(Struct, frozen=True):
     :ivar permission: What they are asked for.
     :ivar deprecated: Whether its documentation says so.
     :ivar documented: Whether there is any.
+    :ivar told: What it says, where the handler's signature does not: fields of
+        :class:`~ropewalk.web.openapi.document.Operation`.
     """
 
     kind: Literal["route", "socket", "stream"] = "route"
@@ -128,6 +130,7 @@ class Options(Struct, frozen=True):
     permission: Any = None
     deprecated: bool = False
     documented: bool = True
+    told: Mapping[str, Any] | None = None
 
 
 class Named(str):
@@ -270,6 +273,7 @@ class Routes(Klein):
         override: bool = False,
         deprecated: bool = False,
         documented: bool = True,
+        told: Mapping[str, Any] | None = None,
         owner: Any = OF_APP,
         known_as: tuple[Any, ...] = (),
         link_args: Callable[[Any], Mapping[str, Any]] | None = None,
@@ -333,6 +337,7 @@ class Routes(Klein):
             permission=permission,
             deprecated=deprecated,
             documented=documented,
+            told=told,
         )
 
         def decorate(function: F) -> F:
