@@ -395,6 +395,23 @@ class OrderContract(HubCase):
         yield self.hub.subscribe("lobby", Ears())
 
     @inlineCallbacks
+    def test_close(self) -> Steps[None]:
+        """
+        When it is closed nothing waits in the clock any more, whatever happens.
+        """
+        rule = ChannelRule(keep_for=10, away=10, retain=10)
+        self.hub.declare("lobby", rule)
+        ada = yield self.ears(who="Ada")
+        yield self.say(1)
+        yield self.hub.close()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        yield self.say(2)
+        yield self.hub.unsubscribe("lobby", ada)
+        yield self.settle()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        yield self.hub.close()
+
+    @inlineCallbacks
     def test_names(self) -> Steps[None]:
         """
         What is no name of a channel is refused, wherever one is needed, and makes no

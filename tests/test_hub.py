@@ -340,30 +340,66 @@ class Stay:
     """
 
     who: str | None
-    due: list[Event] = Factory(list)
-    heard: list[Event] = Factory(list)
+    due: list[Any] = Factory(list)
+    heard: list[Any] = Factory(list)
     stands: bool = True
 
 
 @define(eq=False)
 class Room:
-    """A channel, as the model sees it."""
+    """
+    A channel, as the model sees it.
 
+    :ivar listeners: Those who hear all rooms.
+    :ivar kept: The places of messages, and when they were published.
+    :ivar guests: How many stay under a name, in the order in which the names came.
+    :ivar away: Until when those are waited for of whom nobody stays.
+    """
+
+    name: str
+    listeners: dict[int, Stay]
     sequence: int = 0
-    kept: list[int] = Factory(list)
+    kept: list[tuple[int, float]] = Factory(list)
     stays: dict[int, Stay] = Factory(dict)
-
-    #: How many stay under a name, in the order in which the names came.
     guests: dict[str, int] = Factory(dict)
+    away: dict[str, float] = Factory(dict)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which those are waited for who are away."""
+        return AWAY if self.name == "a" else 0.0
 
     def happen(self, event: Event) -> None:
         for stay in self.stays.values():
             stay.due.append(event)
+        for listener in self.listeners.values():
+            listener.due.append((self.name, event))
 
+    def places(self, now: float) -> list[int]:
+        """The places of the messages that are not too old."""
+        lifetime = KEEP_FOR if self.name == "a" else float("inf")
+        return [place for place, born in self.kept if born + lifetime > now]
+
+    def leave(self, who: str) -> None:
+        """Somebody is not there any more."""
+        del self.guests[who]
+        self.away.pop(who, None)
+        self.happen(("left", who))
+
+    def expire(self, now: float) -> None:
+        """Wait no longer for whom it was waited long enough for."""
+        for who, until in tuple(self.away.items()):
+            if until <= now:
+                self.leave(who)
+
+
+# What is declared of the first channel.
+AWAY, KEEP_FOR = 3.0, 5.0
 
 # Mostly in one channel, so that things meet there.
 NAMES = st.sampled_from([*"aaaaabcd"])
 PEOPLE = st.integers(0, 3)
+LISTENERS = st.integers(4, 5)
 WHO = st.sampled_from([None, "Ada", "Grace"])
 # Which of the tokens that were seen, newest first; or one that never was, or none.
 AFTER = st.sampled_from([None, None, -1, *range(6)])
@@ -372,6 +408,8 @@ STEPS = st.one_of(
     st.tuples(st.just("unsubscribe"), NAMES, PEOPLE),
     st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
     st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
+    st.tuples(st.just("listen"), LISTENERS),
+    st.tuples(st.just("listen_no_more"), LISTENERS),
     st.tuples(st.just("fall")),
 )
 
@@ -397,7 +435,11 @@ class Person:
         self.hear(channel, ("left", presence.who))
 
     def hear(self, channel: str, event: Event) -> None:
-        self.machine.rooms[channel].stays[self.number].heard.append(event)
+        listener = self.machine.listeners.get(self.number)
+        if listener is not None:
+            listener.heard.append((channel, event))
+        else:
+            self.machine.rooms[channel].stays[self.number].heard.append(event)
         if self.plans:
             self.machine.act(self.plans.popleft())
 
@@ -410,18 +452,23 @@ class HubMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hub = MemoryHub(lambda: 0.0, limit=3, channels=3)
-        self.people = [Person(self, number) for number in range(4)]
+        self.clock = Clock()
+        self.hub = MemoryHub(self.clock.seconds, clock=self.clock, limit=3, channels=3)
+        self.hub.declare("a", ChannelRule(away=AWAY, keep_for=KEEP_FOR))
+        self.people = [Person(self, number) for number in range(6)]
         self.rooms: dict[str, Room] = {}
         self.idle: list[str] = []
+        self.listeners: dict[int, Stay] = {}
         self.tokens: list[tuple[str, Room, int]] = []
         self.unfired = 0
 
-    @initialize(names=st.lists(WHO, max_size=4))
-    def arrive(self, names: list[str | None]) -> None:
+    @initialize(names=st.lists(WHO, max_size=4), listens=st.booleans())
+    def arrive(self, names: list[str | None], listens: bool) -> None:
         """Some are there from the beginning."""
         for person, who in enumerate(names):
             self.act(("subscribe", "a", person, who, None))
+        if listens:
+            self.act(("listen", 4))
 
     @rule(step=STEPS)
     def do(self, step: Sequence[Any]) -> None:
@@ -429,10 +476,25 @@ class HubMachine(RuleBasedStateMachine):
         if step[0] != "fall":
             self.act(step)
 
-    @rule(person=PEOPLE, step=STEPS)
+    @rule(person=PEOPLE | LISTENERS, step=STEPS)
     def plan(self, person: int, step: Sequence[Any]) -> None:
         """Somebody is to do something when he hears something next."""
         self.people[person].plans.append(step)
+
+    @rule(seconds=st.integers(1, 4))
+    def wait(self, seconds: int) -> None:
+        """Time passes; who is away for too long leaves, each in time."""
+        until = self.clock.seconds() + seconds
+        while (room := self.rooms.get("a")) is not None:
+            due = min(room.away.values(), default=until + 1)
+            if due > until:
+                break
+            room.expire(due)
+            if not (room.sequence or room.guests or room.stays):
+                del self.rooms["a"]
+                self.idle.remove("a")
+            self.clock.advance(due - self.clock.seconds())
+        self.clock.advance(until - self.clock.seconds())
 
     def act(self, step: Sequence[Any]) -> None:
         """Do it in the model, then in the hub."""
@@ -441,14 +503,27 @@ class HubMachine(RuleBasedStateMachine):
     def act_fall(self) -> None:
         raise ZeroDivisionError("a subscriber that falls")
 
+    def act_listen(self, person: int) -> None:
+        self.listeners.setdefault(person, Stay(None))
+        self.check(self.hub.subscribe("**", self.people[person]), None)
+
+    def act_listen_no_more(self, person: int) -> None:
+        stay = self.listeners.pop(person, None)
+        if stay is not None:
+            stay.stands = False
+            assert stay.heard == stay.due[: len(stay.heard)]
+        self.check(self.hub.unsubscribe("**", self.people[person]), None)
+
     def room(self, name: str) -> Room | None:
         """A channel; none when there can be no other."""
         if name not in self.rooms:
             if len(self.rooms) == 3:
                 if not self.idle:
                     return None
-                del self.rooms[self.idle.pop(0)]
-            self.rooms[name] = Room()
+                forgotten = self.rooms.pop(self.idle.pop(0))
+                for who in tuple(forgotten.guests):
+                    forgotten.leave(who)
+            self.rooms[name] = Room(name, self.listeners)
             self.idle.append(name)
         return self.rooms[name]
 
@@ -484,9 +559,10 @@ class HubMachine(RuleBasedStateMachine):
         token, whose, sequence = "never", None, 0
         if 0 <= after < len(self.tokens):
             token, whose, sequence = self.tokens[-1 - after]
-        missed = [place for place in room.kept if place > sequence]
+        kept = room.places(self.clock.seconds())
+        missed = [place for place in kept if place > sequence]
         whole = whose is room and room.sequence - sequence == len(missed)
-        missed = missed if whole else room.kept
+        missed = missed if whole else kept
         stay.due.extend(("said", place) for place in missed)
         return token, Resumed(len(missed), whole)
 
@@ -497,25 +573,30 @@ class HubMachine(RuleBasedStateMachine):
             stay.stands = False
             # It has heard the first of what it was to hear, in that order.
             assert stay.heard == stay.due[: len(stay.heard)]
-            self.rename(room, stay, None)
+            self.rename(room, stay, None, room.patience)
             if not room.stays:
-                if room.sequence:
+                if room.sequence or room.guests:
                     self.idle.append(name)
                 else:
                     del self.rooms[name]
         self.check(self.hub.unsubscribe(name, self.people[person]), None)
 
-    def rename(self, room: Room, stay: Stay, who: str | None) -> None:
+    def rename(
+        self, room: Room, stay: Stay, who: str | None, patience: float = 0.0
+    ) -> None:
         """Have somebody known under another name, or under none."""
         before, stay.who = stay.who, who
         if before is not None:
             room.guests[before] -= 1
             if not room.guests[before]:
-                del room.guests[before]
-                room.happen(("left", before))
+                if patience:
+                    room.away[before] = self.clock.seconds() + patience
+                else:
+                    room.leave(before)
         if who is not None:
             if who not in room.guests:
                 room.happen(("joined", who))
+            room.away.pop(who, None)
             room.guests[who] = room.guests.get(who, 0) + 1
 
     def act_publish(self, name: str, keep: int) -> None:
@@ -526,7 +607,8 @@ class HubMachine(RuleBasedStateMachine):
                 self.idle.remove(name)
                 self.idle.append(name)
             room.sequence += 1
-            room.kept = [*room.kept, room.sequence][-keep:] if keep else []
+            said = (room.sequence, self.clock.seconds())
+            room.kept = [*room.kept, said][-keep:] if keep else []
             stays = list(room.stays.values())
             room.happen(("said", room.sequence))
         sequence = room.sequence if room is not None else 0
@@ -557,18 +639,22 @@ class HubMachine(RuleBasedStateMachine):
     def same(self) -> None:
         """Now that all is quiet, the hub and the model agree."""
         assert not self.unfired
+        for listener in self.listeners.values():
+            assert listener.heard == listener.due
         for name in "abcd":
-            room = self.rooms.get(name, Room())
+            room = self.rooms.get(name, Room(name, {}))
             for stay in room.stays.values():
                 assert stay.heard == stay.due
                 places = [fact for what, fact in stay.heard if what == "said"]
                 assert all(after == before + 1 for before, after in pairwise(places))
             kept: list[Any] = []
             self.hub.history(name).addCallback(kept.extend)
-            assert [message.sequence for message in kept] == room.kept
+            sequences = [message.sequence for message in kept]
+            assert sequences == room.places(self.clock.seconds())
             present: list[Any] = []
             self.hub.present(name).addCallback(present.extend)
             assert [each.who for each in present] == list(room.guests)
+        assert sorted(self.hub.figures().channels) == sorted(self.rooms)
 
 
 class HubMachineTests(SynchronousTestCase):
@@ -587,7 +673,7 @@ class HubMachineTests(SynchronousTestCase):
         run_state_machine_as_test(
             HubMachine,
             settings=settings(
-                max_examples=100,
+                max_examples=150,
                 stateful_step_count=25,
                 deadline=None,
                 database=None,

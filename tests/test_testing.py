@@ -68,6 +68,7 @@ from zope.interface.verify import verifyObject
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings, RopewalkError, StartFailed
+from ropewalk.hub import ChannelRule
 from ropewalk.interfaces import IHost, Steps
 from ropewalk.net.protocols import LineProtocol
 from ropewalk.net.sockets import Socket
@@ -1150,6 +1151,19 @@ class HostTests(TestCase):
         yield self.clock.advance(60)
         message = yield host.hub.publish("news", "nothing")
         self.assertEqual(message.at, self.clock.now())
+
+    @inlineCallbacks
+    def test_hub_clock(self) -> Steps[None]:
+        """
+        What becomes too old there does so by the test's clock, and what has not when
+        the test ends is nothing left behind.
+        """
+        host = yield self.start(ECHO)
+        host.hub.declare("news", ChannelRule(keep_for=10))
+        yield host.hub.publish("news", "old")
+        yield self.clock.advance(10)
+        self.assertEqual((yield host.hub.history("news")), [])
+        yield host.hub.publish("news", "new")
 
     @inlineCallbacks
     def test_where(self) -> Steps[None]:

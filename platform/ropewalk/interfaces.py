@@ -454,6 +454,15 @@ class IHub(Interface):
         What has been done in this process so far, and the channels it knows of.
         """
 
+    def close() -> Deferred[None]:
+        """
+        Have nothing wait in the clock, nor for others, any more: from now on nothing
+        becomes too old, and nobody who is away leaves. The daemon does this when all
+        services have stopped.
+
+        :return: fires when that is so.
+        """
+
 
 class IAuthoriser(Interface):
     """

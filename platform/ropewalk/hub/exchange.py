@@ -107,6 +107,10 @@ class Exchange:
             channels={each.name: each.figures() for each in self._channels},
         )
 
+    def close(self) -> None:
+        """Have nothing wait in the clock any more."""
+        self._timetable.close()
+
     # Coming and going.
 
     def subscribe(

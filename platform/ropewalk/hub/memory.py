@@ -187,6 +187,11 @@ class MemoryHub:
         """See :meth:`ropewalk.interfaces.IHub.figures`."""
         return self._exchange.figures()
 
+    def close(self) -> Deferred[None]:
+        """See :meth:`ropewalk.interfaces.IHub.close`."""
+        self._exchange.close()
+        return succeed(None)
+
     # How.
 
     def _subscribe_by_pattern(

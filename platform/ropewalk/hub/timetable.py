@@ -34,6 +34,10 @@ class Timetable:
     _heap: list[tuple[float, str]] = field(factory=list, init=False)
     _waiting: IDelayedCall | None = field(default=None, init=False)
     _waits_for: float | None = field(default=None, init=False)
+    _closed: bool = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._closed = self._clock is None
 
     def now(self) -> float:
         """The clock's seconds."""
@@ -43,7 +47,7 @@ class Timetable:
         """
         Call for somebody at a time, or at an earlier one that was said before.
         """
-        if self._clock is None or self._times.get(name, when + 1) <= when:
+        if self._closed or self._times.get(name, when + 1) <= when:
             return
         self._times[name] = when
         heappush(self._heap, (when, name))
@@ -58,6 +62,14 @@ class Timetable:
         """
         if self._times.pop(name, None) is not None:
             self._set()
+
+    def close(self) -> None:
+        """
+        Call for nobody any more, whoever asks.
+        """
+        self._closed = True
+        self._times.clear()
+        self._set()
 
     def _set(self) -> None:
         """
