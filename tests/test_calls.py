@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Caller, IDrainable
 from ropewalk.net.calls import CallFrames, CallLines, Calls
 from ropewalk.net.calls.sockets import CallSocket
@@ -49,6 +50,7 @@ class CallsTestCase(SynchronousTestCase):
         self.operations = Operations(self.clock)
         self.operations.add("house", self.offered)
         self.operations.authorise(Knock())
+        self.hub = MemoryHub(self.clock.seconds, clock=self.clock)
 
 
 class ConversationTests(CallsTestCase):
@@ -63,7 +65,7 @@ class ConversationTests(CallsTestCase):
         def say(message: bytes) -> None:
             self.said.append(json.loads(message))
 
-        self.calls = Calls(self.operations, say, self.settings)
+        self.calls = Calls(self.operations, self.hub, say, self.settings)
         self.calls.begin(Caller("test", "192.0.2.1"))
 
     def hear(self, message: Any) -> Any:
@@ -288,7 +290,7 @@ class LinesTests(CallsTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.lines = CallLines(self.clock, self.operations, self.settings)
+        self.lines = CallLines(self.clock, self.operations, self.hub, self.settings)
         self.peer = connect(self.clock, self.lines)
 
     def send(self, *texts: str) -> list[Any]:
@@ -412,7 +414,7 @@ class FramesTests(CallsTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.frames = CallFrames(self.clock, self.operations, self.settings)
+        self.frames = CallFrames(self.clock, self.operations, self.hub, self.settings)
         self.peer = connect(self.clock, self.frames)
 
     def send(self, frame: bytes) -> list[Any]:
@@ -490,7 +492,7 @@ class SocketTests(CallsTestCase):
     def setUp(self) -> None:
         super().setUp()
         factory: Any = SocketFactory(
-            lambda: CallSocket(self.operations, self.settings),
+            lambda: CallSocket(self.operations, self.hub, self.settings),
             SocketLimits(),
             self.clock,
         )

@@ -38,6 +38,7 @@ __all__ = [
     "StartFailed",
     "TimedOut",
     "TooMany",
+    "TooManyChannels",
 ]
 
 
@@ -393,6 +394,23 @@ class HubFull(RopewalkError):
 
     def __str__(self) -> str:
         return f"there are already {self.limit} channels, and all are in use"
+
+
+@define
+class TooManyChannels(RopewalkError):
+    """
+    A connection hears as many channels as it may.
+    """
+
+    status = 422
+
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"a connection hears {self.limit} channels at most; unsubscribe from one, "
+            "or subscribe to a pattern"
+        )
 
 
 @define

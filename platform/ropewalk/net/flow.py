@@ -13,6 +13,7 @@ from operator import length_hint
 from typing import Any
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -262,6 +263,7 @@ class Backlog:
     _context: Context = field(factory=copy_context, init=False)
     full: bool = field(default=False, init=False)
     _waiting: int = field(default=0, init=False)
+    _ready: list[Deferred[None]] = field(factory=list, init=False)
     _log = Logger()
 
     def watch(self, transport: Any) -> None:
@@ -276,6 +278,7 @@ class Backlog:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.unregisterProducer()
+        self._let_go_on()
 
     def room(self, size: int) -> bool:
         """
@@ -294,6 +297,17 @@ class Backlog:
             self._context.run(self._cut_off)
         return False
 
+    def ready(self) -> Deferred[None] | None:
+        """
+        Wait for room, as :meth:`ropewalk.interfaces.IPaced.ready` promises: until the
+        transport is not full any more, or gone.
+        """
+        if not self.full or self._transport is None:
+            return None
+        waiting: Deferred[None] = Deferred(self._ready.remove)
+        self._ready.append(waiting)
+        return waiting
+
     def _cut_off(self) -> None:
         self._log.warn(
             "cut off: over {limit} bytes wait for a peer that does not read",
@@ -309,9 +323,18 @@ class Backlog:
 
     def resumeProducing(self) -> None:
         self.full, self._waiting = False, 0
+        self._let_go_on()
 
     def stopProducing(self) -> None:
         self._transport = None
+        self._let_go_on()
+
+    def _let_go_on(self) -> None:
+        """
+        Tell those who wait. Of these the first may fill it again.
+        """
+        while self._ready and (not self.full or self._transport is None):
+            self._ready.pop(0).callback(None)
 
 
 @define(eq=False)

@@ -47,6 +47,7 @@ class CallSettings(Shape):
         length in 4 bytes.
     :ivar log: Whether each call is logged.
     :ivar running: How many calls of one connection may run at once. The next wait.
+    :ivar channels: How many channels and patterns one connection may hear.
     :ivar batch: How many requests there may be in a batch.
     :ivar longest: The longest message, in bytes. (Of a WebSocket, ``sockets.message``
         of the site says that.)
@@ -56,6 +57,7 @@ class CallSettings(Shape):
     frames: str = ""
     log: bool = True
     running: Annotated[int, Meta(ge=1, le=10_000)] = 32
+    channels: Annotated[int, Meta(ge=0, le=10_000)] = 100
     batch: Annotated[int, Meta(ge=1, le=10_000)] = 50
     longest: Annotated[int, Meta(ge=1)] = 64 * 1024
 

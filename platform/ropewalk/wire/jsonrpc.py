@@ -243,7 +243,7 @@ def cancelled_answer(number: Id) -> Answer:
     return _error(number, CANCELLED, "cancelled", None)
 
 
-def notification(method: str, params: Mapping[str, Any]) -> Answer:
+def notification(method: str, params: Mapping[str, Any] | Raw) -> Answer:
     """What is said without being asked, and is not answered."""
     return {"jsonrpc": "2.0", "method": method, "params": params}
 

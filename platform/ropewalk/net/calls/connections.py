@@ -15,12 +15,13 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
+from ropewalk.interfaces import IHub
 from ropewalk.net.calls.conversation import Calls, caller_at
 from ropewalk.net.frames import FrameProtocol
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import Conversation, LineProtocol
 from ropewalk.operations import Operations
-from ropewalk.wire.jsonrpc import MSGPACK
+from ropewalk.wire.jsonrpc import JSON, MSGPACK, Format
 
 __all__ = ["CallFrames", "CallLines"]
 
@@ -40,17 +41,24 @@ class _Calling(Conversation[T]):
     """
 
     via: str
+    form: Format
 
     def __init__(
-        self, clock: IReactorTime, operations: Operations, settings: CallSettings
+        self,
+        clock: IReactorTime,
+        operations: Operations,
+        hub: IHub,
+        settings: CallSettings,
     ) -> None:
         super().__init__(clock)
         self.longest = settings.longest
-        self._calls = self._make_calls(operations, settings)
+        self._calls = Calls(
+            operations, hub, self._tell, settings, self.form, self._backlog.ready
+        )
 
     @abstractmethod
-    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
-        """The calls of this connection."""
+    def _tell(self, message: bytes) -> None:
+        """Send a message."""
 
     def opened(self) -> None:
         self._calls.begin(caller_at(self.via, self.transport))
@@ -63,7 +71,8 @@ class _Calling(Conversation[T]):
         return self._calls.finished().addCallback(lambda _: self.leave())
 
     def busy(self) -> bool:
-        return self._calls.busy
+        # Who hears a channel need not say anything.
+        return self._calls.busy or len(self._calls.channels) > 0
 
     def drain(self, reason: str) -> None:
         """See :meth:`ropewalk.interfaces.IDrainable.drain`."""
@@ -81,15 +90,18 @@ class _Calling(Conversation[T]):
 
 class CallLines(_Calling[str], LineProtocol):
     """
-    One TCP connection that calls operations: JSON-RPC, a message in each line.
+    One TCP connection that calls operations and hears channels: JSON-RPC, a message
+    in each line.
 
     :param clock: Where time comes from.
     :param operations: What can be called.
+    :param hub: The channels.
     :param settings: How much the peer may do.
     """
 
     plain = False  # it would no longer be JSON
     via = "lines"
+    form = JSON
 
     def heard(self, line: str) -> Deferred[None] | None:
         """Take a message; what is blank is none."""
@@ -102,21 +114,23 @@ class CallLines(_Calling[str], LineProtocol):
     def goodbye(self, reason: str) -> str:
         return self._calls.goodbye(reason).decode("utf-8")
 
-    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
-        return Calls(operations, lambda said: self.say(said.decode("utf-8")), settings)
+    def _tell(self, message: bytes) -> None:
+        self.say(message.decode("utf-8"))
 
 
 class CallFrames(_Calling[bytes], FrameProtocol):
     """
-    One TCP connection that calls operations: the messages of JSON-RPC in msgpack, one
-    in each frame.
+    One TCP connection that calls operations and hears channels: the messages of
+    JSON-RPC in msgpack, one in each frame.
 
     :param clock: Where time comes from.
     :param operations: What can be called.
+    :param hub: The channels.
     :param settings: How much the peer may do.
     """
 
     via = "frames"
+    form = MSGPACK
 
     def heard(self, frame: bytes) -> Deferred[None] | None:
         """Take a message."""
@@ -129,5 +143,5 @@ class CallFrames(_Calling[bytes], FrameProtocol):
     def goodbye(self, reason: str) -> bytes:
         return self._calls.goodbye(reason)
 
-    def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
-        return Calls(operations, self.send, settings, MSGPACK)
+    def _tell(self, message: bytes) -> None:
+        self.send(message)

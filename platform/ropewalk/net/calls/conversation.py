@@ -15,7 +15,8 @@ from msgspec import Raw
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
-from ropewalk.interfaces import Caller
+from ropewalk.interfaces import Caller, IHub
+from ropewalk.net.calls.channels import METHODS, Channels
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations import Operations
 from ropewalk.schema import write_json, write_msgpack
@@ -48,23 +49,31 @@ class Calls:
     The calls of one peer, on whatever connection.
 
     :param operations: What can be called.
+    :param hub: The channels.
     :param say: Sends a message.
     :param settings: How much the peer may do.
     :param form: What messages are said in.
+    :param room: Whether the connection has room, as
+        :meth:`ropewalk.interfaces.IPaced.ready`.
+    :ivar channels: What it hears.
     """
 
     def __init__(
         self,
         operations: Operations,
+        hub: IHub,
         say: Callable[[bytes], None],
         settings: CallSettings,
         form: Format = JSON,
+        room: Callable[[], Deferred[None] | None] = lambda: None,
     ) -> None:
         self._operations = operations
         self._say = say
         self._settings = settings
         self._form = form
         self._write = write_json if form is JSON else write_msgpack
+        most = settings.channels
+        self.channels = Channels(hub, self._send, self._write, room, most)
         self._caller = Caller("")
         self._running: set[_Running] = set()
         self._by_id: dict[Any, _Running] = {}
@@ -116,10 +125,14 @@ class Calls:
         return idle
 
     def cancel(self) -> None:
-        """Cancel all that is under way: nobody hears an answer any more."""
+        """
+        Cancel all that is under way, and hear no channel: nobody hears an answer any
+        more.
+        """
         self._waiting.clear()
         for each in list(self._running):
             each.cancel()
+        self.channels.end()
         self._look_around()
 
     def complain(self, problem: str) -> None:
@@ -131,7 +144,7 @@ class Calls:
         return self._form.encode(notification("rpc.goodbye", {"reason": reason}))
 
     def _take(self, request: Request, answers: _Answers) -> None:
-        if request.method.startswith("rpc."):
+        if request.method.startswith("rpc.") and request.method not in METHODS:
             answers.add(self._serve(request))
             return
         running = _Running(request, answers)
@@ -147,7 +160,8 @@ class Calls:
         """Do what is asked of the connection itself."""
         number = request.id
         if request.method != "rpc.cancel":
-            problem = f"there is no method {request.method[:80]!r}; there is rpc.cancel"
+            known = ", ".join(("rpc.cancel", *METHODS))
+            problem = f"there is no method {request.method[:80]!r}; there are {known}"
             answer = refusal(Refused(METHOD_NOT_FOUND, problem, number))
         elif not isinstance(request.params, dict) or {*request.params} != {"id"}:
             problem = "rpc.cancel takes an id, and nothing else"
@@ -189,7 +203,8 @@ class Calls:
         tell = None
         if request.progress and request.id is not None:
             tell = partial(self._tell, request.id)
-        called = self._operations.call(
+        target = self.channels if request.method in METHODS else self._operations
+        called = target.call(
             request.method,
             request.params,
             self._caller,

@@ -1,48 +1,72 @@
 # -*- test-case-name: tests.test_calls -*-
 """
-Calls by WebSocket: a text message for each message. (Who calls in lines need not wait
-for Autobahn to be imported.)
+Calls by WebSocket. Who offers the subprotocol ``ropewalk.msgpack`` speaks msgpack in
+binary messages; everybody else JSON in text. (Who calls in lines need not wait for
+Autobahn to be imported.)
 """
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
+from ropewalk.interfaces import IHub
 from ropewalk.net.calls.conversation import Calls, caller_at
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.sockets import GOING_AWAY, Socket
 from ropewalk.operations import Operations
+from ropewalk.wire.jsonrpc import JSON, MSGPACK
 
 __all__ = ["CallSocket"]
+
+#: How to speak, by the names of subprotocols.
+_FORMS = {"ropewalk.json": JSON, "ropewalk.msgpack": MSGPACK}
 
 
 class CallSocket(Socket):
     """
-    One WebSocket that calls operations. It is closed with 1001 when the daemon ends,
-    after all that was under way has been answered.
+    One WebSocket that calls operations and hears channels. It is closed with 1001 when
+    the daemon ends, after all that was under way has been answered.
 
     :param operations: What can be called.
+    :param hub: The channels.
     :param settings: How much the peer may do.
     """
 
-    def __init__(self, operations: Operations, settings: CallSettings) -> None:
+    def __init__(
+        self, operations: Operations, hub: IHub, settings: CallSettings
+    ) -> None:
         super().__init__()
-        self._calls = Calls(
-            operations, lambda said: self.say(said.decode("utf-8")), settings
-        )
+        self._form = JSON
+        self._make = partial(Calls, operations, hub, self._tell, settings)
+        self._calls = self._make(JSON)
+
+    def onConnect(self, request: Any) -> str | None:
+        """Choose how to speak, of what the peer would."""
+        for offer in request.protocols:
+            if offer in _FORMS:
+                self._form = _FORMS[offer]
+                return str(offer)
+        return None
 
     def opened(self) -> None:
+        assert self._backlog is not None
+        self._calls = self._make(self._form, self._backlog.ready)
         self._calls.begin(caller_at("websocket", self.transport))
 
     def heard(self, message: str | bytes) -> Deferred[None] | None:
         """Take a message."""
-        if isinstance(message, bytes):
-            self._calls.complain("expected a text message, and this is binary")
+        raw = message.encode() if isinstance(message, str) else message
+        came, wanted = _kind(isinstance(message, str)), _kind(self._form is JSON)
+        if came != wanted:
+            self._calls.complain(f"expected a {wanted} message, and this is {came}")
             return None
-        return self._calls.hear(message.encode("utf-8"))
+        return self._calls.hear(raw)
 
     def complain(self, error: RopewalkError) -> None:
         self._calls.complain(str(error))
@@ -59,6 +83,13 @@ class CallSocket(Socket):
         else:
             super().drain(reason)
 
+    def _tell(self, message: bytes) -> None:
+        self.say(message.decode() if self._form is JSON else message)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._calls.cancel()
         super().connectionLost(reason)
+
+
+def _kind(is_text: bool) -> str:
+    return "text" if is_text else "binary"
