@@ -7,7 +7,7 @@ call is checked as a whole and all that is wrong with it is told at once.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -192,6 +192,10 @@ def _shape(method: Any, title: str, fields: Sequence[inspect.Parameter]) -> type
 def _field(default: Any) -> Any:
     if default is _EMPTY:
         return msgspec.field()
+    if type(default) in (list, dict, set) and not default:
+        return msgspec.field(default_factory=type(default))
+    if isinstance(default, Hashable):
+        return msgspec.field(default=default)
     # The same object each time, as Python has it.
     return msgspec.field(default_factory=lambda: default)
 
