@@ -935,6 +935,8 @@ class RightsContract(HubCase):
             yield attempt
         yield self.refused(Forbidden, self.hub.publish("lobby", 1, by=ADA))
         self.hub.declare("hall", ChannelRule(subscribe=NOBODY, publish=ANYONE))
+        self.assertEqual(set(self.hub.declared()), {"lobby", "hall"})
+        self.assertEqual(self.hub.declared()["hall"].publish, ANYONE)
         yield self.hub.publish("hall", 1, by=STRANGER)
         for attempt in self.attempts("hall", ADA):
             yield self.refused(Forbidden, attempt)

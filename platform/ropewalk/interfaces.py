@@ -334,6 +334,11 @@ class IHub(Interface):
         :raise Conflict: When the pattern was declared before.
         """
 
+    def declared() -> Mapping[str, ChannelRule]:
+        """
+        The rules there are, by their patterns.
+        """
+
     def subscribe(
         channel: str,
         subscriber: ISubscriber,

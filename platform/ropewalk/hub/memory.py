@@ -89,6 +89,10 @@ class MemoryHub:
         self._rules.declare(pattern, rule, caller())
         self._exchange.follow()
 
+    def declared(self) -> Mapping[str, ChannelRule]:
+        """See :meth:`ropewalk.interfaces.IHub.declared`."""
+        return self._rules.declared()
+
     def subscribe(
         self,
         channel: str,

@@ -105,6 +105,10 @@ class Rules:
             raise Conflict(f"the channels {pattern!r}", known.place, place)
         self._declared[parsed] = Declared(parsed, rule, place, _kinds(rule.shape))
 
+    def declared(self) -> dict[str, ChannelRule]:
+        """The rules there are, by their patterns."""
+        return {str(pattern): each.rule for pattern, each in self._patterns()}
+
     def of(self, channel: str) -> Declared:
         """What holds for a channel."""
         for _, declared in self._declared.matching(channel):

@@ -115,6 +115,7 @@ class Channels:
         self._room = room
         self._most = most
         self._heard: dict[str, Any] = {}  # subscribers
+        self._over = False
 
     def __len__(self) -> int:
         """How many it hears."""
@@ -146,13 +147,15 @@ class Channels:
 
     def end(self) -> None:
         """Hear nothing more."""
+        self._over = True
         for channel in tuple(self._heard):
             self._forget(channel)
 
     # What the hub calls.
 
     def deliver(self, message: Message) -> None:
-        self._tell(notification("rpc.message", Raw(self._write(said(message)))))
+        if not self._over:
+            self._tell(notification("rpc.message", Raw(self._write(said(message)))))
 
     def joined(self, channel: str, presence: Presence) -> None:
         self._meet("rpc.joined", channel, presence)
@@ -164,6 +167,8 @@ class Channels:
         return self._room()
 
     def _meet(self, event: str, channel: str, presence: Presence) -> None:
+        if self._over:
+            return
         told = present(presence)
         body = {"channel": channel, "who": told.who, "since": told.since}
         self._tell(notification(event, {**body, "data": told.data}))
