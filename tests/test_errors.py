@@ -13,10 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from ropewalk import errors
 from ropewalk.errors import (
     BadChannel,
+    BadChannelRule,
     BadEndpoint,
     BadHandler,
     BadPlugin,
-    BadRule,
     BadSettings,
     ChannelFull,
     Conflict,
@@ -82,7 +82,7 @@ SENTENCES: dict[RopewalkError, str] = {
         f"no channel can be meant by '{'a' * 60}' …: it is long. A name is words of "
         "letters, digits, - and _ with a dot between two, such as rooms.lobby"
     ),
-    BadRule("rooms.*", "chat.py:7", "keep is -1"): (
+    BadChannelRule("rooms.*", "chat.py:7", "keep is -1"): (
         "the rule for channels 'rooms.*' (chat.py:7): keep is -1"
     ),
     ChannelFull("lobby", 2): "channel 'lobby' already has 2 subscribers",

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 __all__ = [
     "BadChannel",
+    "BadChannelRule",
     "BadEndpoint",
     "BadHandler",
     "BadPlugin",
-    "BadRule",
     "BadSettings",
     "ChannelFull",
     "Conflict",
@@ -265,7 +265,7 @@ class BadChannel(RopewalkError):
 
 
 @define
-class BadRule(RopewalkError):
+class BadChannelRule(RopewalkError):
     """
     Channels cannot be declared like this.
 
