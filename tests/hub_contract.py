@@ -22,7 +22,7 @@ from zope.interface.verify import verifyObject
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import (
     BadChannel,
-    BadRule,
+    BadChannelRule,
     ChannelFull,
     Conflict,
     Forbidden,
@@ -766,11 +766,11 @@ class RuleContract(HubCase):
         for name, values in wrong.items():
             for value in values:
                 given: dict[str, Any] = {name: value}
-                with self.assertRaises(BadRule) as caught:
+                with self.assertRaises(BadChannelRule) as caught:
                     self.hub.declare("rooms.*", ChannelRule(**given))
                 self.assertIn(f"{name}", caught.exception.problem)
                 self.assertRegex(caught.exception.place, r"hub_contract\.pyc?:\d+$")
-        self.assertRaises(BadRule, self.hub.declare, "rooms.*", {"keep": 5})
+        self.assertRaises(BadChannelRule, self.hub.declare, "rooms.*", {"keep": 5})
         for pattern in ("", "a.**.b", "a*", "a..*"):
             self.assertRaises(BadChannel, self.hub.declare, pattern, ChannelRule())
         self.hub.declare("rooms.*", ChannelRule())  # nothing of that has stayed

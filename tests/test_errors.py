@@ -13,11 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from ropewalk import errors
 from ropewalk.errors import (
     BadChannel,
+    BadChannelRule,
     BadEndpoint,
     BadHandler,
     BadOperation,
     BadPlugin,
-    BadRule,
     BadSettings,
     ChannelFull,
     Conflict,
@@ -37,6 +37,7 @@ from ropewalk.errors import (
     StartFailed,
     TimedOut,
     TooMany,
+    TooManyChannels,
 )
 
 FAULT = Fault("limits.size", "expected an integer from 1 to 64, got 0")
@@ -86,10 +87,14 @@ SENTENCES: dict[RopewalkError, str] = {
         f"no channel can be meant by '{'a' * 60}' …: it is long. A name is words of "
         "letters, digits, - and _ with a dot between two, such as rooms.lobby"
     ),
-    BadRule("rooms.*", "chat.py:7", "keep is -1"): (
+    BadChannelRule("rooms.*", "chat.py:7", "keep is -1"): (
         "the rule for channels 'rooms.*' (chat.py:7): keep is -1"
     ),
     ChannelFull("lobby", 2): "channel 'lobby' already has 2 subscribers",
+    TooManyChannels(100): (
+        "a connection hears 100 channels at most; unsubscribe from one, or subscribe to "
+        "a pattern"
+    ),
     MailboxFull(2): "cut off: over 2 messages were waiting to be taken",
     HubFull(3): "there are already 3 channels, and all are in use",
     NeedsAsyncio("asyncio.sleep(0)"): (

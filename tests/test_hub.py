@@ -20,7 +20,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from ropewalk.errors import BadRule, ChannelFull, HubFull
+from ropewalk.errors import BadChannelRule, ChannelFull, HubFull
 from ropewalk.hub import ChannelRule, MemoryHub
 from ropewalk.interfaces import IAuthoriser, ISubscriber, Message, Presence, Resumed
 from tests import hub_contract
@@ -279,7 +279,7 @@ class MemoryHubTests(SynchronousTestCase):
         hub = MemoryHub(lambda: 0.0)
         for name in ("keep_for", "retain", "away"):
             given: dict[str, Any] = {name: 5}
-            with self.assertRaises(BadRule) as caught:
+            with self.assertRaises(BadChannelRule) as caught:
                 hub.declare("**", ChannelRule(**given))
             self.assertEqual(
                 caught.exception.problem,
@@ -700,24 +700,25 @@ class DocumentationTests(SynchronousTestCase):
         left, nobody is subscribed.
         """
         names, _ = run_page("hub.rst")
-        hub, room = MemoryHub(lambda: 0.0, epoch="e"), "hall"
+        hub, game = MemoryHub(lambda: 0.0, epoch="e"), "games.chess"
+        hub.declare("games.*", ChannelRule())
         names["hub"] = hub
         place = Place.of()
         place.mount("/", names["routes"])
-        hub.publish(room, "one")
+        hub.publish(game, "one")
         visit = place.visit()
-        visit.send(request("/rooms/hall/events"))
+        visit.send(request("/games/chess/events"))
         self.assertIn(b"text/event-stream", visit.wire.value())
         visit.wire.clear()
-        hub.publish(room, "two")
+        hub.publish(game, "two")
         event = b'id: e-1.2\ndata: "two"\n\n'
         self.assertEqual(visit.wire.value(), b"%x\r\n%b\r\n" % (len(event), event))
         visit.leave()
-        hub.publish(room, "three")
+        hub.publish(game, "three")
         visit = place.visit()
-        visit.send(request("/rooms/hall/events", "GET", "Last-Event-ID: e-1.2"))
+        visit.send(request("/games/chess/events", "GET", "Last-Event-ID: e-1.2"))
         said = visit.wire.value()
         self.assertIn(b'id: e-1.3\ndata: "three"\n\n', said)
         self.assertNotIn(b"two", said)
         visit.leave()
-        self.assertEqual(hub.figures().channels[room].subscribers, 0)
+        self.assertEqual(hub.figures().channels[game].subscribers, 0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ropewalk.errors import BadChannel
-from ropewalk.hub.names import LONGEST, Pattern, check_name
+from ropewalk.hub.names import LONGEST, ChannelPattern, check_name
 from ropewalk.hub.tree import PatternTree
 
 WORDS = st.sampled_from(["a", "b", "c-1", "Zug_2", "日本"])
@@ -23,10 +23,10 @@ PATTERNS = st.builds(
     lambda words, end: ".".join([*words, *end]),
     st.lists(st.one_of(WORDS, st.just("*")), min_size=1, max_size=4),
     st.sampled_from([(), (), ("**",)]),
-).map(Pattern.of) | st.just(Pattern.of("**"))
+).map(ChannelPattern.of) | st.just(ChannelPattern.of("**"))
 
 
-def naive(pattern: Pattern) -> re.Pattern[str]:
+def naive(pattern: ChannelPattern) -> re.Pattern[str]:
     """The same by a regular expression."""
     wild = {"*": r"[^.]+", "**": r".+"}
     words = (wild.get(word, re.escape(word)) for word in pattern.words)
@@ -127,10 +127,10 @@ class PatternTests(SynchronousTestCase):
             ("a" * LONGEST + ".*", "it has more than 255 characters"),
             (7, "it is a int, not a text"),
         ):
-            error = self.assertRaises(BadChannel, Pattern.of, text)
+            error = self.assertRaises(BadChannel, ChannelPattern.of, text)
             self.assertEqual(error.problem, problem, text)
-        self.assertEqual(str(Pattern.of("*.a.**")), "*.a.**")
-        Pattern.of("a" * (LONGEST - 3) + ".**")
+        self.assertEqual(str(ChannelPattern.of("*.a.**")), "*.a.**")
+        ChannelPattern.of("a" * (LONGEST - 3) + ".**")
 
     def test_matching(self) -> None:
         """
@@ -145,7 +145,7 @@ class PatternTests(SynchronousTestCase):
             ("*.a.**", {"rooms.a.b"}),
             ("rooms.a", {"rooms.a"}),
         ):
-            pattern = Pattern.of(text)
+            pattern = ChannelPattern.of(text)
             known = ("rooms", "rooms.a", "rooms.a.b", "other.a")
             self.assertEqual({name for name in known if pattern.matches(name)}, names)
 
@@ -153,12 +153,14 @@ class PatternTests(SynchronousTestCase):
         """
         A name is a pattern that stands for itself.
         """
-        self.assertTrue(Pattern.of("rooms.a").is_name)
-        self.assertFalse(Pattern.of("rooms.*").is_name)
-        self.assertFalse(Pattern.of("**").is_name)
+        self.assertTrue(ChannelPattern.of("rooms.a").is_name)
+        self.assertFalse(ChannelPattern.of("rooms.*").is_name)
+        self.assertFalse(ChannelPattern.of("**").is_name)
 
     @given(PATTERNS, NAMES)
-    def test_against_a_regular_expression(self, pattern: Pattern, name: str) -> None:
+    def test_against_a_regular_expression(
+        self, pattern: ChannelPattern, name: str
+    ) -> None:
         """
         A pattern matches what a regular expression would.
         """
@@ -170,14 +172,14 @@ class PatternTests(SynchronousTestCase):
         A word comes before ``*``, that before ``**``; the first words count most.
         """
         texts = ["a.b.c", "a.b.*", "a.b.**", "a.*.c", "a.*.**", "a.**", "*.b.c", "**"]
-        patterns = [Pattern.of(text) for text in texts]
+        patterns = [ChannelPattern.of(text) for text in texts]
         patterns.reverse()
         ranked = sorted(patterns, key=lambda each: each.rank)
         self.assertEqual([str(each) for each in ranked], texts)
 
     @given(PATTERNS, PATTERNS, st.lists(NAMES, max_size=20))
     def test_two_patterns(
-        self, first: Pattern, second: Pattern, names: list[str]
+        self, first: ChannelPattern, second: ChannelPattern, names: list[str]
     ) -> None:
         """
         What covers another matches all that it matches; what both match shows that
@@ -195,7 +197,7 @@ class PatternTests(SynchronousTestCase):
 
     @given(PATTERNS, PATTERNS)
     def test_covers_and_meets_are_complete(
-        self, first: Pattern, second: Pattern
+        self, first: ChannelPattern, second: ChannelPattern
     ) -> None:
         """
         Where one does not cover the other, there is a name that shows it; where two
@@ -212,7 +214,7 @@ class PatternTests(SynchronousTestCase):
         both = any(second.matches(x) and first.matches(x) for x in names)
         self.assertEqual(first.meets(second), both)
 
-    def merged(self, first: Pattern, second: Pattern) -> list[str]:
+    def merged(self, first: ChannelPattern, second: ChannelPattern) -> list[str]:
         """The words of both, of each two the one that stands for itself."""
         words: list[str] = []
         longest = max(len(first.words), len(second.words))
@@ -232,12 +234,12 @@ class TreeTests(SynchronousTestCase):
         st.lists(NAMES, max_size=10),
     )
     def test_against_a_list(
-        self, steps: list[tuple[Pattern, bool]], names: list[str]
+        self, steps: list[tuple[ChannelPattern, bool]], names: list[str]
     ) -> None:
         """
         It finds what a list of all would, the most specific first.
         """
-        tree, plain = PatternTree[int](), dict[Pattern, int]()
+        tree, plain = PatternTree[int](), dict[ChannelPattern, int]()
         for number, (pattern, comes) in enumerate(steps):
             if comes:
                 tree[pattern] = plain[pattern] = number
@@ -257,15 +259,15 @@ class TreeTests(SynchronousTestCase):
         """
         tree = PatternTree[int]()
         for number, text in enumerate(["a.b", "a.b.c.*", "a.**"]):
-            tree[Pattern.of(text)] = number
-        del tree[Pattern.of("a.b")]
+            tree[ChannelPattern.of(text)] = number
+        del tree[ChannelPattern.of("a.b")]
         self.assertEqual([value for _, value in tree.matching("a.b.c.d")], [1, 2])
-        del tree[Pattern.of("a.b.c.*")]
+        del tree[ChannelPattern.of("a.b.c.*")]
         self.assertEqual([value for _, value in tree.matching("a.b")], [2])
-        del tree[Pattern.of("a.**")]
+        del tree[ChannelPattern.of("a.**")]
         self.assertEqual(tree._root.words, {})
         with self.assertRaises(KeyError):
-            del tree[Pattern.of("a.**")]
+            del tree[ChannelPattern.of("a.**")]
 
     def test_hostile_names(self) -> None:
         """
@@ -274,7 +276,7 @@ class TreeTests(SynchronousTestCase):
         """
         tree, words = PatternTree[int](), 0
         for number in range(64):
-            pattern = Pattern.of(
+            pattern = ChannelPattern.of(
                 ".".join("a" if number >> bit & 1 else "*" for bit in range(6)) + ".b"
             )
             tree[pattern] = number

@@ -14,11 +14,11 @@ from msgspec import Struct
 
 __all__ = [
     "BadChannel",
+    "BadChannelRule",
     "BadEndpoint",
     "BadHandler",
     "BadOperation",
     "BadPlugin",
-    "BadRule",
     "BadSettings",
     "ChannelFull",
     "Conflict",
@@ -330,7 +330,7 @@ class TooMany(RopewalkError):
 
 
 @define
-class BadRule(RopewalkError):
+class BadChannelRule(RopewalkError):
     """
     Channels cannot be declared like this.
 

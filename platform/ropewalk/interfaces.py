@@ -329,8 +329,8 @@ class IHub(Interface):
 
         :param pattern: ``"rooms.*"``, ``"rooms.**"`` or ``"rooms.lobby"``.
         :raise BadChannel: When it is no pattern.
-        :raise BadRule: When no channel can be like this, or the hub was given no clock
-            and the rule needs one.
+        :raise BadChannelRule: When no channel can be like this, or the rule needs a
+            clock and the hub was given none.
         :raise Conflict: When the pattern was declared before.
         """
 

@@ -9,15 +9,15 @@ list.
 
 from ropewalk.hub.mailbox import Mailbox
 from ropewalk.hub.memory import MemoryHub
-from ropewalk.hub.names import Pattern, check_name
+from ropewalk.hub.names import ChannelPattern, check_name
 from ropewalk.interfaces import ANYONE, NOBODY, ChannelRule
 
 __all__ = [
     "ANYONE",
     "NOBODY",
+    "ChannelPattern",
     "ChannelRule",
     "Mailbox",
     "MemoryHub",
-    "Pattern",
     "check_name",
 ]

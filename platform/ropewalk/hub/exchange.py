@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ropewalk.errors import ChannelFull
 from ropewalk.hub.channels import Channel
-from ropewalk.hub.names import Pattern, check_name
+from ropewalk.hub.names import ChannelPattern, check_name
 from ropewalk.hub.pacing import Lines, Turn
 from ropewalk.hub.presence import Introduction
 from ropewalk.hub.rules import Declared, Rules
@@ -189,10 +189,10 @@ class Exchange:
 
     def listen(
         self,
-        pattern: Pattern,
+        pattern: ChannelPattern,
         subscriber: ISubscriber,
         retained: bool,
-        allowed: frozenset[Pattern] | None,
+        allowed: frozenset[ChannelPattern] | None,
     ) -> Resumed:
         """
         Have somebody hear all channels that match a pattern.
@@ -213,7 +213,7 @@ class Exchange:
         self._tell_all()
         return Resumed()
 
-    def listen_no_more(self, pattern: Pattern, subscriber: ISubscriber) -> None:
+    def listen_no_more(self, pattern: ChannelPattern, subscriber: ISubscriber) -> None:
         """
         Have somebody hear no more by a pattern.
         """
@@ -228,7 +228,7 @@ class Exchange:
             counts.tally(self._losses)
 
     def _known_to(
-        self, subscriber: ISubscriber, pattern: Pattern
+        self, subscriber: ISubscriber, pattern: ChannelPattern
     ) -> dict[Channel, bool]:
         """The channels that match, and whether somebody hears them already."""
         for state in self._channels:

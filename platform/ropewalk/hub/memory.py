@@ -20,7 +20,7 @@ from ropewalk.errors import BadChannel, RopewalkError
 from ropewalk.hub.applicants import Applicants
 from ropewalk.hub.channels import Channel
 from ropewalk.hub.exchange import Exchange
-from ropewalk.hub.names import Pattern
+from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.presence import introduce
 from ropewalk.hub.rules import Rights, Rules
 from ropewalk.interfaces import (
@@ -128,7 +128,7 @@ class MemoryHub:
             self._exchange.unsubscribe(channel, subscriber)
             return succeed(None)
         with suppress(BadChannel):  # nobody can have subscribed by it
-            self._exchange.listen_no_more(Pattern.of(channel), subscriber)
+            self._exchange.listen_no_more(ChannelPattern.of(channel), subscriber)
         return succeed(None)
 
     def publish(
@@ -200,7 +200,7 @@ class MemoryHub:
 
     def _subscribe_by_pattern(
         self,
-        pattern: Pattern,
+        pattern: ChannelPattern,
         subscriber: ISubscriber,
         retained: bool,
         by: Caller | None,
@@ -227,14 +227,14 @@ class MemoryHub:
         return allowed.addCallback(lambda _: see(self._exchange.look(channel)))
 
 
-def _many(channel: str, who: str | None, after: str | None) -> Pattern:
+def _many(channel: str, who: str | None, after: str | None) -> ChannelPattern:
     """
     The pattern that somebody wants to hear.
 
     :raise BadChannel: When it is none, or what goes with it does not go with many
         channels.
     """
-    pattern = Pattern.of(channel)
+    pattern = ChannelPattern.of(channel)
     if after is not None:
         raise BadChannel(channel, "a token belongs to one channel, and these are many")
     if who is not None:

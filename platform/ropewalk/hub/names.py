@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ropewalk.errors import BadChannel
 
-__all__ = ["LONGEST", "Pattern", "check_name"]
+__all__ = ["LONGEST", "ChannelPattern", "check_name"]
 
 #: How many characters a name or a pattern may have.
 LONGEST: Final = 255
@@ -40,7 +40,7 @@ def check_name(name: str) -> None:
         raise BadChannel(str(name), problem)
 
 
-class Pattern(Struct, frozen=True):
+class ChannelPattern(Struct, frozen=True):
     """
     Stands for all names that match it, word by word. ``*`` matches any one word, and
     ``**``, as the last word, one word or more. Another word matches itself.
@@ -51,7 +51,7 @@ class Pattern(Struct, frozen=True):
     words: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str) -> Pattern:
+    def of(cls, text: str) -> ChannelPattern:
         """
         :param text: ``"rooms.*"``; a name is a pattern, too.
         :raise BadChannel: When it is none.
@@ -85,9 +85,9 @@ class Pattern(Struct, frozen=True):
         """
         Whether it stands for a channel. It takes as long as the name has words.
         """
-        return self.covers(Pattern(tuple(name.split("."))))
+        return self.covers(ChannelPattern(tuple(name.split("."))))
 
-    def covers(self, other: Pattern) -> bool:
+    def covers(self, other: ChannelPattern) -> bool:
         """
         Whether it matches all that the other matches.
         """
@@ -98,7 +98,7 @@ class Pattern(Struct, frozen=True):
                 return False
         return len(self.words) == len(other.words)
 
-    def meets(self, other: Pattern) -> bool:
+    def meets(self, other: ChannelPattern) -> bool:
         """
         Whether there is a name that both match.
         """

@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from ropewalk import awaiting
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import BadRule, Conflict, Forbidden
-from ropewalk.hub.names import Pattern
+from ropewalk.errors import BadChannelRule, Conflict, Forbidden
+from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.sizes import size_in_json
 from ropewalk.hub.tree import PatternTree
 from ropewalk.interfaces import (
@@ -46,7 +46,7 @@ class Declared(Struct, frozen=True, eq=False):
     :ivar kinds: The classes whose instances have the shape as they are.
     """
 
-    pattern: Pattern | None
+    pattern: ChannelPattern | None
     rule: ChannelRule
     place: str = ""
     kinds: tuple[type, ...] = ()
@@ -97,9 +97,9 @@ class Rules:
 
         :param place: Where it is declared.
         """
-        parsed = Pattern.of(pattern)
+        parsed = ChannelPattern.of(pattern)
         if problem := _problem(rule, self._timed):
-            raise BadRule(pattern, place, problem)
+            raise BadChannelRule(pattern, place, problem)
         known = self._declared.get(parsed)
         if known is not None:
             raise Conflict(f"the channels {pattern!r}", known.place, place)
@@ -115,16 +115,16 @@ class Rules:
             return declared
         return UNDECLARED
 
-    def covering(self, pattern: Pattern) -> Declared | None:
+    def covering(self, pattern: ChannelPattern) -> Declared | None:
         """The most specific rule for all that a pattern matches, if there is one."""
         found = [each for each in self._patterns() if each[0].covers(pattern)]
         return min(found, key=lambda each: each[0].rank)[1] if found else None
 
-    def meeting(self, pattern: Pattern) -> list[Declared]:
+    def meeting(self, pattern: ChannelPattern) -> list[Declared]:
         """The rules for some of what a pattern matches."""
         return [rule for each, rule in self._patterns() if each.meets(pattern)]
 
-    def _patterns(self) -> Iterator[tuple[Pattern, Declared]]:
+    def _patterns(self) -> Iterator[tuple[ChannelPattern, Declared]]:
         return self._declared.items()
 
 
@@ -159,7 +159,9 @@ class Rights:
         return self._demand(by, needed, channel, f"publish into {channel!r}")
 
     @inlineCallbacks
-    def by_pattern(self, by: Caller, pattern: Pattern) -> Steps[frozenset[Pattern]]:
+    def by_pattern(
+        self, by: Caller, pattern: ChannelPattern
+    ) -> Steps[frozenset[ChannelPattern]]:
         """
         Find out which of the rules that a pattern meets let a caller hear the channels
         they are for.
@@ -169,7 +171,7 @@ class Rights:
             not let them.
         """
         asked: dict[str | Access, bool] = {}
-        allowed: list[Pattern | None] = []
+        allowed: list[ChannelPattern | None] = []
         covering = self._rules.covering(pattern)
         for declared in self._rules.meeting(pattern) if covering is not None else ():
             needed = declared.rule.subscribe

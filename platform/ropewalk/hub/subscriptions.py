@@ -11,7 +11,7 @@ from attrs import define, field
 from msgspec import Struct
 
 from ropewalk.errors import ChannelFull, HubFull
-from ropewalk.hub.names import Pattern
+from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.tree import PatternTree
 from ropewalk.interfaces import IPaced, ISubscriber
 
@@ -32,7 +32,7 @@ class Subscription(Struct, eq=False):
     subscriber: ISubscriber
     paced: bool
     who: str | None = None
-    allowed: frozenset[Pattern] | None = None
+    allowed: frozenset[ChannelPattern] | None = None
     stands: bool = True
 
     @classmethod
@@ -40,7 +40,7 @@ class Subscription(Struct, eq=False):
         """A subscription that stands."""
         return cls(subscriber, IPaced.providedBy(subscriber), who)
 
-    def hears(self, rule: Pattern | None) -> bool:
+    def hears(self, rule: ChannelPattern | None) -> bool:
         """
         Whether it may hear a channel for which a rule holds.
         """
@@ -104,9 +104,9 @@ class Listeners:
 
     def add(
         self,
-        pattern: Pattern,
+        pattern: ChannelPattern,
         subscriber: ISubscriber,
-        allowed: frozenset[Pattern] | None,
+        allowed: frozenset[ChannelPattern] | None,
     ) -> tuple[Subscription, bool]:
         """
         :return: the subscription, and whether it is new. To one that there was, what
@@ -129,7 +129,7 @@ class Listeners:
         subscription.allowed = allowed
         return subscription, new
 
-    def remove(self, pattern: Pattern, subscriber: ISubscriber) -> bool:
+    def remove(self, pattern: ChannelPattern, subscriber: ISubscriber) -> bool:
         """
         :return: whether it was there.
         """
@@ -143,7 +143,7 @@ class Listeners:
         self._count -= 1
         return True
 
-    def of(self, channel: str, rule: Pattern | None) -> Iterator[Subscription]:
+    def of(self, channel: str, rule: ChannelPattern | None) -> Iterator[Subscription]:
         """
         Those who hear a channel.
 

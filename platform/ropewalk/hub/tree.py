@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 from msgspec import Struct
 
-from ropewalk.hub.names import Pattern
+from ropewalk.hub.names import ChannelPattern
 
 __all__ = ["PatternTree"]
 
@@ -25,7 +25,7 @@ class _Node(Struct, eq=False):
     """
 
     words: dict[str, _Node] = {}
-    entry: tuple[Pattern, Any] | None = None
+    entry: tuple[ChannelPattern, Any] | None = None
 
 
 @define(eq=False)
@@ -36,19 +36,19 @@ class PatternTree(Generic[V]):
     """
 
     _root: _Node = field(factory=_Node, init=False)
-    _entries: dict[Pattern, V] = field(factory=dict, init=False)
+    _entries: dict[ChannelPattern, V] = field(factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __setitem__(self, pattern: Pattern, value: V) -> None:
+    def __setitem__(self, pattern: ChannelPattern, value: V) -> None:
         node = self._root
         for word in pattern.words:
             node = node.words.setdefault(word, _Node())
         node.entry = (pattern, value)
         self._entries[pattern] = value
 
-    def __delitem__(self, pattern: Pattern) -> None:
+    def __delitem__(self, pattern: ChannelPattern) -> None:
         del self._entries[pattern]
         way = [self._root]
         for word in pattern.words:
@@ -60,15 +60,15 @@ class PatternTree(Generic[V]):
                 break
             del node.words[word]
 
-    def get(self, pattern: Pattern) -> V | None:
+    def get(self, pattern: ChannelPattern) -> V | None:
         """What there is for just this pattern."""
         return self._entries.get(pattern)
 
-    def items(self) -> Iterator[tuple[Pattern, V]]:
+    def items(self) -> Iterator[tuple[ChannelPattern, V]]:
         """All there is, in the order in which it came."""
         return iter(self._entries.items())
 
-    def matching(self, name: str) -> Iterator[tuple[Pattern, V]]:
+    def matching(self, name: str) -> Iterator[tuple[ChannelPattern, V]]:
         """
         What there is for the patterns that match a name, the most specific first.
         """
