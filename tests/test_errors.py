@@ -92,8 +92,8 @@ SENTENCES: dict[RopewalkError, str] = {
     ),
     ChannelFull("lobby", 2): "channel 'lobby' already has 2 subscribers",
     TooManyChannels(100): (
-        "a connection hears 100 channels at most; unsubscribe from one, or subscribe to "
-        "a pattern"
+        "a connection hears 100 channels at most; unsubscribe from one, or subscribe "
+        "to a pattern"
     ),
     MailboxFull(2): "cut off: over 2 messages were waiting to be taken",
     HubFull(3): "there are already 3 channels, and all are in use",

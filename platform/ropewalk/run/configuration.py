@@ -173,8 +173,10 @@ class SiteSettings(Shape):
     :ivar openapi: Where the documentation of typed handlers is, ``"/openapi"``, with
         the OpenAPI document at the same path and ``.json``; empty for nowhere.
     :ivar operations: Where operations can be called, ``"/operations"``: by ``POST``
-        below it, by WebSocket at ``/live`` below it. Empty for nowhere, which is what
-        holds for sites other than ``[web]`` unless they say something.
+        below it. Empty for nowhere, which is what holds for this and the next two on
+        sites other than ``[web]`` unless they say something.
+    :ivar channels: Where channels can be heard, ``"/channels"``.
+    :ivar live: Where both can be done by WebSocket, ``"/live"``.
     :ivar formats: Formats of the site's own, besides the built-in ones or in place of
         them. By media type, what has each: ``"acme.formats:CBOR"``.
     :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
@@ -195,6 +197,8 @@ class SiteSettings(Shape):
     title: str = ""
     openapi: PathOrNone = "/openapi"
     operations: PathOrNone = ""
+    channels: PathOrNone = ""
+    live: PathOrNone = ""
     formats: dict[str, str] = field(default_factory=dict)
     router: str = ""
     limits: HttpLimits = HttpLimits()
@@ -213,6 +217,8 @@ class WebSettings(SiteSettings):
         "tcp:8080:interface=127.0.0.1",
     )
     operations: PathOrNone = "/operations"
+    channels: PathOrNone = "/channels"
+    live: PathOrNone = "/live"
     sites: dict[SiteName, SiteSettings] = field(default_factory=dict)
 
 

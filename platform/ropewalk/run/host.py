@@ -21,10 +21,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
-from ropewalk.interfaces import IHealth, IHost, IHub, IOperations, IWeb
+from ropewalk.interfaces import IAuthoriser, IHealth, IHost, IHub, IOperations, IWeb
 from ropewalk.net.endpoints import Claim, claim
 from ropewalk.net.listening import Listener, namer
 from ropewalk.plugin import caller
+from ropewalk.run.authority import Authority
 from ropewalk.run.configuration import Plan, Planned, SiteSettings
 from ropewalk.run.lifecycle import Unit
 from ropewalk.run.sites import PluginWeb, Sites, WebSite
@@ -65,6 +66,7 @@ class Host:
     :param reactor: The reactor.
     :param hub: The channels.
     :param access: Takes each answered request, for the access log.
+    :ivar authority: Who is asked what callers may do.
     :ivar sites: The web sites by their names; the default one has none.
     :ivar units: The services, made and not started, in order.
     :ivar listeners: What they listen on, in the order in which it was made.
@@ -75,6 +77,7 @@ class Host:
     reactor: Any
     hub: IHub
     _access: AccessLog | None = None
+    authority: Authority = field(factory=Authority, kw_only=True)
     health: Health = field(factory=Health, init=False)
     listeners: list[Owned] = field(factory=list, init=False)
     units: tuple[Unit, ...] = field(default=(), init=False)
@@ -113,6 +116,7 @@ class Host:
             from ropewalk.operations import Operations
 
             self._operations = Operations(self.reactor)
+            self._operations.authorise(self.authority)
             self._observe_calls()
         operations: Operations = self._operations
         return operations
@@ -195,20 +199,24 @@ class Host:
         return WebSite(name, settings, proxies, home, self.reactor, self._access)
 
     def _offer(self) -> list[Unit]:
-        """Offer operations, where there are some, on what the settings say."""
-        settings = self.plan.operations
+        """
+        Offer operations and channels, where there are some, on what the settings say.
+        """
+        settings, document = self.plan.operations, self.plan.document
         listen = settings.listen()
-        if not listen and not self._operations:
+        there = bool(self._operations) or bool(self.hub.declared())
+        if not listen and not there:
             return []
-        from ropewalk.run.offering import factory_of, mount_operations
+        from ropewalk.run.offering import factory_of, offer_on
 
-        if self._operations:
+        what = self.operations, self.hub, settings
+        if there:
             for site in self.sites.values():
-                mount_operations(site, self.operations, settings, self.plan.document)
+                offer_on(site, *what, document, self.reactor)
         group = MultiService()
         for name, endpoint in listen.items():
-            place = self.plan.document.origin("operations", name)
-            factory = factory_of(name, self.operations, settings, self.reactor)
+            place = document.origin("operations", name)
+            factory = factory_of(name, *what, self.reactor)
             try:
                 listener = self.listener("operations", place, endpoint, factory)
             except RopewalkError as error:
@@ -330,6 +338,11 @@ class PluginHost:
     def reactor(self) -> Any:
         """The reactor."""
         return self._host.reactor
+
+    def authorise(self, authoriser: IAuthoriser) -> None:
+        """See :meth:`ropewalk.interfaces.IHost.authorise`."""
+        place = f"service {self.name!r} ({caller()})"
+        self._host.authority.name(authoriser, place)
 
     def listener(self, endpoint: str, factory: Any) -> Listener:
         """See :meth:`ropewalk.interfaces.IHost.listener`."""

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_offering -*-
 """
-Where the operations of a daemon can be called: on its web sites, by WebSocket, in
-lines. It is imported where there are some.
+Where the operations of a daemon can be called, and its channels heard: on its web sites,
+by WebSocket, in lines and frames. It is imported where there are some.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ropewalk.errors import RopewalkError, StartFailed
+from ropewalk.interfaces import IHub
 from ropewalk.net.calls import CallFrames, CallLines
 from ropewalk.net.calls.sockets import CallSocket
 from ropewalk.net.limits import CallSettings
@@ -19,50 +21,67 @@ from ropewalk.net.protocols import ConversationFactory
 from ropewalk.operations import Called, Operations
 from ropewalk.run.sites import WebSite
 from ropewalk.settings import Document
+from ropewalk.web.channels import ChannelPages
+from ropewalk.web.live import client_module
 from ropewalk.web.operations import OperationPages
 
-__all__ = ["factory_of", "log_call", "mount_operations"]
+__all__ = ["factory_of", "log_call", "offer_on"]
 
-#: Where WebSockets are, below the operations of a site.
-_LIVE = "live"
+#: Where pages find what speaks to all that.
+_CLIENT = "/ropewalk.js"
 
 _log = Logger(namespace="ropewalk.calls")
 
 
-def mount_operations(
-    site: WebSite, operations: Operations, settings: CallSettings, document: Document
+def offer_on(
+    site: WebSite,
+    operations: Operations,
+    hub: IHub,
+    settings: CallSettings,
+    document: Document,
+    clock: IReactorTime,
 ) -> None:
     """
-    Offer operations on a site, if its settings say where. They give way to whatever a
-    service has mounted there.
+    Offer operations and declared channels on a site, so far as there are some, where
+    its settings say. They give way to whatever a service has mounted there.
 
     :raise StartFailed: When they cannot be mounted.
     """
-    path = site.settings.operations
-    if not path:
-        return
-    place = document.origin(site.table, "operations")
+    told = site.settings
+    pages: list[tuple[str, str, Any]] = []
+    if told.operations and operations:
+        routes = OperationPages(operations).routes()
+        pages.append(("operations", told.operations, routes))
+    if told.channels and hub.declared():
+        pages.append(("channels", told.channels, ChannelPages(hub, clock).routes))
+    if told.live:
+        pages.append(("live", _CLIENT, client_module()))
     try:
-        pages = OperationPages(operations).routes()
-        site.mount(site.owner, place, path, pages, gives_way=True)
-        live = f"{path}/{_LIVE}"
-        if live not in site.mounts:
-            make = partial(CallSocket, operations, settings)
-            site.socket(site.owner, place, live, make, CallSocket)
+        for key, path, page in pages:
+            place = document.origin(site.table, key)
+            site.mount(site.owner, place, path, page, gives_way=True)
+        if told.live and told.live not in site.mounts:
+            make = partial(CallSocket, operations, hub, settings)
+            place = document.origin(site.table, "live")
+            site.socket(site.owner, place, told.live, make, CallSocket)
     except RopewalkError as error:
         raise StartFailed(site.owner, str(error)) from error
 
 
 def factory_of(
-    name: str, operations: Operations, settings: CallSettings, reactor: Any
+    name: str,
+    operations: Operations,
+    hub: IHub,
+    settings: CallSettings,
+    reactor: Any,
 ) -> ConversationFactory[Any]:
     """
-    What makes the protocols of those who call by a connection.
+    What makes the protocols of those who call and hear by a connection.
 
     :param name: By which: ``"lines"`` or ``"frames"``.
     """
     protocol: Any = {"lines": CallLines, "frames": CallFrames}[name]
-    return ConversationFactory(protocol, reactor, operations, settings)
+    return ConversationFactory(protocol, reactor, operations, hub, settings)
 
 
 def log_call(called: Called) -> None:

@@ -32,6 +32,7 @@ from ropewalk.interfaces import Caller, IHub, Steps
 from ropewalk.net.endpoints import claim
 from ropewalk.operations import Operations
 from ropewalk.plugin import RESERVED, Found, ServiceModule, ServicePlugin, discover
+from ropewalk.run.authority import Authority
 from ropewalk.run.configuration import Plan, make_plan
 from ropewalk.run.daemon import Daemon
 from ropewalk.run.host import Host, Owned
@@ -161,11 +162,13 @@ class MemoryHost:
     def __init__(self, wanted: Wanted, clock: MemoryReactor) -> None:
         self.clock = clock
         self._wanted = wanted
+        authority = Authority()
         self._host = Host(
             wanted.plan(),
             clock,
-            MemoryHub(clock.now, clock=clock),
+            MemoryHub(clock.now, clock=clock, authoriser=authority),
             AccessLog(log_access, clock, clock.now),
+            authority=authority,
         )
         self._started: Deferred[str] = Deferred()
         self._stopped_by_test = False

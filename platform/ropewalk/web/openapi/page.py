@@ -16,10 +16,10 @@ from importlib.resources import files
 from typing import Any
 
 from attrs import define, field
-from msgspec import Struct
-from twisted.web.http import CACHED
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
+
+from ropewalk.web.texts import Text, Texts
 
 __all__ = ["DocumentationPages"]
 
@@ -62,11 +62,11 @@ class DocumentationPages:
         if self._document is None:
             write = lru_cache(_MOST_DOCUMENTS)(self._write)
 
-            def text(request: IRequest) -> _Text:
+            def text(request: IRequest) -> Text:
                 host = request.getRequestHostname()
                 return write(self.choose(host.decode("ascii", "replace")))
 
-            self._document = _Texts("application/json", text)
+            self._document = Texts("application/json", text)
         return self._document
 
     @property
@@ -74,65 +74,19 @@ class DocumentationPages:
         """The page, for people."""
         if self._page is None:
             page, policy = _compose(self.title, self.address)
-            text = _Text.of(page)
+            text = Text.of(page)
             headers = {
                 "Content-Security-Policy": policy,
                 "Referrer-Policy": "no-referrer",
                 "X-Content-Type-Options": "nosniff",
             }
             html = "text/html; charset=utf-8"
-            self._page = _Texts(html, lambda request: text, headers)
+            self._page = Texts(html, lambda request: text, headers)
         return self._page
 
-    def _write(self, which: Hashable) -> _Text:
+    def _write(self, which: Hashable) -> Text:
         said = json.dumps(self.make(which), ensure_ascii=False, separators=(",", ":"))
-        return _Text.of(said.encode("utf-8", "replace") + b"\n")
-
-
-class _Text(Struct, frozen=True):
-    """
-    A text, and its entity tag.
-    """
-
-    text: bytes
-    tag: bytes
-
-    @classmethod
-    def of(cls, text: bytes) -> _Text:
-        """A text."""
-        return cls(text, b'"%s"' % sha256(text).hexdigest()[:32].encode("ascii"))
-
-
-class _Texts(Resource):
-    """
-    Texts that stay the same: who has one is told so (RFC 9110, section 13.1.2).
-
-    :param text: Gives the one that a request is for.
-    """
-
-    isLeaf = True
-
-    def __init__(
-        self,
-        content_type: str,
-        text: Callable[[IRequest], _Text],
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__()
-        self._content_type = content_type
-        self._text = text
-        self._headers = headers or {}
-
-    def render_GET(self, request: IRequest) -> bytes:
-        """The text, or nothing new."""
-        found = self._text(request)
-        request.setHeader(b"content-type", self._content_type.encode("ascii"))
-        request.setHeader(b"cache-control", b"no-cache")
-        for name, value in self._headers.items():
-            request.setHeader(name.encode("ascii"), value.encode("ascii"))
-        if request.setETag(found.tag) is CACHED:
-            return b""
-        return found.text
+        return Text.of(said.encode("utf-8", "replace") + b"\n")
 
 
 def _compose(title: str, address: str) -> tuple[bytes, str]:
