@@ -216,6 +216,9 @@ class AddressTests(SynchronousTestCase):
             ),
         ):
             self.assertEqual(address_of("", self.write(text), {}), address)
+        environ = {"ROPEWALK_WEB__LISTEN": '["tcp:82"]'}
+        address = address_of("", "nonsuch.toml", environ)
+        self.assertEqual(address, "http://127.0.0.1:82/operations")
         url = "http://a"
         self.assertEqual(address_of(url, self.write("[web"), {}), "http://a/operations")
 

@@ -27,7 +27,7 @@ from ropewalk.wire.jsonrpc import (
     JSON,
     MSGPACK,
     Heard,
-    Refused,
+    NoRequest,
     Request,
     cancelled_answer,
     error_answer,
@@ -66,7 +66,7 @@ class ReadingTests(SynchronousTestCase):
         """The code, and the id, of what is refused."""
         heard = self.heard(text)
         (refused,) = heard.requests
-        assert isinstance(refused, Refused), refused
+        assert isinstance(refused, NoRequest), refused
         self.assertFalse(heard.batch)
         self.assertNotEqual(refused.problem, "")
         return refused.code, refused.id
@@ -111,8 +111,8 @@ class ReadingTests(SynchronousTestCase):
         self.assertTrue(heard.batch)
         bad, good, worse = heard.requests
         self.assertEqual(good, Request("a", {}, None, False))
-        self.assertIsInstance(bad, Refused)
-        self.assertIsInstance(worse, Refused)
+        self.assertIsInstance(bad, NoRequest)
+        self.assertIsInstance(worse, NoRequest)
 
     def test_bad_batches(self) -> None:
         """
@@ -173,7 +173,7 @@ class ReadingTests(SynchronousTestCase):
             heard = read(raw, most, form)
             self.assertTrue(1 <= len(heard.requests) <= most)
             for each in heard.requests:
-                if isinstance(each, Refused):
+                if isinstance(each, NoRequest):
                     form.decode(form.encode(refusal(each)))
 
     @settings(max_examples=300)
@@ -304,7 +304,7 @@ class AnswerTests(SynchronousTestCase):
         What is no request is answered by its id.
         """
         self.assertEqual(
-            refusal(Refused(-32600, "no", "x")),
+            refusal(NoRequest(-32600, "no", "x")),
             {"jsonrpc": "2.0", "id": "x", "error": {"code": -32600, "message": "no"}},
         )
 

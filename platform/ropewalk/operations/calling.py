@@ -25,7 +25,7 @@ from ropewalk.operations.limits import Limit
 from ropewalk.operations.parameters import Arguments, Parameters, Progress
 from ropewalk.telemetry import Doing, Work, work
 
-__all__ = ["Call", "Called", "Operation", "Terms"]
+__all__ = ["Call", "Called", "Registered", "Terms"]
 
 _log = Logger()
 
@@ -46,7 +46,7 @@ class Called(Struct, frozen=True):
     took: float
 
 
-class Operation(Struct, eq=False):
+class Registered(Struct, eq=False):
     """
     An operation that is offered.
 
@@ -96,7 +96,7 @@ class Call:
 
     def __init__(
         self,
-        operation: Operation,
+        operation: Registered,
         caller: Caller,
         listener: Progress | None,
         terms: Terms,

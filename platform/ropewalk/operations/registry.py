@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from ropewalk.errors import BadOperation, Conflict, NoSuchOperation
 from ropewalk.interfaces import Caller, IAuthoriser, IOperations
-from ropewalk.operations.calling import Call, Called, Operation, Terms
+from ropewalk.operations.calling import Call, Called, Registered, Terms
 from ropewalk.operations.declaring import Declaration, declaration_of
 from ropewalk.operations.describing import Offered, describe
 from ropewalk.operations.figures import Count, Figures
@@ -48,7 +48,7 @@ class Operations:
     _clock: IReactorTime
     _observe: Callable[[Called], None] | None = None
     _terms: Terms = field(init=False)
-    _known: dict[str, Operation] = field(factory=dict, init=False)
+    _known: dict[str, Registered] = field(factory=dict, init=False)
     _authorised_at: str = field(default="", init=False)
 
     @_terms.default
@@ -172,13 +172,13 @@ class _PluginOperations:
 
 def _make(
     service: str, plugin: str | None, method: Any, declared: Declaration
-) -> Operation:
+) -> Registered:
     name = f"{service}.{declared.name}"
     title = "".join(
         word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name)
     )
     parameters = Parameters.of(method, title)
-    return Operation(
+    return Registered(
         name,
         plugin,
         method,
@@ -228,5 +228,5 @@ def _place(offered: Any) -> str:
     return place_of(offered if isinstance(offered, type) else type(offered))
 
 
-def _told(operation: Operation) -> str:
+def _told(operation: Registered) -> str:
     return f"{name_of(operation.method)} ({place_of(operation.method)})"

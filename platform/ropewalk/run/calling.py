@@ -32,9 +32,6 @@ __all__ = [
     "read_words",
 ]
 
-#: Where a daemon is that nobody has said anything of.
-_USUAL = "http://127.0.0.1:8080"
-
 _LINES = "application/x-ndjson"
 
 Schema = Mapping[str, Any]
@@ -74,17 +71,18 @@ def address_of(url: str, settings: str, environ: Mapping[str, str]) -> str:
     Where the operations of a daemon are.
 
     :param url: What somebody said: of a site, or of its operations. If nothing, the
-        settings file says where the default site listens, and without one it is where
-        daemons are that nobody has said anything of.
-    :param settings: The settings file.
-    :raise BadSettings: When there is one, and it cannot be read.
+        settings say where the default site listens.
+    :param settings: The settings file; it need not be there.
+    :param environ: The environment's variables, which are settings too.
+    :raise BadSettings: When the settings cannot be read.
     :raise Unanswered: When the site cannot be called by HTTP.
     """
-    if not url and os.path.exists(settings):
+    if not url:
         return _address_in(settings, environ)
-    url = (url or _USUAL).rstrip("/")
+    url = url.rstrip("/")
     if urlsplit(url).scheme not in ("http", "https"):
-        raise Unanswered(400, f"{url!r} is no URL; write one like {_USUAL}")
+        example = "http://127.0.0.1:8080"
+        raise Unanswered(400, f"{url!r} is no URL; write one like {example}")
     return url if urlsplit(url).path else f"{url}/operations"
 
 
@@ -92,8 +90,13 @@ def _address_in(settings: str, environ: Mapping[str, str]) -> str:
     from ropewalk.net.endpoints import claim
     from ropewalk.run.configuration import WebSettings
     from ropewalk.run.single import open_settings
+    from ropewalk.settings import parse
 
-    web: Any = open_settings(settings, environ).read("web", WebSettings)
+    if os.path.exists(settings):
+        document = open_settings(settings, environ)
+    else:
+        document = parse("", settings, environ)
+    web: Any = document.read("web", WebSettings)
     if not web.operations:
         raise Unanswered(503, f"{settings}: [web] operations is empty: nobody is there")
     for endpoint in web.listen:

@@ -421,6 +421,9 @@ def call(
       $ ropewalk call chat.say --room lobby --message.text hi
       $ ropewalk call chat.say --room lobby --message '{"text": "hi"}'
       $ ropewalk call --url http://10.0.0.5:8080 chat.close --room lobby
+
+    Next: a shell completes names and parameters after `eval
+    "$(_ROPEWALK_COMPLETE=bash_source ropewalk)"`.
     """
     from ropewalk.run import calling
 

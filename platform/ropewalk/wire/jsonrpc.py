@@ -8,15 +8,15 @@ The same messages can be said in msgpack: a :class:`Format` says how.
 Of the codes that the specification leaves to servers we use these, by the status of a
 :class:`~ropewalk.errors.RopewalkError`; ``data.status`` has the status itself:
 
-=====================  ========================================================
-400 and 422, invalid   -32602, with ``data.errors``: ``path`` and ``problem``
-404, no such operation -32601
-500                    -32603
-401 to 449             -32001 to -32049: -32003 for 403, -32029 for 429
-501 to 548             -32051 to -32098: -32053 for 503, -32054 for 504
-others                 -32000
-cancelled              -32099
-=====================  ========================================================
+=======================  ========================================================
+400 and 422, invalid     -32602, with ``data.errors``: ``path`` and ``problem``
+404, no such operation   -32601
+500                      -32603
+401 to 449               -32001 to -32049: -32003 for 403, -32029 for 429
+501 to 548               -32051 to -32098: -32053 for 503, -32054 for 504
+others                   -32000
+cancelled                -32099
+=======================  ========================================================
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
     "Format",
     "Heard",
     "Id",
-    "Refused",
+    "NoRequest",
     "Request",
     "cancelled_answer",
     "error_answer",
@@ -107,7 +107,7 @@ class Request(Struct, frozen=True):
     progress: bool = False
 
 
-class Refused(Struct, frozen=True):
+class NoRequest(Struct, frozen=True):
     """
     What is no request, though it may have been meant as one.
 
@@ -128,7 +128,7 @@ class Heard(Struct, frozen=True):
     :ivar batch: Whether these are answered together.
     """
 
-    requests: tuple[Request | Refused, ...]
+    requests: tuple[Request | NoRequest, ...]
     batch: bool = False
 
 
@@ -155,19 +155,19 @@ def read(raw: bytes, most: int, form: Format = JSON) -> Heard:
 
 
 def _refused(code: int, problem: str) -> Heard:
-    return Heard((Refused(code, problem),))
+    return Heard((NoRequest(code, problem),))
 
 
-def _read_request(data: Any) -> Request | Refused:
+def _read_request(data: Any) -> Request | NoRequest:
     if not isinstance(data, dict):
-        return Refused(INVALID_REQUEST, "a request is an object")
+        return NoRequest(INVALID_REQUEST, "a request is an object")
     number = data.get("id")
     if not _is_id(number):
         problem = "id: expected text, null, or a number of 64 bits"
-        return Refused(INVALID_REQUEST, problem)
+        return NoRequest(INVALID_REQUEST, problem)
     wrong = _problem(data)
     if wrong is not None:
-        return Refused(INVALID_REQUEST, wrong, number)
+        return NoRequest(INVALID_REQUEST, wrong, number)
     return Request(
         data["method"],
         data.get("params", {}),
@@ -233,7 +233,7 @@ def error_answer(number: Id, error: RopewalkError) -> Answer:
     return _error(number, _code(error), told, data)
 
 
-def refusal(refused: Refused) -> Answer:
+def refusal(refused: NoRequest) -> Answer:
     """The answer to what is no request."""
     return _error(refused.id, refused.code, refused.problem, None)
 

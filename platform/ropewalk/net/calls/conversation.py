@@ -29,7 +29,7 @@ from ropewalk.wire.jsonrpc import (
     PARSE_ERROR,
     Format,
     Id,
-    Refused,
+    NoRequest,
     Request,
     cancelled_answer,
     error_answer,
@@ -96,7 +96,7 @@ class Calls:
         heard = read(message, self._settings.batch, self._form)
         answers = _Answers(self._send, len(heard.requests), heard.batch)
         for request in heard.requests:
-            if isinstance(request, Refused):
+            if isinstance(request, NoRequest):
                 answers.add(refusal(request))
             else:
                 self._take(request, answers)
@@ -137,7 +137,7 @@ class Calls:
 
     def complain(self, problem: str) -> None:
         """Say that what came was no message."""
-        self._send(refusal(Refused(PARSE_ERROR, problem)))
+        self._send(refusal(NoRequest(PARSE_ERROR, problem)))
 
     def goodbye(self, reason: str) -> bytes:
         """The last message."""
@@ -150,7 +150,7 @@ class Calls:
         running = _Running(request, answers)
         if request.answered and request.id in self._by_id:
             problem = "id: there is a request with this id, and it has not ended"
-            answers.add(refusal(Refused(INVALID_REQUEST, problem, request.id)))
+            answers.add(refusal(NoRequest(INVALID_REQUEST, problem, request.id)))
         else:
             if request.id is not None:
                 self._by_id[request.id] = running
@@ -162,10 +162,10 @@ class Calls:
         if request.method != "rpc.cancel":
             known = ", ".join(("rpc.cancel", *METHODS))
             problem = f"there is no method {request.method[:80]!r}; there are {known}"
-            answer = refusal(Refused(METHOD_NOT_FOUND, problem, number))
+            answer = refusal(NoRequest(METHOD_NOT_FOUND, problem, number))
         elif not isinstance(request.params, dict) or {*request.params} != {"id"}:
             problem = "rpc.cancel takes an id, and nothing else"
-            answer = refusal(Refused(INVALID_PARAMS, problem, number))
+            answer = refusal(NoRequest(INVALID_PARAMS, problem, number))
         else:
             found = self._cancel(request.params["id"])
             answer = result_answer(number, self._write(found))
