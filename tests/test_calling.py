@@ -21,7 +21,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings
-from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Steps
 from ropewalk.operations import Operations
 from ropewalk.plugin import Found
@@ -43,7 +42,7 @@ from ropewalk.run.systemd import Systemd
 from ropewalk.settings import parse
 from tests.callables import Callables, Knock
 from tests.commandline import variables
-from tests.test_operations_web import Offering
+from tests.offering import Offering
 
 reactor: Any = global_reactor
 
@@ -244,13 +243,11 @@ class LiveTests(TestCase):
 
         def make(host: Any) -> None:
             host.operations.add("house", self.offered)
-            host.operations.authorise(Knock())
+            host.authorise(Knock())
 
         plugin = Offering("house", "house", make=make)
         document = parse('[house]\n[web]\nlisten = ["tcp:0:interface=127.0.0.1"]\n')
-        host = Host(
-            make_plan(document, Found((plugin,))), reactor, MemoryHub(time.time)
-        )
+        host = Host(make_plan(document, Found((plugin,))), reactor, time.time)
         host.make()
         started: Deferred[str] = Deferred()
         daemon = Daemon(host, Systemd({}, 0, reactor), started.callback)

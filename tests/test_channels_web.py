@@ -378,7 +378,7 @@ class EventsTests(ChannelCase):
         self.clock.advance(14)
         self.assertEqual(visit.wire.value(), b"")
         self.clock.advance(1)
-        self.assertEqual(visit.wire.value(), chunked(b":\n\n")[:-5])
+        self.assertEqual(visit.wire.value(), chunked(b"event: beat\ndata: {}\n\n")[:-5])
         visit.wire.clear()
         self.say("1")
         self.assertEqual(self.bodies_of(visit), ["1"])

@@ -26,7 +26,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Steps
 from ropewalk.plugin import Found
 from ropewalk.run.configuration import make_plan
@@ -468,7 +467,7 @@ class InterruptTests(SynchronousTestCase):
         reactor = MemoryReactorClock()
         reactor.stop = lambda: stopped.append("stop")  # type: ignore[method-assign]
         plan = make_plan(parse("[web]"), Found(()))
-        host = Host(plan, reactor, MemoryHub(lambda: 0.0))
+        host = Host(plan, reactor, lambda: 0.0)
         service = Service(host, Systemd({}, 1, reactor))
         service.startService()
         service.interrupt("SIGTERM")

@@ -930,14 +930,13 @@ class SettingsTests(TestCase):
         script = (
             "import sys\n"
             "import ropewalk.run.tap\n"
-            "from ropewalk.hub import MemoryHub\n"
             "from ropewalk.plugin import Found\n"
             "from ropewalk.run.configuration import make_plan\n"
             "from ropewalk.run.host import Host\n"
             "from ropewalk.settings import parse\n"
             "from twisted.internet import reactor\n"
             "plan = make_plan(parse(sys.argv[1]), Found(()))\n"
-            "host = Host(plan, reactor, MemoryHub(lambda: 0.0))\n"
+            "host = Host(plan, reactor, lambda: 0.0)\n"
             "host.make()\n"
             "print([name for name in sys.modules if 'debugging' in name])\n"
         )

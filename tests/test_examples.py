@@ -24,7 +24,6 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Steps
 from ropewalk.plugin import Found
 from ropewalk.run.configuration import make_plan
@@ -115,7 +114,7 @@ class Running:
         listen = json.dumps(["tcp:0:interface=127.0.0.1"])
         document = open_settings(self.file, {"ROPEWALK_WEB__LISTEN": listen})
         plan = make_plan(document, with_file(Found(()), self.file))
-        host = Host(plan, reactor, MemoryHub(time.time))
+        host = Host(plan, reactor, time.time)
         host.make()
         started: Deferred[str] = Deferred()
         self._daemon = Daemon(host, Systemd({}, 0, reactor), started.callback)

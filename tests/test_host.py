@@ -17,7 +17,6 @@ from twisted.web.resource import Resource
 from zope.interface.verify import verifyObject
 
 from ropewalk.errors import StartFailed
-from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import IHealth, IHost, IHub, IOperations, IWeb
 from ropewalk.plugin import ServiceModule, ServicePlugin
 from ropewalk.run.configuration import (
@@ -53,7 +52,7 @@ class HostTests(SynchronousTestCase):
         document = parse(settings)
         web = document.read("web", WebSettings)
         plan = Plan(document, document.read("host", HostSettings), web, services)
-        return Host(plan, MemoryReactorClock(), MemoryHub(lambda: 0.0))
+        return Host(plan, MemoryReactorClock(), lambda: 0.0)
 
     def refusal(self, *makes: Any, **how: Any) -> str:
         """Why a host cannot be made."""

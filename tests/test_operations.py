@@ -302,19 +302,6 @@ class CallTests(OperationsTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.rooms.waiting, [])
 
-    def test_one_authoriser(self) -> None:
-        """
-        Two cannot both say who may.
-        """
-        self.operations.of("door").authorise(Door(True))
-
-        def again() -> None:
-            self.operations.authorise(Door(True))
-
-        error = self.assertRaises(Conflict, again)
-        for said in (error.first, error.second):
-            self.assertIn("test_operations.py:", said)
-
     def test_limited(self) -> None:
         """
         Each caller may call as often as the rate says, and those who call too often

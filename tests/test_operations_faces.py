@@ -21,7 +21,7 @@ from ropewalk.errors import Invalid, RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.testing import MemoryHost, TestCase
 from tests.callables import Callables, Knock
-from tests.test_operations_web import Offering
+from tests.offering import Offering
 from tests.wiring import Peer
 
 SETTINGS = """
@@ -201,7 +201,7 @@ class Socket(RPC):
 
     def __init__(self, host: MemoryHost) -> None:
         super().__init__(host)
-        self.socket = host.socket("/operations/live")
+        self.socket = host.socket("/live")
 
     @inlineCallbacks
     def say(self, message: Any) -> Steps[None]:
@@ -283,7 +283,7 @@ ENDS: tuple[tuple[str, dict[str, Any], int, float | None, Told, str], ...] = (
         {"what": "all"},
         1,
         0,
-        Told(403, "'house.burn' is not for you: it takes 'house.burn'"),
+        Told(403, "you may not call 'house.burn': it takes 'house.burn'"),
         "forbidden",
     ),
     (
@@ -357,7 +357,7 @@ class TableTests(TestCase):
 
         def make(host: Any) -> Service:
             host.operations.add("house", offered)
-            host.operations.authorise(Knock())
+            host.authorise(Knock())
             return Service()
 
         return self.start(Offering("house", "house", make=make), settings=SETTINGS)

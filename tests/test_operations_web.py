@@ -6,44 +6,17 @@ Operations over HTTP, on a site of a daemon.
 from __future__ import annotations
 
 import json
-from types import ModuleType
 from typing import Any, ClassVar
-
-from attrs import field, frozen
-from twisted.application.service import Service
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings, StartFailed
 from ropewalk.interfaces import Caller, Steps
-from ropewalk.plugin import ServiceModule, ServicePlugin
-from ropewalk.run.configuration import Unset
 from ropewalk.testing import Closed, TestCase
 from ropewalk.web import Routes
 from tests.callables import Callables, Guest, Knock
 from tests.observing import Observed
+from tests.offering import Offering
 from tests.validating import validate
-
-
-@frozen
-class Offering(ServicePlugin):
-    """
-    A service that offers operations, and nothing else.
-
-    :ivar make: Called with the host.
-    """
-
-    make: Any = field(default=None, eq=False)
-
-    def load(self) -> ServiceModule:
-        """Make its module, which is in no file."""
-        module: Any = ModuleType(self.module, "Operations.")
-
-        def make_service(settings: Unset, host: Any) -> Service:
-            self.make(host)
-            return Service()
-
-        module.makeService = make_service
-        return ServiceModule(self, module, ())
 
 
 class WebTestCase(TestCase):
@@ -62,7 +35,7 @@ class WebTestCase(TestCase):
 
         def make(host: Any) -> None:
             host.operations.add("house", self.offered)
-            host.operations.authorise(Knock())
+            host.authorise(Knock())
             if more is not None:
                 more(host)
 
@@ -463,10 +436,10 @@ class WhereTests(WebTestCase):
     @inlineCallbacks
     def test_live(self) -> Steps[None]:
         """
-        By WebSocket they can be called at ``/live`` below.
+        By WebSocket they can be called at ``/live``.
         """
         yield self.begin()
-        socket = self.host.socket("/operations/live")
+        socket = self.host.socket("/live")
         yield socket.send(
             {"jsonrpc": "2.0", "method": "house.echo", "params": ["a"], "id": 1}
         )

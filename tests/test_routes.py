@@ -19,7 +19,6 @@ from twisted.web.resource import Resource
 from twisted.web.static import Data
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import IHost, Steps
 from ropewalk.net.sockets import Socket
 from ropewalk.plugin import Found, ServicePlugin
@@ -121,7 +120,7 @@ def map_of(text: str, pages: Any = None) -> RouteMap:
     plugins = (ServicePlugin("chat", __name__),)
     plan = make_plan(parse(text), Found(plugins))
     # Autobahn knows of one reactor only.
-    host = Host(plan, reactor, MemoryHub(lambda: 0.0))
+    host = Host(plan, reactor, lambda: 0.0)
     if pages is not None:
         pages(PluginHost("chat", host).web)
     host.make()

@@ -24,7 +24,6 @@ from twisted.web.static import Data
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings, StartFailed
-from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import IWeb, Steps
 from ropewalk.plugin import Found, ServiceModule, ServicePlugin
 from ropewalk.run.configuration import make_plan
@@ -79,7 +78,7 @@ def made(*pages: Pages, settings: str = "") -> Host:
     plugins = services(*pages)
     text = "".join(f"[{each.name}]\n" for each in plugins) + settings
     plan = make_plan(parse(text, "f"), Found(plugins))
-    host = Host(plan, MemoryReactorClock(), MemoryHub(lambda: 0.0))
+    host = Host(plan, MemoryReactorClock(), lambda: 0.0)
     host.make()
     return host
 

@@ -500,14 +500,6 @@ class IOperations(Interface):
         :raise Conflict: When there is an operation of that name already.
         """
 
-    def authorise(authoriser: IAuthoriser) -> None:
-        """
-        Have somebody say who may call what. As long as nobody does, an operation that
-        requires something may be called by no one.
-
-        :raise Conflict: When there is another already.
-        """
-
 
 class IDrainable(Interface):
     """
@@ -664,6 +656,14 @@ class IHost(Interface):
     operations = Attribute("What can be called, an IOperations.")
     health = Attribute("Health checks, an IHealth.")
     reactor = Attribute("The reactor, which is the clock too.")
+
+    def authorise(authoriser: IAuthoriser) -> None:
+        """
+        Have somebody say who may do what: call which operations, be in which channels.
+        As long as nobody does, what takes something is for no one.
+
+        :raise Conflict: When there is another already.
+        """
 
     def listener(endpoint: str, factory: Any) -> Any:
         """

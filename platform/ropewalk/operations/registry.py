@@ -22,7 +22,6 @@ from ropewalk.operations.describing import Offered, describe
 from ropewalk.operations.figures import Count, Figures
 from ropewalk.operations.limits import Limit
 from ropewalk.operations.parameters import Arguments, Parameters, Progress
-from ropewalk.plugin import caller as place_of_caller
 from ropewalk.schema import nearest
 from ropewalk.schema.signatures import name_of, place_of
 
@@ -49,7 +48,6 @@ class Operations:
     _observe: Callable[[Called], None] | None = None
     _terms: Terms = field(init=False)
     _known: dict[str, Registered] = field(factory=dict, init=False)
-    _authorised_at: str = field(default="", init=False)
 
     @_terms.default
     def _make_terms(self) -> Terms:
@@ -79,8 +77,11 @@ class Operations:
         self._known.update((each.name, each) for each in made)
 
     def authorise(self, authoriser: IAuthoriser) -> None:
-        """See :meth:`ropewalk.interfaces.IOperations.authorise`."""
-        self._authorise(authoriser, place_of_caller())
+        """
+        Have somebody say who may call what. As long as nobody does, an operation that
+        requires something may be called by no one.
+        """
+        self._terms.authoriser = authoriser
 
     def of(self, plugin: str) -> IOperations:
         """The operations as one plugin sees them."""
@@ -150,11 +151,6 @@ class Operations:
         """How many there are."""
         return len(self._known)
 
-    def _authorise(self, authoriser: IAuthoriser, place: str) -> None:
-        if self._terms.authoriser is not None:
-            raise Conflict("saying who may call what", self._authorised_at, place)
-        self._terms.authoriser, self._authorised_at = authoriser, place
-
 
 @implementer(IOperations)
 @frozen
@@ -164,10 +160,6 @@ class _PluginOperations:
 
     def add(self, name: str, offered: Any) -> None:
         self._operations.add(name, offered, self._plugin)
-
-    def authorise(self, authoriser: IAuthoriser) -> None:
-        place = f"service {self._plugin!r} ({place_of_caller()})"
-        self._operations._authorise(authoriser, place)
 
 
 def _make(

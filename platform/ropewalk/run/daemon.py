@@ -214,7 +214,7 @@ class Daemon(Service):
         if names:
             self._log.info("stopping what had started: {names}", names=", ".join(names))
         yield self._lifecycle.stop()
-        yield self.host.hub.close()
+        yield self.host.close_hub()
 
     @inlineCallbacks
     def _stop(self) -> Steps[None]:
@@ -234,7 +234,7 @@ class Daemon(Service):
         )
         host.flush_access_log()
         left: Sequence[str] = yield self._lifecycle.stop()
-        yield host.hub.close()
+        yield host.close_hub()
         self._systemd.stopped()
         if left or not all(clean):
             self.status = self.status or Status.LEFT_BEHIND

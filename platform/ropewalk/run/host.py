@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 from msgspec import Struct
 from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -38,6 +39,7 @@ from ropewalk.web.proxies import Proxies
 from ropewalk.web.site import Site
 
 if TYPE_CHECKING:
+    from ropewalk.hub import MemoryHub
     from ropewalk.operations import Operations
 
 __all__ = ["Host", "Owned", "PluginHost"]
@@ -64,7 +66,7 @@ class Host:
 
     :param plan: What is to run.
     :param reactor: The reactor.
-    :param hub: The channels.
+    :param now: Seconds since the epoch.
     :param access: Takes each answered request, for the access log.
     :ivar authority: Who is asked what callers may do.
     :ivar sites: The web sites by their names; the default one has none.
@@ -75,9 +77,10 @@ class Host:
 
     plan: Plan
     reactor: Any
-    hub: IHub
+    _now: Callable[[], float]
     _access: AccessLog | None = None
-    authority: Authority = field(factory=Authority, kw_only=True)
+    authority: Authority = field(factory=Authority, init=False)
+    _hub: MemoryHub | None = field(default=None, init=False)
     health: Health = field(factory=Health, init=False)
     listeners: list[Owned] = field(factory=list, init=False)
     units: tuple[Unit, ...] = field(default=(), init=False)
@@ -107,6 +110,22 @@ class Host:
     def mounts(self) -> Mounts:
         """What is on the default web site."""
         return self.sites[""].mounts
+
+    @property
+    def hub(self) -> MemoryHub:
+        """The channels."""
+        if self._hub is None:
+            # Only who has channels waits for what it takes to be imported.
+            from ropewalk.hub import MemoryHub
+
+            self._hub = MemoryHub(
+                self._now, clock=self.reactor, authoriser=self.authority
+            )
+        return self._hub
+
+    def close_hub(self) -> Deferred[None]:
+        """Close the channels, if there are some."""
+        return succeed(None) if self._hub is None else self._hub.close()
 
     @property
     def operations(self) -> Operations:
@@ -204,7 +223,8 @@ class Host:
         """
         settings, document = self.plan.operations, self.plan.document
         listen = settings.listen()
-        there = bool(self._operations) or bool(self.hub.declared())
+        declared = self._hub is not None and self._hub.declared()
+        there = bool(self._operations) or bool(declared)
         if not listen and not there:
             return []
         from ropewalk.run.offering import factory_of, offer_on

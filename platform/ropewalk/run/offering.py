@@ -1,7 +1,7 @@
-# -*- test-case-name: tests.test_offering -*-
+# -*- test-case-name: tests.test_operations_web -*-
 """
-Where the operations of a daemon can be called, and its channels heard: on its web sites,
-by WebSocket, in lines and frames. It is imported where there are some.
+Where the operations of a daemon can be called, and its channels heard: on its web
+sites, by WebSocket, in lines and frames. It is imported where there are some.
 """
 
 from __future__ import annotations

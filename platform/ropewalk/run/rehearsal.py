@@ -9,9 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from ropewalk.hub import MemoryHub
 from ropewalk.plugin import Found
-from ropewalk.run.authority import Authority
 from ropewalk.run import reactors
 from ropewalk.run.configuration import make_plan
 from ropewalk.run.host import Host
@@ -33,8 +31,6 @@ def rehearse(
     """
     plan = make_plan(open_settings(path, environ), with_file(found, path))
     reactor = reactors.running()
-    authority = Authority()
-    hub = MemoryHub(time.time, clock=reactor, authoriser=authority)
-    host = Host(plan, reactor, hub, authority=authority)
+    host = Host(plan, reactor, time.time)
     host.make()
     return host

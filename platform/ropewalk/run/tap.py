@@ -29,9 +29,7 @@ from ropewalk.run import reactors
 # The reactor is chosen before anything below can import the default one.
 _reactor = reactors.choose()
 
-from ropewalk.hub import MemoryHub  # noqa: E402
 from ropewalk.plugin import Found, discover  # noqa: E402
-from ropewalk.run.authority import Authority  # noqa: E402
 from ropewalk.run.configuration import Plan, make_plan  # noqa: E402
 from ropewalk.run.daemon import Daemon  # noqa: E402
 from ropewalk.run.host import Host  # noqa: E402
@@ -101,10 +99,7 @@ def makeService(options: Any) -> Service:
     except CannotLog as error:
         _refuse(str(error), Status.START_FAILED)
     write = log_access if writer is None else writer.access
-    authority = Authority()
-    hub = MemoryHub(time.time, clock=_reactor, authoriser=authority)
-    access = AccessLog(write, _reactor, time.time)
-    host = Host(plan, _reactor, hub, access, authority=authority)
+    host = Host(plan, _reactor, time.time, AccessLog(write, _reactor, time.time))
     try:
         host.make()
     except StartFailed as error:

@@ -27,12 +27,10 @@ from twisted.trial.unittest import FailTest
 import ropewalk.testing.chosen  # noqa: F401
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings, Fault, SettingFault, StartFailed
-from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Caller, IHub, Steps
 from ropewalk.net.endpoints import claim
 from ropewalk.operations import Operations
 from ropewalk.plugin import RESERVED, Found, ServiceModule, ServicePlugin, discover
-from ropewalk.run.authority import Authority
 from ropewalk.run.configuration import Plan, make_plan
 from ropewalk.run.daemon import Daemon
 from ropewalk.run.host import Host, Owned
@@ -162,13 +160,8 @@ class MemoryHost:
     def __init__(self, wanted: Wanted, clock: MemoryReactor) -> None:
         self.clock = clock
         self._wanted = wanted
-        authority = Authority()
         self._host = Host(
-            wanted.plan(),
-            clock,
-            MemoryHub(clock.now, clock=clock, authoriser=authority),
-            AccessLog(log_access, clock, clock.now),
-            authority=authority,
+            wanted.plan(), clock, clock.now, AccessLog(log_access, clock, clock.now)
         )
         self._started: Deferred[str] = Deferred()
         self._stopped_by_test = False

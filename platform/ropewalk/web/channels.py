@@ -23,7 +23,7 @@ from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks, within
-from ropewalk.errors import Invalid, Malformed
+from ropewalk.errors import Invalid
 from ropewalk.hub.spoken import Present, Said, present, said
 from ropewalk.interfaces import (
     Caller,
@@ -34,17 +34,14 @@ from ropewalk.interfaces import (
     Resumed,
     Steps,
 )
-from ropewalk.schema import Meta, Shape, read_json, write_json
-from ropewalk.web.accept import asked_header, preferred
+from ropewalk.schema import Meta, Shape, write_json
+from ropewalk.web.accept import preferred
 from ropewalk.web.answers import Created, Stream
-from ropewalk.web.formats import Unsupported, parse_type
-from ropewalk.web.media import base_of
+from ropewalk.web.asking import JSON, caller_of, in_body, json_of
 from ropewalk.web.parameters import Header
 from ropewalk.web.routes import Routes
 
 __all__ = ["EVENTS", "ChannelPages", "Heard", "People"]
-
-_JSON = "application/json"
 
 #: What a stream of events is.
 EVENTS = "text/event-stream"
@@ -127,8 +124,8 @@ class ChannelPages:
         """
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"vary", b"accept")
-        caller = _caller(request)
-        if preferred(request, _JSON, EVENTS) == EVENTS:
+        caller = caller_of(request)
+        if preferred(request, JSON, EVENTS) == EVENTS:
             events = _Events(self._hub, self._clock, channel, self.beat, self.unread)
             # A browser that comes back has heard more than when it came first.
             token = last_event_id or after
@@ -151,17 +148,20 @@ class ChannelPages:
         Publish the JSON that is the body of the request. With ``wait``, wait until
         whoever hears the channel has room for more.
         """
-        body = _json(request)
-        message: Message = yield self._hub.publish(
-            channel, body, wait=wait, by=_caller(request)
-        )
+        body = json_of(request, Any)
+        try:
+            message: Message = yield self._hub.publish(
+                channel, body, wait=wait, by=caller_of(request)
+            )
+        except Invalid as refused:
+            raise in_body(refused) from None
         return Created(said(message))
 
     @routes.get("/<channel>/present")
     @inlineCallbacks
     def present(self, request: IRequest, channel: str) -> Steps[People]:
         """Tell who is in a channel."""
-        caller = _caller(request)
+        caller = caller_of(request)
         people = yield self._hub.present(channel, by=caller)
         attendance = yield self._hub.count(channel, by=caller)
         request.setHeader(b"cache-control", b"no-store")
@@ -273,7 +273,8 @@ class _Events:
         try:
             event: bytes = yield within(self._beat, self._take(), self._clock)
         except TimeoutError:
-            return b":\n\n"
+            # A comment would do, but a page could not hear it.
+            return _event("beat", {})
         return event
 
     def aclose(self) -> Deferred[None]:
@@ -331,29 +332,3 @@ class _Events:
 
 def _event(kind: str, data: Any) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), write_json(data))
-
-
-def _caller(request: Any) -> Caller:
-    address = getattr(request.client, "host", None) or ""
-    return Caller("http", address, request.work.connection or "")
-
-
-def _json(request: Any) -> Any:
-    """
-    The body of a request.
-
-    :raise Unsupported: When it is no JSON, by its type: a form of another site could
-        send anything else in a visitor's name.
-    :raise Malformed: When it is none.
-    """
-    kinds = asked_header(request, b"content-type")
-    kind = kinds[-1].decode("latin-1") if kinds else ""
-    if not kind or base_of(parse_type(kind)[0]) != _JSON:
-        raise Unsupported(kind, (_JSON,))
-    request.content.seek(0)
-    try:
-        return read_json(Any, request.content.read())
-    except Malformed:
-        raise
-    except Invalid as refused:
-        raise Malformed(refused.faults) from None

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from msgspec.structs import fields, replace
+from msgspec.structs import fields
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -28,21 +28,18 @@ from ropewalk.errors import (
     TimedOut,
     TooMany,
 )
-from ropewalk.interfaces import Caller, Steps
+from ropewalk.interfaces import Steps
 from ropewalk.operations import Offered, Operations
-from ropewalk.schema import read_json, write_json
-from ropewalk.web.accept import asked_header, preferred
+from ropewalk.schema import write_json
+from ropewalk.web.accept import preferred
 from ropewalk.web.answers import Stream
+from ropewalk.web.asking import JSON, caller_of, in_body, json_of
 from ropewalk.web.binding import Binding, Parameter
-from ropewalk.web.formats import Unsupported, parse_type
-from ropewalk.web.media import base_of
 from ropewalk.web.parameters import ELSEWHERE
 from ropewalk.web.problems import problem_of, respond
 from ropewalk.web.routes import Routes
 
 __all__ = ["LINES", "OperationPages"]
-
-_JSON = "application/json"
 
 #: What progressive results are sent as.
 LINES = "application/x-ndjson"
@@ -114,11 +111,11 @@ class OperationPages:
         return call
 
     def _call(self, request: Any, name: str) -> Any:
-        arguments = _arguments(request)
-        if preferred(request, _JSON, LINES) == LINES:
+        arguments = json_of(request, dict[str, Any], empty={})
+        if preferred(request, JSON, LINES) == LINES:
             return self._call_for_lines(request, name, arguments)
         called = self._operations.call(
-            name, arguments, _caller(request), write=write_json
+            name, arguments, caller_of(request), write=write_json
         )
         return called.addCallbacks(
             lambda written: _answer(written, request),
@@ -131,7 +128,7 @@ class OperationPages:
     ) -> Steps[Any]:
         lines = _Lines()
         called = self._operations.call(
-            name, arguments, _caller(request), progress=lines.tell, write=write_json
+            name, arguments, caller_of(request), progress=lines.tell, write=write_json
         )
         lines.follow(called)
         first: bytes | BaseException = yield lines.take()
@@ -206,35 +203,6 @@ class _Lines:
             self._called.cancel()
 
 
-def _arguments(request: Any) -> dict[str, Any]:
-    """
-    The parameters in a request's body.
-
-    :raise Unsupported: When it is no JSON, by its type.
-    :raise Malformed: When it is none.
-    :raise Invalid: When it is no object.
-    """
-    said = asked_header(request, b"content-type")
-    kind = said[-1].decode("latin-1") if said else _JSON
-    if kind != _JSON and base_of(parse_type(kind)[0]) != _JSON:
-        raise Unsupported(kind, (_JSON,))
-    content = request.content
-    content.seek(0)
-    body = content.read()
-    if not body:
-        return {}
-    try:
-        found: dict[str, Any] = read_json(dict[str, Any], body)
-    except Invalid as refused:
-        raise _in_body(refused) from None
-    return found
-
-
-def _caller(request: Any) -> Caller:
-    address = getattr(request.client, "host", None) or ""
-    return Caller("http", address, request.work.connection or "")
-
-
 def _answer(written: bytes, request: Any) -> bytes:
     request.setHeader(b"content-type", b"application/json")
     request.setHeader(b"vary", b"accept")
@@ -248,7 +216,7 @@ def _refuse(error: BaseException, request: Any) -> bytes:
     :raise BaseException: Anything else: whoever serves the request answers for that.
     """
     if isinstance(error, Invalid):
-        raise _in_body(error)
+        raise in_body(error)
     if isinstance(error, RopewalkError) and error.status == 500:
         return respond(request, error, request.work.request)
     raise error
@@ -258,12 +226,6 @@ def _error_of(failure: Failure) -> BaseException:
     error: BaseException | None = failure.value
     assert error is not None
     return error
-
-
-def _in_body(refused: Invalid) -> Invalid:
-    """The same faults, with the part of the request that they are in."""
-    faults = tuple(replace(each, where=each.where or "body") for each in refused.faults)
-    return type(refused)(faults)
 
 
 # What is documented.

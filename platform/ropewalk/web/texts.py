@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_texts -*-
+# -*- test-case-name: tests.test_live -*-
 """
 Texts of our own that are served as they are.
 """
