@@ -1463,6 +1463,23 @@ class PatternContract(HubCase):
         self.assertEqual(sorted(last.said), ["a", "later", "open"])
 
     @inlineCallbacks
+    def test_which_rule_covers(self) -> Steps[None]:
+        """
+        Of several rules that cover a pattern, the most specific one says who may.
+        """
+        self.hub.declare("**", ChannelRule())
+        self.hub.declare("rooms.**", ChannelRule(subscribe=NOBODY))
+        self.hub.declare("rooms.*", ChannelRule())
+        for pattern in ("rooms.**", "rooms.*.a"):
+            yield self.refused(Forbidden, self.hub.subscribe(pattern, Ears(), by=ADA))
+        ears = yield self.ears("rooms.*", by=ADA)
+        everything = yield self.ears("**", by=ADA)
+        for channel in ("rooms.a", "rooms.a.b", "halls.a"):
+            yield self.say(channel, channel=channel)
+        self.assertEqual(ears.said, ["rooms.a"])
+        self.assertEqual(everything.said, ["rooms.a", "halls.a"])
+
+    @inlineCallbacks
     def test_too_old(self) -> Steps[None]:
         """
         The last message that somebody asks for is not too old.
