@@ -1234,6 +1234,7 @@ class PresenceContract(HubCase):
                 "data: expected up to 1024 bytes of JSON, got 1208",
             ),
             (None, {"a": 1}, "data: say who it is about: there is no name"),
+            ("Ada", ["a"], "data: expected an object, with a value for each name"),
         ):
             done = self.hub.subscribe("lobby", Ears(), who, data=data)
             error = yield self.refused(Invalid, done)
