@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub -*-
+# -*- test-case-name: tests.test_hub_pacing -*-
 """
 Publishers that wait until their subscribers have room.
 """
@@ -153,8 +153,8 @@ class Pace:
         finally:
             self._busy.discard(channel)
         if not queue:
-            self._stop_waiting(channel)
             del self._queues[channel]
+            self._stop_waiting(channel)
 
     def told(self) -> None:
         """
