@@ -1274,6 +1274,21 @@ class PresenceContract(HubCase):
         self.assertGreater(after.since, before[0].since)
 
     @inlineCallbacks
+    def test_nobody_has_to_look(self) -> Steps[None]:
+        """
+        Who is away leaves in time, though nobody asks for it.
+        """
+        self.hub.declare("lobby", ChannelRule(away=10))
+        listener = yield self.ears()
+        ada = yield self.ears(who="Ada")
+        yield self.pass_time(1)
+        yield self.hub.unsubscribe("lobby", ada)
+        yield self.pass_time(9.5)
+        self.assertEqual(listener.heard, [("joined", "Ada")])
+        yield self.pass_time(0.5)
+        self.assertEqual(listener.heard, [("joined", "Ada"), ("left", "Ada")])
+
+    @inlineCallbacks
     def test_away_one_after_the_other(self) -> Steps[None]:
         """
         Each leaves in its own time; a new name is not an absence.
@@ -1554,6 +1569,19 @@ class PaceContract(HubCase):
         for each in done:
             places.append((yield each).sequence)
         self.assertEqual(places, [2, 3, 4])
+        self.assertEqual(slow.waiting, [])
+
+    @inlineCallbacks
+    def test_what_could_not_be_published(self) -> Steps[None]:
+        """
+        What cannot be published anyway is refused at once.
+        """
+        self.hub.declare("lobby", ChannelRule(shape=Line))
+        slow = yield self.slow("**")
+        slow.full = True
+        wrong = self.hub.publish("lobby", {}, wait=True)
+        yield self.refused(Invalid, wrong)
+        yield self.refused(BadChannel, self.hub.publish("a b", 1, wait=True))
         self.assertEqual(slow.waiting, [])
 
     @inlineCallbacks

@@ -264,6 +264,30 @@ class MemoryHubTests(SynchronousTestCase):
         self.assertEqual([each() is None for each in watched], [True] * 3)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_nobody_has_to_look(self) -> None:
+        """
+        What is too old is not in memory any more, though nothing happens in the
+        channel; nor where that is declared when it is there already.
+        """
+
+        class Body:
+            """One that can be watched."""
+
+        for declare_first in (True, False):
+            self.setUp()
+            body = Body()
+            watched = weakref.ref(body)
+            if declare_first:
+                self.hub.declare("**", ChannelRule(keep_for=10))
+            self.say(body)
+            if not declare_first:
+                self.hub.declare("**", ChannelRule(keep_for=10))
+            del body
+            self.clock.advance(9.5)
+            self.assertIsNotNone(watched())
+            self.clock.advance(0.5)
+            self.assertIsNone(watched())
+
     def test_nothing_expires(self) -> None:
         """
         Where nothing is declared that takes time, nothing waits in the clock.

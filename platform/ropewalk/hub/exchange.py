@@ -283,13 +283,15 @@ class Exchange:
         self, channel: str, body: Any, keep: int | None
     ) -> Deferred[Message]:
         """
-        Publish when there is room, and wait until there is room again.
+        Publish when there is room, and wait until there is room again. What cannot be
+        published is refused at once, as far as that can be told.
 
         :raise BadChannel: When it is no channel's name.
+        :raise Invalid: When the body does not have its shape.
         """
-        self.check(channel)
+        value = self._declared(channel).read(body)
         turn = Turn(
-            lambda: self._hearers(channel), lambda: self.publish(channel, body, keep)
+            lambda: self._hearers(channel), lambda: self.publish(channel, value, keep)
         )
         return self._pace.enter(channel, turn)
 
