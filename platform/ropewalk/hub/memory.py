@@ -22,7 +22,8 @@ from ropewalk.hub.channels import Channel
 from ropewalk.hub.exchange import Exchange
 from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.presence import introduce
-from ropewalk.hub.rules import Rights, Rules
+from ropewalk.hub.rights import Rights
+from ropewalk.hub.rules import Rules
 from ropewalk.interfaces import (
     Attendance,
     Caller,
