@@ -1236,6 +1236,7 @@ class PresenceContract(HubCase):
                 "data: expected up to 1024 bytes of JSON, got 1208",
             ),
             (None, {"a": 1}, "data: say who it is about: there is no name"),
+            ("Ada", ["a"], "data: expected an object, with a value for each name"),
         ):
             done = self.hub.subscribe("lobby", Ears(), who, data=data)
             error = yield self.refused(Invalid, done)
@@ -1273,6 +1274,21 @@ class PresenceContract(HubCase):
         [after] = yield self.hub.present("lobby")
         self.assertEqual(after.data, None)
         self.assertGreater(after.since, before[0].since)
+
+    @inlineCallbacks
+    def test_nobody_has_to_look(self) -> Steps[None]:
+        """
+        Who is away leaves in time, though nobody asks for it.
+        """
+        self.hub.declare("lobby", ChannelRule(away=10))
+        listener = yield self.ears()
+        ada = yield self.ears(who="Ada")
+        yield self.pass_time(1)
+        yield self.hub.unsubscribe("lobby", ada)
+        yield self.pass_time(9.5)
+        self.assertEqual(listener.heard, [("joined", "Ada")])
+        yield self.pass_time(0.5)
+        self.assertEqual(listener.heard, [("joined", "Ada"), ("left", "Ada")])
 
     @inlineCallbacks
     def test_away_one_after_the_other(self) -> Steps[None]:
@@ -1465,6 +1481,23 @@ class PatternContract(HubCase):
         self.assertEqual(sorted(last.said), ["a", "later", "open"])
 
     @inlineCallbacks
+    def test_which_rule_covers(self) -> Steps[None]:
+        """
+        Of several rules that cover a pattern, the most specific one says who may.
+        """
+        self.hub.declare("**", ChannelRule())
+        self.hub.declare("rooms.**", ChannelRule(subscribe=NOBODY))
+        self.hub.declare("rooms.*", ChannelRule())
+        for pattern in ("rooms.**", "rooms.*.a"):
+            yield self.refused(Forbidden, self.hub.subscribe(pattern, Ears(), by=ADA))
+        ears = yield self.ears("rooms.*", by=ADA)
+        everything = yield self.ears("**", by=ADA)
+        for channel in ("rooms.a", "rooms.a.b", "halls.a"):
+            yield self.say(channel, channel=channel)
+        self.assertEqual(ears.said, ["rooms.a"])
+        self.assertEqual(everything.said, ["rooms.a", "halls.a"])
+
+    @inlineCallbacks
     def test_too_old(self) -> Steps[None]:
         """
         The last message that somebody asks for is not too old.
@@ -1538,6 +1571,19 @@ class PaceContract(HubCase):
         for each in done:
             places.append((yield each).sequence)
         self.assertEqual(places, [2, 3, 4])
+        self.assertEqual(slow.waiting, [])
+
+    @inlineCallbacks
+    def test_what_could_not_be_published(self) -> Steps[None]:
+        """
+        What cannot be published anyway is refused at once.
+        """
+        self.hub.declare("lobby", ChannelRule(shape=Line))
+        slow = yield self.slow("**")
+        slow.full = True
+        wrong = self.hub.publish("lobby", {}, wait=True)
+        yield self.refused(Invalid, wrong)
+        yield self.refused(BadChannel, self.hub.publish("a b", 1, wait=True))
         self.assertEqual(slow.waiting, [])
 
     @inlineCallbacks

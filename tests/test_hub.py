@@ -5,9 +5,10 @@ Channels: what is published into one reaches everyone subscribed to it.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -263,6 +264,30 @@ class MemoryHubTests(SynchronousTestCase):
         self.assertEqual([each() is None for each in watched], [True] * 3)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_nobody_has_to_look(self) -> None:
+        """
+        What is too old is not in memory any more, though nothing happens in the
+        channel; nor where that is declared when it is there already.
+        """
+
+        class Body:
+            """One that can be watched."""
+
+        for declare_first in (True, False):
+            self.setUp()
+            body = Body()
+            watched = weakref.ref(body)
+            if declare_first:
+                self.hub.declare("**", ChannelRule(keep_for=10))
+            self.say(body)
+            if not declare_first:
+                self.hub.declare("**", ChannelRule(keep_for=10))
+            del body
+            self.clock.advance(9.5)
+            self.assertIsNotNone(watched())
+            self.clock.advance(0.5)
+            self.assertIsNone(watched())
+
     def test_nothing_expires(self) -> None:
         """
         Where nothing is declared that takes time, nothing waits in the clock.
@@ -301,16 +326,44 @@ class CrowdTests(SynchronousTestCase):
         few, many = self.work(20), self.work(4000)
         self.assertLess(many, few * 2)
 
-    def work(self, size: int) -> int:
-        """How many calls it takes in a hub with so much in it."""
-        import sys
+    def test_patterns(self) -> None:
+        """
+        To publish is as much work where thousands of patterns are heard that do not
+        match as where there are a few.
+        """
+        few, many = self.publishing(20), self.publishing(4000)
+        self.assertLess(many, few * 2)
 
+    def publishing(self, patterns: int) -> int:
+        """How many steps it takes to publish where so many patterns are heard."""
+        hub = MemoryHub(lambda: 0.0)
+        ears = Ears()
+        for number in range(patterns):
+            hub.subscribe(f"rooms{number}.*", ears)
+            hub.subscribe(f"rooms.lobby{number}.**", ears)
+        hub.subscribe("rooms.lobby", ears)
+        return self.steps(lambda: hub.publish("rooms.lobby", 1))
+
+    def work(self, size: int) -> int:
+        """How many steps it takes in a hub with so much in it."""
         hub = MemoryHub(lambda: 0.0, limit=2 * size, channels=2 * size)
         held = [Ears() for _ in range(size)]
         for number, each in enumerate(held):
             hub.subscribe("lobby", each)
             hub.publish(f"idle{number}", number)
             hub.subscribe(f"busy{number}", each)
+        visitor = Ears()
+
+        def come_and_go() -> None:
+            hub.subscribe("lobby", visitor)
+            hub.unsubscribe("lobby", visitor)
+            hub.subscribe("new", visitor, "Ada")
+            hub.unsubscribe("new", visitor)
+
+        return self.steps(come_and_go)
+
+    def steps(self, function: Callable[[], object]) -> int:
+        """How many lines something takes."""
         lines = 0
 
         def trace(frame: Any, event: str, argument: Any) -> Any:
@@ -318,14 +371,10 @@ class CrowdTests(SynchronousTestCase):
             lines += 1
             return trace
 
-        visitor = Ears()
         before = sys.gettrace()
         sys.settrace(trace)
         try:
-            hub.subscribe("lobby", visitor)
-            hub.unsubscribe("lobby", visitor)
-            hub.subscribe("new", visitor, "Ada")
-            hub.unsubscribe("new", visitor)
+            function()
         finally:
             sys.settrace(before)
         return lines

@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 
 from ropewalk.errors import MailboxFull
 from ropewalk.hub import Mailbox, MemoryHub
-from ropewalk.interfaces import ISubscriber, Message
+from ropewalk.interfaces import IPaced, ISubscriber, ITallied, Losses, Message
 
 
 def message(number: int) -> Message:
@@ -41,7 +41,8 @@ class MailboxTests(SynchronousTestCase):
         """
         It can be subscribed.
         """
-        verifyObject(ISubscriber, Mailbox())
+        for interface in (ISubscriber, IPaced, ITallied):
+            verifyObject(interface, Mailbox())
 
     def test_in_order(self) -> None:
         """
@@ -137,6 +138,67 @@ class MailboxTests(SynchronousTestCase):
         self.assertEqual((len(box), box.replaced, box.dropped), (3, 6, 0))
         self.assertEqual([self.taken(box) for _ in range(3)], [6, 8, 7])
 
+    def test_room(self) -> None:
+        """
+        Or can be waited for. Each who waits is told when there is room; who gives up
+        waiting is forgotten.
+        """
+        box = Mailbox(limit=2, when_full="wait")
+        self.assertIsNone(box.ready())
+        self.fill(box, 1)
+        self.assertIsNone(box.ready())
+        self.fill(box, 2)
+        first, second, third = box.ready(), box.ready(), box.ready()
+        assert first is not None and second is not None and third is not None
+        third.cancel()
+        self.failureResultOf(third, CancelledError)
+        # The first that is told fills it again.
+        first.addCallback(lambda _: box.deliver(message(3)))
+        self.assertNoResult(first)
+        self.assertEqual(self.taken(box), 1)
+        self.assertTrue(first.called)
+        self.assertNoResult(second)
+        self.assertEqual(self.taken(box), 2)
+        self.successResultOf(second)
+        self.assertEqual((len(box), box.dropped, box.cut), (1, 0, False))
+
+    def test_no_room_any_more(self) -> None:
+        """
+        Who waits for one that is cut off or closed waits no longer.
+        """
+        for end in (lambda box: box.deliver(message(3)), lambda box: box.close()):
+            box = self.fill(Mailbox(limit=1, when_full="wait"), 1)
+            waiting = box.ready()
+            assert waiting is not None
+            end(box)
+            self.successResultOf(waiting)
+            self.assertIsNone(box.ready())
+            self.assertEqual(self.taken(box), 1)
+
+    def test_nobody_waits_for_the_others(self) -> None:
+        """
+        One that drops, or is cut off, holds nobody up.
+        """
+        for policy in ("cut", "oldest"):
+            box = self.fill(Mailbox(limit=1, when_full=policy), 1)
+            self.assertIsNone(box.ready())
+
+    def test_tally(self) -> None:
+        """
+        What it loses is counted for others, too, from when they ask, and once.
+        """
+        box = self.fill(Mailbox(limit=1, when_full="oldest"), 1, 2)
+        losses = Losses()
+        box.tally(losses)
+        box.tally(losses)
+        self.fill(box, 3)
+        self.assertEqual((box.dropped, losses.dropped), (2, 1))
+        cut = Mailbox(limit=1, key=lambda each: each.body)
+        cut.tally(losses)
+        self.fill(cut, 1, 4, 2, 3)
+        self.assertTrue(cut.cut)
+        self.assertEqual((losses.dropped, losses.replaced, losses.cut), (3, 1, 1))
+
     def test_close(self) -> None:
         """
         What is closed lets nothing in; what waits can still be taken.
@@ -202,7 +264,7 @@ class MailboxTests(SynchronousTestCase):
     @given(
         st.lists(st.sampled_from(["deliver", "deliver", "take", "cancel", "close"])),
         st.integers(1, 3),
-        st.sampled_from(["cut", "oldest"]),
+        st.sampled_from(["cut", "oldest", "wait"]),
         st.booleans(),
     )
     def test_any_steps(
@@ -251,3 +313,5 @@ class MailboxTests(SynchronousTestCase):
                     self.failureResultOf(taking, end)
                     taking = None
             self.assertEqual(len(box), len(waits))
+            room = when_full != "wait" or end is not None or len(waits) < limit
+            self.assertEqual(box.ready() is None, room)

@@ -13,7 +13,7 @@ from ropewalk.errors import Invalid
 from ropewalk.hub.history import History
 from ropewalk.hub.presence import People
 from ropewalk.hub.rules import Declared
-from ropewalk.hub.subscriptions import Hearer, Listeners, Subscription, each_once
+from ropewalk.hub.subscriptions import ByPattern, Hearer, Subscription, each_once
 from ropewalk.interfaces import Attendance, ChannelFigures, Message
 
 __all__ = ["Channel"]
@@ -82,16 +82,16 @@ class Channel:
             self._hearers = None
         return subscription
 
-    def hearers(self, listeners: Listeners) -> Sequence[Hearer]:
+    def hearers(self, patterns: ByPattern) -> Sequence[Hearer]:
         """
         Who is to hear what happens now: those who are in the channel, then those who
         hear it by a pattern.
         """
         if self._hearers is None:
             self._hearers = tuple(self.subscriptions.values())
-        if not len(listeners):
+        if not len(patterns):
             return self._hearers
-        by_pattern = tuple(listeners.of(self.name, self.declared.pattern))
+        by_pattern = tuple(patterns.of(self.name, self.declared.pattern))
         if not by_pattern:
             return self._hearers
         return each_once((*self.subscriptions.values(), *by_pattern))

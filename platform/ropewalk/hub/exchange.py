@@ -17,10 +17,10 @@ from twisted.internet.interfaces import IReactorTime
 from ropewalk.errors import ChannelFull
 from ropewalk.hub.channels import Channel
 from ropewalk.hub.names import ChannelPattern, check_name
-from ropewalk.hub.pacing import Lines, Turn
+from ropewalk.hub.pacing import Pace, Turn
 from ropewalk.hub.presence import Introduction
 from ropewalk.hub.rules import Declared, Rules
-from ropewalk.hub.subscriptions import Hearer, Listeners, Subscription, each_once
+from ropewalk.hub.subscriptions import ByPattern, Hearer, Subscription, each_once
 from ropewalk.hub.table import Table
 from ropewalk.hub.telling import News, Teller
 from ropewalk.hub.timetable import Timetable
@@ -66,15 +66,15 @@ class Exchange:
     _losses: Losses = field(factory=Losses, init=False)
     _timetable: Timetable = field(init=False)
     _channels: Table = field(init=False)
-    _listeners: Listeners = field(init=False)
-    _lines: Lines = field(init=False)
+    _by_pattern: ByPattern = field(init=False)
+    _pace: Pace = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._timetable = Timetable(self._clock, self.look)
         rule_of = self._rules.of
         self._channels = Table(self._channel_limit, self._epoch, rule_of, self._leave)
-        self._listeners = Listeners(self._limit, self._channel_limit)
-        self._lines = Lines(lambda: self._teller.telling)
+        self._by_pattern = ByPattern(self._limit, self._channel_limit)
+        self._pace = Pace(lambda: self._teller.telling)
 
     def follow(self) -> None:
         """
@@ -103,7 +103,7 @@ class Exchange:
             dropped=self._losses.dropped,
             replaced=self._losses.replaced,
             cut=self._losses.cut,
-            patterns=len(self._listeners),
+            patterns=len(self._by_pattern),
             channels={each.name: each.figures() for each in self._channels},
         )
 
@@ -183,11 +183,11 @@ class Exchange:
             self._channels.vacate(state.name)
             self._forget_if_empty(state)
         self._tell_all()
-        self._lines.gone(subscriber)
+        self._pace.gone(subscriber)
 
     # By a pattern.
 
-    def listen(
+    def subscribe_by_pattern(
         self,
         pattern: ChannelPattern,
         subscriber: ISubscriber,
@@ -203,7 +203,7 @@ class Exchange:
         :raise HubFull: When there are as many patterns as there may be.
         """
         known = self._known_to(subscriber, pattern) if retained else {}
-        subscription, new = self._listeners.add(pattern, subscriber, allowed)
+        subscription, new = self._by_pattern.add(pattern, subscriber, allowed)
         self._tally(subscriber)
         if new:
             for state, heard in known.items():
@@ -213,13 +213,15 @@ class Exchange:
         self._tell_all()
         return Resumed()
 
-    def listen_no_more(self, pattern: ChannelPattern, subscriber: ISubscriber) -> None:
+    def unsubscribe_by_pattern(
+        self, pattern: ChannelPattern, subscriber: ISubscriber
+    ) -> None:
         """
         Have somebody hear no more by a pattern.
         """
-        if self._listeners.remove(pattern, subscriber):
+        if self._by_pattern.remove(pattern, subscriber):
             self._tell_all()
-            self._lines.gone(subscriber)
+            self._pace.gone(subscriber)
 
     def _tally(self, subscriber: ISubscriber) -> None:
         """Have what somebody does not take be counted here, too."""
@@ -237,7 +239,7 @@ class Exchange:
         return {
             state: any(
                 hearer.subscriber is subscriber
-                for hearer in state.hearers(self._listeners)
+                for hearer in state.hearers(self._by_pattern)
             )
             for state in self._channels
             if pattern.matches(state.name)
@@ -269,7 +271,7 @@ class Exchange:
         if declared.expires:
             self._timetable.remind(channel, state.history.due())
         done: Deferred[Message] = Deferred()
-        to = state.hearers(self._listeners)
+        to = state.hearers(self._by_pattern)
         tell = partial(_deliver, message)
         self._teller.note(
             News(channel, to, tell, lambda: done.callback(message), is_message=True)
@@ -281,23 +283,25 @@ class Exchange:
         self, channel: str, body: Any, keep: int | None
     ) -> Deferred[Message]:
         """
-        Publish when there is room, and wait until there is room again.
+        Publish when there is room, and wait until there is room again. What cannot be
+        published is refused at once, as far as that can be told.
 
         :raise BadChannel: When it is no channel's name.
+        :raise Invalid: When the body does not have its shape.
         """
-        self.check(channel)
+        value = self._declared(channel).read(body)
         turn = Turn(
-            lambda: self._hearers(channel), lambda: self.publish(channel, body, keep)
+            lambda: self._hearers(channel), lambda: self.publish(channel, value, keep)
         )
-        return self._lines.enter(channel, turn)
+        return self._pace.enter(channel, turn)
 
     def _hearers(self, channel: str) -> Sequence[Hearer]:
         """Who would hear a channel now, if there is such a channel or not."""
         state = self._channels.get(channel)
         if state is not None:
-            return state.hearers(self._listeners)
+            return state.hearers(self._by_pattern)
         rule = self._rules.of(channel).pattern
-        return each_once(self._listeners.of(channel, rule))
+        return each_once(self._by_pattern.of(channel, rule))
 
     # Channels.
 
@@ -386,10 +390,10 @@ class Exchange:
         """
         Something is to be told to everybody who hears a channel now.
         """
-        to = state.hearers(self._listeners)
+        to = state.hearers(self._by_pattern)
         self._teller.note(News(state.name, to, tell))
 
     def _tell_all(self) -> None:
         """Tell what is to be told, then let in those who wait to publish."""
         self._teller.tell()
-        self._lines.told()
+        self._pace.told()

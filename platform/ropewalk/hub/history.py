@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub -*-
+# -*- test-case-name: tests.test_hub_history -*-
 """
 What a channel remembers: so many messages, so old, and so large together.
 """

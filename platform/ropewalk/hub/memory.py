@@ -22,7 +22,8 @@ from ropewalk.hub.channels import Channel
 from ropewalk.hub.exchange import Exchange
 from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.presence import introduce
-from ropewalk.hub.rules import Rights, Rules
+from ropewalk.hub.rights import Rights
+from ropewalk.hub.rules import Rules
 from ropewalk.interfaces import (
     Attendance,
     Caller,
@@ -128,7 +129,9 @@ class MemoryHub:
             self._exchange.unsubscribe(channel, subscriber)
             return succeed(None)
         with suppress(BadChannel):  # nobody can have subscribed by it
-            self._exchange.listen_no_more(ChannelPattern.of(channel), subscriber)
+            self._exchange.unsubscribe_by_pattern(
+                ChannelPattern.of(channel), subscriber
+            )
         return succeed(None)
 
     def publish(
@@ -205,7 +208,9 @@ class MemoryHub:
         retained: bool,
         by: Caller | None,
     ) -> Deferred[Resumed]:
-        come = partial(self._exchange.listen, pattern, subscriber, retained)
+        come = partial(
+            self._exchange.subscribe_by_pattern, pattern, subscriber, retained
+        )
         if by is None:
             return _attempt(partial(come, None))
         allowed = self._rights.by_pattern(by, pattern)

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub -*-
+# -*- test-case-name: tests.test_hub_pacing -*-
 """
 Publishers that wait until their subscribers have room.
 """
@@ -17,7 +17,7 @@ from ropewalk import awaiting
 from ropewalk.hub.subscriptions import Hearer
 from ropewalk.interfaces import ISubscriber, Message
 
-__all__ = ["Lines", "Turn"]
+__all__ = ["Pace", "Turn"]
 
 
 @define(eq=False)
@@ -53,7 +53,7 @@ class _Wait:
     :ivar then: Called when that is so, once.
     """
 
-    lines: Lines
+    pace: Pace
     audience: Sequence[Hearer]
     then: Callable[[], object]
     _next: int = field(default=0, init=False)
@@ -62,7 +62,7 @@ class _Wait:
     def proceed(self) -> None:
         """Look at the next of the audience, until there is one to wait for."""
         while self._next < len(self.audience):
-            ready = self.lines.room(self.audience[self._next])
+            ready = self.pace.room(self.audience[self._next])
             if ready is not None:
                 self.hold(ready)
                 return
@@ -72,7 +72,7 @@ class _Wait:
     def hold(self, ready: Deferred[None]) -> None:
         """Wait for the next of the audience."""
         self._ready = ready
-        self.lines.watch(self._subscriber, self)
+        self.pace.watch(self._subscriber, self)
         ready.addBoth(self._arrived, ready)
 
     def look_again(self) -> None:
@@ -85,7 +85,7 @@ class _Wait:
         """Wait no more."""
         ready, self._ready = self._ready, None
         if ready is not None:
-            self.lines.unwatch(self._subscriber, self)
+            self.pace.unwatch(self._subscriber, self)
             ready.cancel()
 
     @property
@@ -96,17 +96,17 @@ class _Wait:
         if ready is not self._ready:
             return  # it is not waited for any more
         if isinstance(result, Failure):
-            self.lines.complain(result, self._subscriber)
+            self.pace.complain(result, self._subscriber)
         self._ready = None
-        self.lines.unwatch(self._subscriber, self)
+        self.pace.unwatch(self._subscriber, self)
         self._next += 1
         self.proceed()
 
 
 @define(eq=False)
-class Lines:
+class Pace:
     """
-    Those who wait to publish, in a line for each channel. The first is let in when all
+    Those who wait to publish, in a queue for each channel. The first is let in when all
     subscribers have room, and everything that was to be told has been told: so it adds
     one message to what each has, and none of them has more than it wants.
 
@@ -114,7 +114,7 @@ class Lines:
     """
 
     _telling: Callable[[], bool]
-    _lines: dict[str, deque[Turn]] = field(factory=dict, init=False)
+    _queues: dict[str, deque[Turn]] = field(factory=dict, init=False)
     _heads: dict[str, _Wait] = field(factory=dict, init=False)
     _busy: set[str] = field(factory=set, init=False)
 
@@ -132,7 +132,7 @@ class Lines:
         :return: ``turn.done``.
         """
         turn.give_up = lambda: self._leave(channel, turn)
-        self._lines.setdefault(channel, deque()).append(turn)
+        self._queues.setdefault(channel, deque()).append(turn)
         self.admit(channel)
         return turn.done
 
@@ -140,21 +140,21 @@ class Lines:
         """
         Let in who can be let in.
         """
-        line = self._lines.get(channel)
-        if line is None or channel in self._busy:
+        queue = self._queues.get(channel)
+        if queue is None or channel in self._busy:
             return
         if self._telling():
             self._later[channel] = None
             return
         self._busy.add(channel)
         try:
-            while line and self._has_room(channel, line[0]):
-                self._publish(line.popleft())
+            while queue and self._has_room(channel, queue[0]):
+                self._publish(queue.popleft())
         finally:
             self._busy.discard(channel)
-        if not line:
+        if not queue:
+            del self._queues[channel]
             self._stop_waiting(channel)
-            del self._lines[channel]
 
     def told(self) -> None:
         """
@@ -222,7 +222,7 @@ class Lines:
         return True
 
     def _stop_waiting(self, channel: str) -> None:
-        """The first in a line need not wait any more."""
+        """The first in a queue need not wait any more."""
         head = self._heads.pop(channel, None)
         if head is not None:
             head.end()
@@ -243,5 +243,5 @@ class Lines:
         """
         Somebody waits no more, and has not published.
         """
-        self._lines[channel].remove(turn)
+        self._queues[channel].remove(turn)
         self.admit(channel)

@@ -37,7 +37,7 @@ class Introduction(Struct, frozen=True):
     data: Any = None
 
 
-def introduce(who: str | None, data: Mapping[str, Any] | None) -> Introduction:
+def introduce(who: str | None, data: Any) -> Introduction:
     """
     Look at how somebody presents themselves. Of the data, a copy is made.
 
@@ -51,6 +51,10 @@ def introduce(who: str | None, data: Mapping[str, Any] | None) -> Introduction:
         return Introduction(who)
     if who is None:
         raise Invalid((Fault("data", "say who it is about: there is no name"),))
+    if not isinstance(data, Mapping):
+        raise Invalid(
+            (Fault("data", "expected an object, with a value for each name"),)
+        )
     size = size_in_json(data, "data")
     if size > _LARGEST:
         problem = f"expected up to {_LARGEST} bytes of JSON, got {size}"

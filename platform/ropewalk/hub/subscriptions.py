@@ -15,7 +15,7 @@ from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.tree import PatternTree
 from ropewalk.interfaces import IPaced, ISubscriber
 
-__all__ = ["Listeners", "Subscription", "each_once"]
+__all__ = ["ByPattern", "Subscription", "each_once"]
 
 
 class Subscription(Struct, eq=False):
@@ -85,7 +85,7 @@ def each_once(subscriptions: Iterable[Subscription]) -> Sequence[Hearer]:
 
 
 @define(eq=False)
-class Listeners:
+class ByPattern:
     """
     Those who subscribed by a pattern.
 

@@ -90,14 +90,17 @@ class Timetable:
 
     def _ring(self) -> None:
         now = self.now()
-        due: list[str] = []
+        try:
+            while (name := self._due(now)) is not None:
+                self._call(name)
+        finally:
+            self._set()
+
+    def _due(self, now: float) -> str | None:
+        """Somebody who is due, and is not called for after this; ``None`` if nobody."""
         while self._heap and self._heap[0][0] <= now:
             when, name = heappop(self._heap)
             if self._times.get(name) == when:
                 del self._times[name]
-                due.append(name)
-        try:
-            for name in due:
-                self._call(name)
-        finally:
-            self._set()
+                return name
+        return None
