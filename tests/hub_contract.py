@@ -462,6 +462,23 @@ class ResumeContract(HubCase):
         self.assertEqual((said, resumed), ([1, 2], Resumed(2, whole=True)))
 
     @inlineCallbacks
+    def test_token(self) -> Steps[None]:
+        """
+        There is a token for now, whether anything was ever said or not. Asking for one
+        leaves nothing behind.
+        """
+        dawn = yield self.hub.token("lobby")
+        self.assertEqual((yield self.resume(dawn)), ([], Resumed(0, whole=True)))
+        self.assertEqual(self.hub.figures().channels, {})
+        [_, two] = yield self.say(1, 2)
+        self.assertEqual((yield self.hub.token("lobby")), two.token)
+        self.assertEqual((yield self.resume(dawn)), ([1, 2], Resumed(2, whole=True)))
+        yield self.say(3, keep=2)
+        self.assertEqual((yield self.resume(dawn)), ([2, 3], Resumed(2, whole=False)))
+        yield self.refused(Forbidden, self.hub.token("lobby", by=ADA))
+        yield self.refused(BadChannel, self.hub.token("*"))
+
+    @inlineCallbacks
     def test_it_does_not_reach_back(self) -> Steps[None]:
         """
         Who was away for too long is told so, and has what there is.

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any, ClassVar
 
 from click.shell_completion import ShellComplete
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
@@ -23,7 +21,6 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings
 from ropewalk.interfaces import Steps
 from ropewalk.operations import Operations
-from ropewalk.plugin import Found
 from ropewalk.run.calling import (
     BadWords,
     Remote,
@@ -35,14 +32,9 @@ from ropewalk.run.calling import (
     read_words,
 )
 from ropewalk.run.cli import commands
-from ropewalk.run.configuration import make_plan
-from ropewalk.run.daemon import Daemon
-from ropewalk.run.host import Host
-from ropewalk.run.systemd import Systemd
-from ropewalk.settings import parse
 from tests.callables import Callables, Knock
 from tests.commandline import variables
-from tests.offering import Offering
+from tests.offering import begin
 
 reactor: Any = global_reactor
 
@@ -245,18 +237,7 @@ class LiveTests(TestCase):
             host.operations.add("house", self.offered)
             host.authorise(Knock())
 
-        plugin = Offering("house", "house", make=make)
-        document = parse('[house]\n[web]\nlisten = ["tcp:0:interface=127.0.0.1"]\n')
-        host = Host(make_plan(document, Found((plugin,))), reactor, time.time)
-        host.make()
-        started: Deferred[str] = Deferred()
-        daemon = Daemon(host, Systemd({}, 0, reactor), started.callback)
-        daemon.privilegedStartService()
-        daemon.startService()
-        self.addCleanup(daemon.stopService)
-        problem = yield started
-        self.assertEqual(problem, "")
-        self.url = dict(host.places())["web"]
+        _, self.url = yield begin(self, make)
 
     @inlineCallbacks
     def call(self, *words: str) -> Steps[tuple[str, str, int]]:

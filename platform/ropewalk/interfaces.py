@@ -436,6 +436,15 @@ class IHub(Interface):
         :return: fires with it, or with ``None``.
         """
 
+    def token(channel: str, *, by: Caller | None = None) -> Deferred[str]:
+        """
+        What to come back with, to hear whatever is published from now on: the token of
+        the last message, or one for the time before the first.
+
+        :param by: For whom.
+        :return: fires with it.
+        """
+
     def present(
         channel: str, *, by: Caller | None = None
     ) -> Deferred[Sequence[Presence]]:

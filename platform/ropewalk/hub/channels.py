@@ -45,6 +45,11 @@ class Channel:
     def __attrs_post_init__(self) -> None:
         self.history = History(self.declared.rule)
 
+    @property
+    def dawn(self) -> str:
+        """The token of the time before the first message."""
+        return f"{self.epoch}.0"
+
     def follow(self, declared: Declared, now: float) -> None:
         """
         Another rule holds from now on.

@@ -133,6 +133,8 @@ class Exchange:
         resumed = Resumed()
         if state is None or known is None:
             state = self._channel_for_one_more(channel)
+            if after == self._channels.dawn:
+                after = state.dawn
             messages, whole = state.missed(after)
             resumed = Resumed(len(messages), whole)
             if retained and after is None and (last := state.history.last()):
@@ -149,6 +151,12 @@ class Exchange:
             state.people.say(guest)
         self._tell_all()
         return resumed
+
+    def token(self, state: Channel | None) -> str:
+        """See :meth:`ropewalk.interfaces.IHub.token`."""
+        if state is None or not state.sequence:
+            return self._channels.dawn
+        return f"{state.epoch}.{state.sequence}"
 
     def _channel_for_one_more(self, name: str) -> Channel:
         """A channel in which there is room for one more."""

@@ -176,6 +176,10 @@ class MemoryHub:
             channel, by, lambda state: state.history.last() if state else None
         )
 
+    def token(self, channel: str, *, by: Caller | None = None) -> Deferred[str]:
+        """See :meth:`ropewalk.interfaces.IHub.token`."""
+        return self._look(channel, by, self._exchange.token)
+
     def present(
         self, channel: str, *, by: Caller | None = None
     ) -> Deferred[Sequence[Presence]]:

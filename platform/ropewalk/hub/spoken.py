@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_spoken -*-
+# -*- test-case-name: tests.test_channels_web -*-
 """
 What strangers are told of what happens in channels: the same on every protocol.
 """

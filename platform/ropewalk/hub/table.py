@@ -36,6 +36,7 @@ class Table:
     _leave: Callable[[Channel], object]
     _numbers: Iterator[int] = field(factory=lambda: count(1), init=False)
     _channels: dict[str, Channel] = field(factory=dict, init=False)
+    _silenced: int = field(default=0, init=False)
 
     #: Those that nobody is in, the longest quiet one first.
     _idle: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
@@ -46,6 +47,14 @@ class Table:
     def __iter__(self) -> Iterator[Channel]:
         """Those there are now."""
         return iter(tuple(self._channels.values()))
+
+    @property
+    def dawn(self) -> str:
+        """
+        The token of the time before the first message of a channel in which none was
+        published: good until a channel is forgotten in which there was one.
+        """
+        return f"{self._epoch}~{self._silenced}.0"
 
     def get(self, name: str) -> Channel | None:
         """The channel of a name, if there is one."""
@@ -84,4 +93,5 @@ class Table:
     def forget(self, name: str) -> None:
         """Let go of a channel that nobody is in."""
         self._leave(self._channels[name])
+        self._silenced += self._channels[name].sequence > 0
         del self._channels[name], self._idle[name]

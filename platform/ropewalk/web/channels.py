@@ -47,7 +47,7 @@ __all__ = ["EVENTS", "ChannelPages", "Heard", "People"]
 EVENTS = "text/event-stream"
 
 Wait = Annotated[float, Meta(ge=0, le=60, description="seconds from 0 to 60")]
-Limit = Annotated[int, Meta(ge=1, le=1000)]
+Limit = Annotated[int, Meta(ge=0, le=1000)]
 
 
 class Heard(Shape):
@@ -55,13 +55,13 @@ class Heard(Shape):
     What was heard of a channel.
 
     :ivar messages: Oldest first.
-    :ivar token: What to ask on with, as ``after``; ``None`` where nothing was said yet.
+    :ivar token: What to ask on with, as ``after``.
     :ivar whole: Whether these are all that came after the token that was asked with. If
         not, the history does not reach back so far.
     """
 
     messages: list[Said]
-    token: str | None
+    token: str
     whole: bool
 
 
@@ -118,9 +118,10 @@ class ChannelPages:
         """
         Hear a channel.
 
-        After a token, what has come since; without one, what is kept. If there is
-        nothing, it waits as long as it may. With ``Accept: text/event-stream`` it is a
-        stream of events, with ``who`` as a name to be present under.
+        After a token, what has come since; without one, what is kept, or with ``limit``
+        0 only a token to begin with. If there is nothing, it waits as long as it may.
+        With ``Accept: text/event-stream`` it is a stream of events. ``who`` is a name
+        to be present under meanwhile.
         """
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"vary", b"accept")
@@ -136,7 +137,10 @@ class ChannelPages:
             # No proxy is to gather what is meant to be told at once.
             request.setHeader(b"x-accel-buffering", b"no")
             return Stream(events, EVENTS)
-        heard: Heard = yield self._poll(channel, after, wait, limit, caller)
+        if limit == 0 and after is None:
+            now: str = yield self._hub.token(channel, by=caller)
+            return Heard([], now, True)
+        heard: Heard = yield self._poll(channel, after, wait, limit, who, caller)
         return heard
 
     @routes.post("/<channel>")
@@ -169,22 +173,32 @@ class ChannelPages:
 
     @inlineCallbacks
     def _poll(
-        self, channel: str, after: str | None, wait: float, limit: int, caller: Caller
+        self,
+        channel: str,
+        after: str | None,
+        wait: float,
+        limit: int,
+        who: str | None,
+        caller: Caller,
     ) -> Steps[Heard]:
         ear = _Ear(limit, latest=after is None)
         # Without a token all that is kept is new: as after one that nobody knows.
         resumed: Resumed = yield self._hub.subscribe(
-            channel, ear, after=after or "", by=caller
+            channel, ear, who, after or "", by=caller
         )
         try:
             if wait and not ear.messages:
                 with suppress(TimeoutError):  # there is nothing new, then
                     yield within(wait, ear.hear(), self._clock)
+            token = after
+            if not ear.messages and after is None:
+                token = yield self._hub.token(channel)
         finally:
             yield self._hub.unsubscribe(channel, ear)
         messages = [said(message) for message in ear.messages]
-        token = messages[-1].token if messages else after
-        return Heard(messages, token, after is None or resumed.whole)
+        if messages:
+            token = messages[-1].token
+        return Heard(messages, token or "", after is None or resumed.whole)
 
 
 @implementer(ISubscriber)
@@ -238,6 +252,7 @@ class _Events:
         self._hub = hub
         self._clock = clock
         self._channel = channel
+        self._many = "*" in channel
         self._beat = beat
         self._unread = unread
         self._bound: int | None = None  # none while it begins: that is the history
@@ -261,6 +276,10 @@ class _Events:
         if not resumed.whole:
             first += _event("gap", {"channel": self._channel, "kept": resumed.missed})
         self._waiting.appendleft(first)
+        # Behind what it has missed: who is lost now has all up to here.
+        token = None if self._many else (yield self._hub.token(self._channel))
+        ready = _event("ready", {"channel": self._channel, "token": token})
+        self._waiting.append(_behind(token) + ready)
         self._bound = len(self._waiting) + self._unread
 
     # What the stream calls.
@@ -284,12 +303,9 @@ class _Events:
     # What the hub calls.
 
     def deliver(self, message: Message) -> None:
-        told = write_json(said(message))
-        if "*" in self._channel:
-            # A token belongs to one channel, and they hear several.
-            self._add(b"data: %b\n\n" % told)
-        else:
-            self._add(b"id: %b\ndata: %b\n\n" % (message.token.encode(), told))
+        # A token belongs to one channel.
+        behind = _behind(None if self._many else message.token)
+        self._add(b"%bdata: %b\n\n" % (behind, write_json(said(message))))
 
     def joined(self, channel: str, presence: Presence) -> None:
         self._come_or_go("joined", channel, presence)
@@ -328,6 +344,11 @@ class _Events:
 
     def _forget_taker(self, _: Deferred[bytes]) -> None:
         self._taker = None
+
+
+def _behind(token: str | None) -> bytes:
+    """The line that says what to come back with."""
+    return b"" if token is None else b"id: %b\n" % token.encode()
 
 
 def _event(kind: str, data: Any) -> bytes:

@@ -197,7 +197,10 @@ class Channels:
             if before is None and self._heard.get(channel) is subscriber:
                 self._forget(channel)
             raise
-        return {"missed": resumed.missed, "whole": resumed.whole}
+        token = None  # it belongs to one channel
+        if "*" not in channel:
+            token = yield self._hub.token(channel)
+        return {"missed": resumed.missed, "whole": resumed.whole, "token": token}
 
     @inlineCallbacks
     def _unsubscribe(self, asked: OfChannel, caller: Caller) -> Steps[Any]:

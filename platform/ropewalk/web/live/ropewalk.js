@@ -51,6 +51,8 @@
  * @property {number} [most]  How many calls may wait for a connection; 100.
  * @property {number} [pause]  Seconds before the first new attempt; 0.5. Each one that
  *     fails doubles it, up to a minute.
+ * @property {number} [silence]  Seconds without a sign of life after which a connection
+ *     is doubted; 40. A stream of events has one every 15.
  */
 
 /** What the daemon does not want to do, or could not. */
@@ -71,7 +73,7 @@ export class Refused extends Error {
 const LONGEST_PAUSE = 60;
 const POLL = 25; // seconds that the daemon may wait for something new
 const PATIENCE = 2; // attempts before the next way is tried
-const SILENCE = 45; // seconds without a sign of life, of which a stream sends one every 15
+const ANSWER = 10; // seconds that the daemon has to answer whether it is there
 
 /** One daemon. */
 export class Ropewalk extends EventTarget {
@@ -89,6 +91,7 @@ export class Ropewalk extends EventTarget {
       deadline: 30,
       most: 100,
       pause: 0.5,
+      silence: 40,
       ...options,
     };
     /** Whether it talks to the daemon: "connecting", "open" or "closed". A "state" event
@@ -301,6 +304,11 @@ export class Subscription {
     return this._rope._subscriptions.get(this.channel) === this;
   }
 
+  /** It stands: what comes from now on is after this. @param {string | null} token */
+  _begin(token) {
+    if (token !== null) this.token = token;
+  }
+
   /** @param {Said} said */
   _take(said) {
     if (!this.stands) return;
@@ -336,6 +344,7 @@ class ByWebSocket {
     this._asked = new Map();
     this._number = 0;
     this._open = false;
+    this._silence = new Silence(rope, () => this._doubt());
   }
 
   start() {
@@ -344,15 +353,20 @@ class ByWebSocket {
     const socket = (this._socket = new WebSocket(url, "ropewalk.json"));
     socket.onopen = () => {
       this._open = true;
+      this._silence.broken();
       for (const each of this._rope._subscriptions.values()) this.subscribe(each);
       this._rope._opened();
     };
-    socket.onmessage = ({ data }) => this._hear(JSON.parse(data));
+    socket.onmessage = ({ data }) => {
+      this._silence.broken();
+      this._hear(JSON.parse(data));
+    };
     socket.onclose = () => this._rope._lost(this._open);
   }
 
   stop() {
     const socket = this._socket;
+    this._silence.end();
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
     this._open = false;
@@ -364,7 +378,10 @@ class ByWebSocket {
     const { channel, token, who, data } = subscription;
     const params = { channel, who, data, after: token };
     this._request(`s${++this._number}`, "rpc.subscribe", params, {
-      answer: (resumed) => resumed.whole || subscription._miss(),
+      answer: ({ whole, token }) => {
+        if (!whole) subscription._miss();
+        subscription._begin(token);
+      },
       refuse: (error) => subscription._refuse(error),
     });
   }
@@ -383,6 +400,12 @@ class ByWebSocket {
   cancel({ id }) {
     this._asked.delete(id);
     this._say({ method: "rpc.cancel", params: { id } });
+  }
+
+  /** Find out whether the daemon still is there: a tunnel closes no connection. */
+  _doubt() {
+    this._request("?", "rpc.cancel", { id: "?" }, { answer() {}, refuse() {} });
+    this._silence.wait(ANSWER, () => this._rope._lost(true));
   }
 
   _request(id, method, params, asked, progress = false) {
@@ -429,17 +452,57 @@ class ByWebSocket {
   }
 }
 
+/** How long nothing was heard. */
+class Silence {
+  /** @param {Ropewalk} rope @param {() => void} over  Called when it is too long. */
+  constructor(rope, over) {
+    this._rope = rope;
+    this._over = over;
+  }
+
+  /** Something was heard. */
+  broken() {
+    this.wait(this._rope.options.silence, this._over);
+  }
+
+  /** @param {number} seconds @param {() => void} over */
+  wait(seconds, over) {
+    clearTimeout(this._timer);
+    this._timer = setTimeout(over, 1000 * seconds);
+  }
+
+  end() {
+    clearTimeout(this._timer);
+  }
+}
+
 /** What both ways by HTTP do. */
 class ByHTTP {
   /** @param {Ropewalk} rope */
   constructor(rope) {
     this._rope = rope;
-    this._stopped = false;
+    this._stopped = this._open = false;
     this._fetching = new Map();
+    /** @type {Set<Subscription>} */
+    this._beginning = new Set();
   }
 
   start() {
-    for (const each of this._rope._subscriptions.values()) this.subscribe(each);
+    this._beginning = new Set(this._rope._subscriptions.values());
+    for (const each of [...this._beginning]) this.subscribe(each);
+    this._look();
+  }
+
+  /** A subscription stands, or is not wanted any more. @param {Subscription} subscription */
+  _begun(subscription) {
+    this._beginning.delete(subscription);
+    this._look();
+  }
+
+  /** It is open when all that was subscribed to is heard: what is published then, too. */
+  _look() {
+    if (this._stopped || this._open || this._beginning.size > 0) return;
+    this._open = true;
     this._rope._opened();
   }
 
@@ -507,32 +570,47 @@ class ByEvents extends ByHTTP {
   /** @param {Ropewalk} rope */
   constructor(rope) {
     super(rope);
+    /** @type {Map<string, {subscription: Subscription, source: EventSource, silence: Silence}>} */
     this._sources = new Map();
-    this._heard = false;
   }
 
   stop() {
     super.stop();
-    for (const source of this._sources.values()) source.close();
+    for (const { subscription } of [...this._sources.values()]) this.unsubscribe(subscription);
   }
 
   /** @param {Subscription} subscription */
   subscribe(subscription) {
     const source = new EventSource(this._address(subscription));
-    this._sources.set(subscription.channel, source);
-    source.onopen = () => (this._heard = true);
-    source.onmessage = ({ data }) => subscription._take(JSON.parse(data));
-    for (const event of ["joined", "left"]) {
-      source.addEventListener(event, ({ data }) => subscription._meet(event, JSON.parse(data)));
-    }
-    source.addEventListener("gap", () => subscription._miss());
+    const silence = new Silence(this._rope, () => this._failed(subscription));
+    this._sources.set(subscription.channel, { subscription, source, silence });
+    const hear = (event, take) =>
+      source.addEventListener(event, ({ data }) => {
+        silence.broken();
+        take(JSON.parse(data));
+      });
+    source.onopen = () => silence.broken();
+    hear("message", (said) => subscription._take(said));
+    hear("joined", (someone) => subscription._meet("joined", someone));
+    hear("left", (someone) => subscription._meet("left", someone));
+    hear("gap", () => subscription._miss());
+    hear("ready", ({ token }) => {
+      subscription._begin(token);
+      this._begun(subscription);
+    });
+    hear("beat", () => {});
     source.onerror = () => this._failed(subscription);
   }
 
   /** @param {Subscription} subscription */
-  unsubscribe({ channel }) {
-    this._sources.get(channel)?.close();
+  unsubscribe(subscription) {
+    const { channel } = subscription;
+    const known = this._sources.get(channel);
+    if (known === undefined) return;
+    known.source.close();
+    known.silence.end();
     this._sources.delete(channel);
+    if (!subscription.stands) this._begun(subscription);
   }
 
   /** A stream does not say why it ended, or was never one: whoever asks is told. */
@@ -544,10 +622,11 @@ class ByEvents extends ByHTTP {
     } catch (error) {
       if (error instanceof Refused && error.status < 500) {
         subscription._refuse(error);
+        this._begun(subscription);
         return;
       }
     }
-    if (!this._stopped) this._rope._lost(this._heard);
+    if (!this._stopped) this._rope._lost(this._open);
   }
 }
 
@@ -555,17 +634,21 @@ class ByPolling extends ByHTTP {
   /** @param {Subscription} subscription */
   async subscribe(subscription) {
     while (!this._stopped && subscription.stands) {
+      // Who has heard nothing yet begins now, and not with what is kept.
+      const more = subscription.token === undefined ? { limit: 0 } : { wait: POLL };
       try {
-        const address = this._address(subscription, { wait: POLL });
-        const heard = await this._fetch(subscription, address);
+        const heard = await this._fetch(subscription, this._address(subscription, more));
         if (!heard.whole) subscription._miss();
         for (const said of heard.messages) subscription._take(said);
+        subscription._begin(heard.token);
+        this._begun(subscription);
       } catch (error) {
         if (this._stopped || !subscription.stands) return;
         if (error instanceof Refused && error.status >= 400 && error.status < 500) {
           subscription._refuse(error);
+          this._begun(subscription);
         } else {
-          this._rope._lost(true);
+          this._rope._lost(this._open);
         }
         return;
       }
@@ -575,5 +658,6 @@ class ByPolling extends ByHTTP {
   /** @param {Subscription} subscription */
   unsubscribe(subscription) {
     this._fetching.get(subscription)?.abort();
+    this._begun(subscription);
   }
 }
