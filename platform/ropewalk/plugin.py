@@ -19,8 +19,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 import msgspec
-from attrs import field, frozen
-from msgspec import Struct
+from msgspec import Struct, field
 from twisted.application.service import Service
 from twisted.plugin import IPlugin
 from twisted.python.filepath import FilePath
@@ -64,8 +63,7 @@ def caller(depth: int = 1) -> str:
 
 
 @implementer(IPlugin, IServicePlugin)
-@frozen
-class ServicePlugin:
+class ServicePlugin(Struct, frozen=True, eq=False):
     """
     A service, by name. Declare one in a module in ``twisted/plugins/``::
 
@@ -81,11 +79,21 @@ class ServicePlugin:
 
     name: str
     module: str
-    place: str = field(factory=lambda: caller(2), kw_only=True, eq=False)
+    # The function between is the frame that `caller` is called from.
+    place: str = field(default_factory=lambda: caller())
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if problem := _problem(self.name, self.module):
             raise BadPlugin(str(self.name), self.place, problem)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same service, wherever either was declared."""
+        if not isinstance(other, ServicePlugin):
+            return NotImplemented
+        return self._service() == other._service()
+
+    def __hash__(self) -> int:
+        return hash(self._service())
 
     def load(self) -> ServiceModule:
         """
@@ -102,6 +110,9 @@ class ServicePlugin:
         if problem := _flaw(module):
             raise BadPlugin(self.name, self.place, f"{self.module}{problem}")
         return ServiceModule(self, module, tuple(getattr(module, "requires", ())))
+
+    def _service(self) -> tuple[object, ...]:
+        return type(self), self.name, self.module
 
 
 class ServiceModule(Struct, frozen=True):

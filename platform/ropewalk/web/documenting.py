@@ -158,10 +158,10 @@ def _answered(
         others = taken[_path(entry)]
         if _OTHERS in others:
             continue
-        methods = entry.methods
+        methods = None if entry.methods is None else frozenset(entry.methods)
         if others:
             methods = (_USUAL if methods is None else methods) - others
-        others |= {_OTHERS} if entry.methods is None else entry.methods
+        others.update({_OTHERS} if entry.methods is None else entry.methods)
         if methods is None or methods:
             left[entry] = methods
     return [(entry, left[entry]) for _, entry in routes if entry in left]

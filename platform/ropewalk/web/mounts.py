@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import Factory, define
 from klein import Klein
 from klein.resource import KleinResource
 from msgspec import Struct
@@ -64,7 +63,6 @@ class Mount(Struct, frozen=True):
     gives_way: bool = False
 
 
-@define
 class Mounts:
     """
     The mounts of one site.
@@ -81,16 +79,17 @@ class Mounts:
     :ivar sockets: Lets a protocol take a request's connection over.
     """
 
-    middleware: list[Middleware] = Factory(list)
-    components: Components = Factory(Components)
-    sockets: Callable[[Any, Any], Any] = no_sockets
-    table_class: Callable[..., Table[Any]] = Table
-    limited: bool = False
-    lanes: dict[bytes, dict[bytes, Any]] = Factory(dict)
-    has_lanes: bool = False
-    _mounts: list[Mount] = Factory(list)
-    _table: Table[Any] | None = None
-    _links: Links | None = None
+    def __init__(self) -> None:
+        self.middleware: list[Middleware] = []
+        self.components = Components()
+        self.sockets: Callable[[Any, Any], Any] = no_sockets
+        self.table_class: Callable[..., Table[Any]] = Table
+        self.limited = False
+        self.lanes: dict[bytes, dict[bytes, Any]] = {}
+        self.has_lanes = False
+        self._mounts: list[Mount] = []
+        self._table: Table[Any] | None = None
+        self._links: Links | None = None
 
     def add(self, mount: Mount) -> None:
         """
