@@ -25,27 +25,29 @@ from twisted.python import usage
 from ropewalk import __version__
 from ropewalk.errors import BadSettings, StartFailed
 from ropewalk.run import reactors
+from ropewalk.run.garbage import unsearched
 
-# The reactor is chosen before anything below can import the default one.
-_reactor = reactors.choose()
+with unsearched():
+    # The reactor is chosen before anything below can import the default one.
+    _reactor = reactors.choose()
 
-from ropewalk.hub import MemoryHub  # noqa: E402
-from ropewalk.plugin import Found, discover  # noqa: E402
-from ropewalk.run.configuration import Plan, make_plan  # noqa: E402
-from ropewalk.run.daemon import Daemon  # noqa: E402
-from ropewalk.run.host import Host  # noqa: E402
-from ropewalk.run.logs import (  # noqa: E402
-    CannotLog,
-    FromStandardLibrary,
-    LogWriter,
-    log_access,
-    open_log,
-)
-from ropewalk.run.reload import Reloader  # noqa: E402
-from ropewalk.run.single import open_settings, with_file  # noqa: E402
-from ropewalk.run.statuses import Status  # noqa: E402
-from ropewalk.run.systemd import Systemd  # noqa: E402
-from ropewalk.web.access import AccessLog  # noqa: E402
+    from ropewalk.hub import MemoryHub
+    from ropewalk.plugin import Found, discover
+    from ropewalk.run.configuration import Plan, make_plan
+    from ropewalk.run.daemon import Daemon
+    from ropewalk.run.host import Host
+    from ropewalk.run.logs import (
+        CannotLog,
+        FromStandardLibrary,
+        LogWriter,
+        log_access,
+        open_log,
+    )
+    from ropewalk.run.reload import Reloader
+    from ropewalk.run.single import open_settings, with_file
+    from ropewalk.run.statuses import Status
+    from ropewalk.run.systemd import Systemd
+    from ropewalk.web.access import AccessLog
 
 __all__ = ["Options", "makeService"]
 
@@ -72,6 +74,7 @@ class Options(usage.Options):
     compData = usage.Completions(optActions={"settings": usage.CompleteFiles("*.toml")})
 
 
+@unsearched()
 def makeService(options: Any) -> Service:
     """
     Put the daemon together. Nothing is started.
