@@ -9,14 +9,16 @@ break nothing.
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
-from importlib import import_module, metadata
+from importlib import import_module
+from importlib.machinery import PathFinder
 from types import FrameType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct, field
@@ -28,6 +30,9 @@ from zope.interface import implementer
 
 from ropewalk.errors import BadPlugin, Conflict
 from ropewalk.interfaces import IServicePlugin
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "ENTRY_POINTS",
@@ -188,7 +193,7 @@ class Found(Struct, frozen=True):
 
 def discover(
     package: ModuleType | None = None,
-    entry_points: Iterable[metadata.EntryPoint] | None = None,
+    entry_points: Iterable[EntryPoint] | None = None,
 ) -> Found:
     """
     Find the installed services: those declared in ``twisted/plugins/``
@@ -262,7 +267,7 @@ def _uninteresting(directory: FilePath[str]) -> set[str]:
 
 
 def _pointed_to(
-    entry_points: Iterable[metadata.EntryPoint] | None, broken: list[Broken]
+    entry_points: Iterable[EntryPoint] | None, broken: list[Broken]
 ) -> Iterator[ServicePlugin]:
     """
     Read the entry points.
@@ -282,15 +287,40 @@ def _pointed_to(
             broken.append(Broken(place, _story(error)))
 
 
-def _installed_points() -> Iterable[metadata.EntryPoint]:
+def _installed_points() -> Iterable[EntryPoint]:
     """
     The installed entry points of our group. Most often there are none, and to look
-    whether any file speaks of it takes a third of the time that asking takes.
+    whether any file speaks of it takes a tenth of the time that asking takes.
     """
-    for distribution in metadata.distributions():
-        if ENTRY_POINTS in (distribution.read_text("entry_points.txt") or ""):
-            return metadata.entry_points(group=ENTRY_POINTS)
-    return ()
+    finders = [each for each in sys.meta_path if hasattr(each, "find_distributions")]
+    if finders == [PathFinder] and not any(map(_speaks_of_us, sys.path)):
+        return ()
+    from importlib.metadata import entry_points
+
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _speaks_of_us(directory: str) -> bool:
+    """
+    Whether there may be an entry point of our group in a place where Python looks for
+    modules. An archive is not opened: there may.
+    """
+    try:
+        names = os.listdir(directory or os.curdir)
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+    for name in names:
+        if name.lower().endswith((".dist-info", "egg-info")):
+            try:
+                file = os.path.join(directory, name, "entry_points.txt")
+                with open(file, "rb") as opened:
+                    if ENTRY_POINTS.encode() in opened.read():
+                        return True
+            except OSError:  # most have none
+                continue
+    return False
 
 
 def _problem(name: object, module: object) -> str:
@@ -400,7 +430,7 @@ def _imports(frame: FrameType) -> bool:
     return name == __name__ or name.partition(".")[0] == "importlib"
 
 
-def _distribution(point: metadata.EntryPoint) -> str:
+def _distribution(point: EntryPoint) -> str:
     dist = point.dist
     name = f"{dist.name} {dist.version}, " if dist is not None else ""
     return f"{name}entry point {point.name} = {point.value}"
