@@ -156,9 +156,9 @@ class WebSite:
                 listener.setServiceParent(group)
             if self._debugger is not None:
                 self._mount_debugger(document, group)
+            self.mounts.compile()
             if self.settings.openapi:
                 self._mount_documentation(document, about)
-            self.mounts.compile()
         except RopewalkError as error:
             raise StartFailed(error.service or self.owner, str(error)) from error
         return group
