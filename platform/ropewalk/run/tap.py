@@ -9,13 +9,13 @@ the host, the signals, and the status it ends with.
 from __future__ import annotations
 
 import atexit
-import encodings.idna  # noqa: F401 - Werkzeug's, which is not to be had in a chroot
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import Service
@@ -91,6 +91,7 @@ def makeService(options: Any) -> Service:
     # on SIGHUP.
     given = options["settings"]
     path = _seen_from(twistd.get("chroot"), os.path.abspath(given))
+    _import_for(twistd.get("chroot"))
     installed = Installed(given)
     try:
         plan = make_plan(open_settings(given, os.environ), installed.look())
@@ -272,6 +273,12 @@ class Installed:
             f"can:\n{each.traceback}\n"
             for each in self._found.broken
         )
+
+
+def _import_for(root: str | None) -> None:
+    """Import what Werkzeug comes to want late, and ``--chroot`` would hide."""
+    if root:
+        import_module("encodings.idna")
 
 
 def _seen_from(root: str | None, path: str) -> str:
