@@ -255,11 +255,12 @@ class AddLastTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        What :meth:`Mounts.add` refuses is refused here.
+        What :meth:`Mounts.add` refuses is refused here; what came before it is there.
         """
-        for wrong in mount("chat"), mount("/chat"):
-            kinds = BadPlugin, Conflict
-            self.assertRaises(kinds, self.mounts.add_last, [wrong])
+        for name, wrong in ("/a", mount("chat")), ("/b", mount("/chat")):
+            both = [mount(name), wrong]
+            self.assertRaises((BadPlugin, Conflict), self.mounts.add_last, both)
+            self.assertEqual(self.find(name).target.path, name)
         self.assertIs(self.find("/chat"), self.before)
 
 

@@ -112,6 +112,7 @@ class Mounts:
         :raise BadPlugin: As :meth:`add`.
         :raise Conflict: As :meth:`add`, and as :attr:`table`.
         """
+        self._table = self._links = None
         for each in mounts:
             self._append(each)
         self._build()
