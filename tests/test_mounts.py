@@ -206,6 +206,64 @@ class AddTests(SynchronousTestCase):
             )
 
 
+class AddLastTests(SynchronousTestCase):
+    """
+    What is mounted last is served beside what was compiled already.
+    """
+
+    def setUp(self) -> None:
+        self.mounts = Mounts()
+        self.mounts.add(mount("/chat"))
+        self.before = self.find("/chat")
+
+    def find(self, path: str) -> Any:
+        found: Any = self.mounts.table.find(path, "GET")
+        return found.entry if isinstance(found, Found) else found.guard
+
+    def test_both(self) -> None:
+        """
+        All of them answer. What was compiled stays what it was, as long as nobody
+        asks for it anew.
+        """
+        self.mounts.learn(b"GET", b"/about", "nothing is there")
+        self.mounts.add_last([mount("/about"), mount("/live", "socket")])
+        self.assertEqual(self.find("/about").target.path, "/about")
+        self.assertEqual(self.find("/live").target.path, "/live")
+        self.assertIs(self.find("/chat"), self.before)
+        self.assertEqual(self.mounts.lanes, {})
+        self.mounts.compile()
+        self.assertIsNot(self.find("/chat"), self.before)
+
+    def test_one_more(self) -> None:
+        """
+        Whoever comes after that is as welcome as before.
+        """
+        self.mounts.add_last([mount("/about")])
+        self.mounts.add(mount("/late"))
+        for path in "/chat", "/about", "/late":
+            self.assertEqual(self.find(path).target.path, path)
+        self.assertIsNot(self.find("/chat"), self.before)
+
+    def test_before_anybody_asked(self) -> None:
+        """
+        Nothing need have been compiled.
+        """
+        self.mounts.add(mount("/early"))
+        self.mounts.add_last([mount("/about")])
+        for path in "/chat", "/about", "/early":
+            self.assertEqual(self.find(path).target.path, path)
+
+    def test_refused(self) -> None:
+        """
+        What :meth:`Mounts.add` refuses is refused here; what came before it is there.
+        """
+        for name, wrong in ("/a", mount("chat")), ("/b", mount("/chat")):
+            both = [mount(name), wrong]
+            self.assertRaises((BadPlugin, Conflict), self.mounts.add_last, both)
+            self.assertEqual(self.find(name).target.path, name)
+        self.assertIs(self.find("/chat"), self.before)
+
+
 class Adapted:
     """
     Something that is no resource, but has an adapter to one.

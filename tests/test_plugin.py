@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from importlib import import_module, invalidate_caches
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint, PathDistribution
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
@@ -402,6 +403,59 @@ class DiscoveryTests(SynchronousTestCase):
         self.assertEqual(chat, ServicePlugin("chat", "acme.chat"))
         place = "acme-chat 1.2, entry point chat = acme.chat"
         self.assertEqual(chat and chat.place, place)
+
+    def test_entry_points_of_an_egg(self) -> None:
+        """
+        So may one that was installed in the old way.
+        """
+        points = "[ropewalk.services]\nchat = acme.chat\n"
+        self.declarations.write("acme.egg-info/PKG-INFO", "Name: acme\nVersion: 1\n")
+        self.declarations.write("acme.egg-info/entry_points.txt", points)
+        self.declarations.write("acme.egg/EGG-INFO/PKG-INFO", "Name: egg\nVersion: 1\n")
+        egg = self.declarations.write(
+            "acme.egg/EGG-INFO/entry_points.txt", points.replace("chat", "bank")
+        )
+        sys.path.insert(0, str(egg.parent.parent))
+        self.assertEqual(discover(self.declarations.package).names, ("bank", "chat"))
+        sys.path.remove(str(self.declarations.root))
+        self.assertEqual(discover(self.declarations.package).names, ("bank",))
+
+    def test_entry_points_in_an_archive(self) -> None:
+        """
+        So may one in an archive.
+        """
+        archive = self.declarations.root / "acme.zip"
+        with zipfile.ZipFile(archive, "w") as opened:
+            info = "acme-1.dist-info"
+            opened.writestr(f"{info}/METADATA", "Name: acme\nVersion: 1\n")
+            opened.writestr(
+                f"{info}/entry_points.txt", "[ropewalk.services]\nchat = acme.chat\n"
+            )
+        sys.path.insert(0, str(archive))
+        self.assertEqual(discover(self.declarations.package).names, ("chat",))
+
+    def test_entry_points_found_otherwise(self) -> None:
+        """
+        So may one that something else finds than Python's own finder.
+        """
+        self.declarations.write(
+            "hidden/acme.dist-info/METADATA", "Name: acme\nVersion: 1\n"
+        )
+        points = self.declarations.write(
+            "hidden/acme.dist-info/entry_points.txt",
+            "[ropewalk.services]\nchat = acme.chat\n",
+        )
+
+        class Finder:
+            def find_spec(self, *args: object) -> None:
+                return None
+
+            def find_distributions(self, *args: object) -> list[Distribution]:
+                return [PathDistribution(points.parent)]
+
+        self.assertEqual(discover(self.declarations.package).names, ())
+        self.patch(sys, "meta_path", [*sys.meta_path, Finder()])
+        self.assertEqual(discover(self.declarations.package).names, ("chat",))
 
     def test_both_ways(self) -> None:
         """

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from klein import Klein
 from twisted.application.service import Service
@@ -45,15 +45,14 @@ INTERNAL = '[web.sites.internal]\nlisten = ["tcp:9090:interface=127.0.0.1"]\n'
 BOTH = f"[web]\n{INTERNAL}"
 
 
-@frozen
-class Puts(ServicePlugin):
+class Puts(ServicePlugin, frozen=True, eq=False):
     """
     A service that puts something on the web.
 
     :ivar pages: Does so.
     """
 
-    pages: Pages = field(default=None, eq=False)
+    pages: Any = None
 
     def load(self) -> ServiceModule:
         module: Any = ModuleType(self.module, f"The service {self.name}.")

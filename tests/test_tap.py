@@ -51,7 +51,19 @@ class TapTests(SynchronousTestCase):
         )
         loaded = set(done.stdout.split())
         unused = {"autobahn", "txaio", "treq", "sqlite3", "click", "hypothesis"}
+        unused |= {"importlib.metadata", "importlib.resources"}
         self.assertEqual(loaded & unused, set())
+
+    def test_before_chroot(self) -> None:
+        """
+        What would be imported late is imported before ``--chroot``, and only then.
+        """
+        known = sys.modules.pop("encodings.idna", None)
+        self.addCleanup(sys.modules.update, {"encodings.idna": known} if known else {})
+        tap._import_for(None)
+        self.assertNotIn("encodings.idna", sys.modules)
+        tap._import_for("/srv")
+        self.assertIn("encodings.idna", sys.modules)
 
     def writer(self, **twistd: Any) -> Any:
         """The log for some of twistd's options."""

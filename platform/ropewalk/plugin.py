@@ -9,18 +9,19 @@ break nothing.
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
-from importlib import import_module, metadata
+from importlib import import_module
+from importlib.machinery import PathFinder
 from types import FrameType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from attrs import field, frozen
-from msgspec import Struct
+from msgspec import Struct, field
 from twisted.application.service import Service
 from twisted.plugin import IPlugin
 from twisted.python.filepath import FilePath
@@ -29,6 +30,9 @@ from zope.interface import implementer
 
 from ropewalk.errors import BadPlugin, Conflict
 from ropewalk.interfaces import IServicePlugin
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "ENTRY_POINTS",
@@ -64,8 +68,7 @@ def caller(depth: int = 1) -> str:
 
 
 @implementer(IPlugin, IServicePlugin)
-@frozen
-class ServicePlugin:
+class ServicePlugin(Struct, frozen=True, eq=False):
     """
     A service, by name. Declare one in a module in ``twisted/plugins/``::
 
@@ -82,11 +85,21 @@ class ServicePlugin:
 
     name: str
     module: str
-    place: str = field(factory=lambda: caller(2), kw_only=True, eq=False)
+    # The function between is the frame that `caller` is called from.
+    place: str = field(default_factory=lambda: caller())
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if problem := _problem(self.name, self.module):
             raise BadPlugin(str(self.name), self.place, problem)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same service, wherever either was declared."""
+        if not isinstance(other, ServicePlugin):
+            return NotImplemented
+        return self._service() == other._service()
+
+    def __hash__(self) -> int:
+        return hash(self._service())
 
     def load(self) -> ServiceModule:
         """
@@ -103,6 +116,9 @@ class ServicePlugin:
         if problem := _flaw(module):
             raise BadPlugin(self.name, self.place, f"{self.module}{problem}")
         return ServiceModule(self, module, tuple(getattr(module, "requires", ())))
+
+    def _service(self) -> tuple[object, ...]:
+        return type(self), self.name, self.module
 
 
 class ServiceModule(Struct, frozen=True):
@@ -178,7 +194,7 @@ class Found(Struct, frozen=True):
 
 def discover(
     package: ModuleType | None = None,
-    entry_points: Iterable[metadata.EntryPoint] | None = None,
+    entry_points: Iterable[EntryPoint] | None = None,
 ) -> Found:
     """
     Find the installed services: those declared in ``twisted/plugins/``
@@ -252,7 +268,7 @@ def _uninteresting(directory: FilePath[str]) -> set[str]:
 
 
 def _pointed_to(
-    entry_points: Iterable[metadata.EntryPoint] | None, broken: list[Broken]
+    entry_points: Iterable[EntryPoint] | None, broken: list[Broken]
 ) -> Iterator[ServicePlugin]:
     """
     Read the entry points.
@@ -272,15 +288,40 @@ def _pointed_to(
             broken.append(Broken(place, _story(error)))
 
 
-def _installed_points() -> Iterable[metadata.EntryPoint]:
+def _installed_points() -> Iterable[EntryPoint]:
     """
     The installed entry points of our group. Most often there are none, and to look
-    whether any file speaks of it takes a third of the time that asking takes.
+    whether any file speaks of it takes a tenth of the time that asking takes.
     """
-    for distribution in metadata.distributions():
-        if ENTRY_POINTS in (distribution.read_text("entry_points.txt") or ""):
-            return metadata.entry_points(group=ENTRY_POINTS)
-    return ()
+    finders = [each for each in sys.meta_path if hasattr(each, "find_distributions")]
+    if finders == [PathFinder] and not any(map(_speaks_of_us, sys.path)):
+        return ()
+    from importlib.metadata import entry_points
+
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _speaks_of_us(directory: str) -> bool:
+    """
+    Whether there may be an entry point of our group in a place where Python looks for
+    modules. An archive is not opened: there may.
+    """
+    try:
+        names = os.listdir(directory or os.curdir)
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+    for name in names:
+        if name.lower().endswith((".dist-info", "egg-info")):
+            try:
+                file = os.path.join(directory, name, "entry_points.txt")
+                with open(file, "rb") as opened:
+                    if ENTRY_POINTS.encode() in opened.read():
+                        return True
+            except OSError:  # most have none
+                continue
+    return False
 
 
 def _problem(name: object, module: object) -> str:
@@ -390,7 +431,7 @@ def _imports(frame: FrameType) -> bool:
     return name == __name__ or name.partition(".")[0] == "importlib"
 
 
-def _distribution(point: metadata.EntryPoint) -> str:
+def _distribution(point: EntryPoint) -> str:
     dist = point.dist
     name = f"{dist.name} {dist.version}, " if dist is not None else ""
     return f"{name}entry point {point.name} = {point.value}"

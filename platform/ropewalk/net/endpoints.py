@@ -19,7 +19,6 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
-from attrs import define, field, frozen
 from msgspec import Struct
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString, serverFromString
@@ -264,7 +263,6 @@ class _EarlyReactor:
         return opened
 
 
-@define(eq=False)
 class Doorway:
     """
     One place to listen: bound, then opened, then closed.
@@ -277,31 +275,30 @@ class Doorway:
     :raise MissingExtra: When it needs a library that is not installed.
     """
 
-    description: str
-    _reactor: Any
-    _trusts: Callable[[Any], bool] | None = None
-    _claim: Claim = field(init=False)
-    _early: _EarlyReactor = field(init=False)
-    _endpoint: IStreamServerEndpoint = field(init=False)
-    _port: IListeningPort | None = field(default=None, init=False)
-    _closed: bool = field(default=False, init=False)
-    _proxied: list[ProxiedFactory] = field(factory=list, init=False)
+    __slots__ = (
+        *("_claim", "_closed", "_early", "_endpoint", "_port", "_proxied"),
+        *("_reactor", "_trusts", "description"),
+    )
 
-    def __attrs_post_init__(self) -> None:
-        self._claim = claim(self.description)
-        self._early = _EarlyReactor(self._reactor)
-        if "backlog" not in _parse(_behind(self.description))[1]:
+    def __init__(
+        self,
+        description: str,
+        reactor: Any,
+        trusts: Callable[[Any], bool] | None = None,
+    ) -> None:
+        self.description = description
+        self._reactor, self._trusts = reactor, trusts
+        self._port: IListeningPort | None = None
+        self._closed = False
+        self._proxied: list[ProxiedFactory] = []
+        self._claim = claim(description)
+        self._early = _EarlyReactor(reactor)
+        kind, arguments = _parse(_behind(description))
+        if "backlog" not in arguments:
             self._early.backlog = _BACKLOG
-        self._endpoint = _endpoint(self._early, self.description, self._claim)
-        if not self.description.startswith(_PROXIED):
-            return
-        if self._trusts is None:
-            raise BadEndpoint(self.description, _NOBODY_TRUSTED)
-        if _parse(_behind(self.description))[0] in _ARGUMENTS:
-            self._early.admit = self._admit
-        else:
-            # Of those that are not Twisted's own, nobody knows how they listen.
-            self._endpoint = _Wrapped(self._endpoint, self._admit)
+        self._endpoint = _endpoint(self._early, description, self._claim)
+        if description.startswith(_PROXIED):
+            self._expect_proxy(kind)
 
     def bind(self) -> None:
         """
@@ -344,6 +341,15 @@ class Doorway:
         """The address it accepts at, an ``IAddress``; ``None`` while closed."""
         return None if self._port is None else self._port.getHost()
 
+    def _expect_proxy(self, kind: str) -> None:
+        if self._trusts is None:
+            raise BadEndpoint(self.description, _NOBODY_TRUSTED)
+        if kind in _ARGUMENTS:
+            self._early.admit = self._admit
+        else:
+            # Of those that are not Twisted's own, nobody knows how they listen.
+            self._endpoint = _Wrapped(self._endpoint, self._admit)
+
     def _admit(self, factory: IProtocolFactory) -> ProxiedFactory:
         assert self._trusts is not None
         proxied = ProxiedFactory(factory, self._trusts, self._reactor, self.description)
@@ -364,14 +370,19 @@ class Doorway:
 
 
 @implementer(IStreamServerEndpoint)
-@frozen
 class _Wrapped:
     """
     An endpoint that puts something before each factory.
     """
 
-    _endpoint: IStreamServerEndpoint
-    _wrap: Callable[[IProtocolFactory], IProtocolFactory]
+    __slots__ = ("_endpoint", "_wrap")
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        wrap: Callable[[IProtocolFactory], IProtocolFactory],
+    ) -> None:
+        self._endpoint, self._wrap = endpoint, wrap
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         listening: Deferred[IListeningPort] = self._endpoint.listen(

@@ -12,7 +12,6 @@ from contextvars import Context, copy_context
 from operator import length_hint
 from typing import Any
 
-from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.logger import Logger
@@ -246,7 +245,6 @@ def _until(
 
 
 @implementer(IPushProducer)
-@define(eq=False)
 class Backlog:
     """
     Watches over what waits for a peer that does not read.
@@ -257,14 +255,20 @@ class Backlog:
     :ivar full: Whether it is full. While it is not, there is room.
     """
 
-    _cut: Callable[[], None]
-    limit: int
-    _transport: Any = field(default=None, init=False)
-    _context: Context = field(factory=copy_context, init=False)
-    full: bool = field(default=False, init=False)
-    _waiting: int = field(default=0, init=False)
-    _ready: list[Deferred[None]] = field(factory=list, init=False)
+    __slots__ = (
+        *("_context", "_cut", "_ready", "_transport", "_waiting"),
+        *("full", "limit"),
+    )
+
     _log = Logger()
+
+    def __init__(self, cut: Callable[[], None], limit: int) -> None:
+        self._cut, self.limit = cut, limit
+        self._transport: Any = None
+        self._context = copy_context()
+        self.full = False
+        self._waiting = 0
+        self._ready: list[Deferred[None]] = []
 
     def watch(self, transport: Any) -> None:
         """Have the transport say when it is full."""
@@ -337,7 +341,6 @@ class Backlog:
             self._ready.pop(0).callback(None)
 
 
-@define(eq=False)
 class Patience:
     """
     How long a peer is waited for. Waiting anew costs next to nothing: one timer
@@ -348,11 +351,12 @@ class Patience:
     :ivar since: When the wait began. Who sets it to now, waits anew.
     """
 
-    _over: Callable[[], None]
-    _clock: IReactorTime
-    since: float = field(default=0.0, init=False)
-    _timer: IDelayedCall | None = field(default=None, init=False)
-    _seconds: float = field(default=0.0, init=False)
+    __slots__ = ("_clock", "_over", "_seconds", "_timer", "since")
+
+    def __init__(self, over: Callable[[], None], clock: IReactorTime) -> None:
+        self._over, self._clock = over, clock
+        self.since = self._seconds = 0.0
+        self._timer: IDelayedCall | None = None
 
     def wait(self, seconds: float) -> None:
         """

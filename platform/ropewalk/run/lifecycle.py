@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import define, field
 from msgspec import Struct
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, TimeoutError
@@ -43,7 +42,6 @@ class Unit(Struct, frozen=True, eq=False):
     stop_within: float
 
 
-@define
 class Lifecycle:
     """
     The services of one daemon.
@@ -52,12 +50,15 @@ class Lifecycle:
     :param clock: Where time comes from.
     """
 
-    _units: Sequence[Unit]
-    _clock: IReactorTime
-    _started: list[Unit] = field(factory=list, init=False)
-    _at: dict[str, Any] = field(factory=dict, init=False)
-    _half: list[tuple[Unit, Any]] = field(factory=list, init=False)
+    __slots__ = ("_at", "_clock", "_half", "_started", "_units")
+
     _log = Logger()
+
+    def __init__(self, units: Sequence[Unit], clock: IReactorTime) -> None:
+        self._units, self._clock = units, clock
+        self._started: list[Unit] = []
+        self._at: dict[str, Any] = {}
+        self._half: list[tuple[Unit, Any]] = []
 
     @property
     def started(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import msgspec
-from attrs import define, field
+from attrs import define
 from msgspec import UNSET, UnsetType
 from twisted.logger import (
     ILogObserver,
@@ -215,7 +215,6 @@ class _Nothing:
 
 
 @implementer(ILogObserver)
-@define
 class LogWriter:
     """
     Writes events as lines, and never raises: what cannot be written is lost.
@@ -225,11 +224,19 @@ class LogWriter:
     :ivar level: What is less is not written.
     """
 
-    _output: Output
-    style: Literal["text", "json"] = "text"
-    level: str = "info"
-    _torn: bool = field(default=False, init=False)
+    __slots__ = ("_output", "_torn", "level", "style")
+
     _log = Logger()
+
+    def __init__(
+        self,
+        output: Output,
+        style: Literal["text", "json"] = "text",
+        level: str = "info",
+    ) -> None:
+        self._output = output
+        self.style, self.level = style, level
+        self._torn = False
 
     @classmethod
     def of(cls, output: Any, style: str, level: str) -> LogWriter:

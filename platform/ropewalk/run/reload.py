@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
-from attrs import define, field
 from msgspec import Struct
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
@@ -76,7 +75,6 @@ class _Refused(Exception):
     """A service does not take its new settings; the log has why."""
 
 
-@define
 class Reloader:
     """
     Brings new settings to a host.
@@ -86,14 +84,16 @@ class Reloader:
     :param apply: Puts a plan in force: what of the new one can be.
     """
 
-    _host: Host
-    _read: Callable[[], Plan]
-    _apply: Callable[[Plan], None]
-    _turn: DeferredLock = field(factory=DeferredLock, init=False)
-    _secrets: defaultdict[str, set[str]] = field(
-        factory=lambda: defaultdict(set), init=False
-    )
+    __slots__ = ("_apply", "_host", "_read", "_secrets", "_turn")
+
     _log = Logger()
+
+    def __init__(
+        self, host: Host, read: Callable[[], Plan], apply: Callable[[Plan], None]
+    ) -> None:
+        self._host, self._read, self._apply = host, read, apply
+        self._turn = DeferredLock()
+        self._secrets: defaultdict[str, set[str]] = defaultdict(set)
 
     def reload(self) -> Deferred[tuple[Reloaded, ...]]:
         """

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from types import TracebackType
 
-from attrs import frozen
 from msgspec.structs import replace
 
 from ropewalk.errors import BadPlugin, BadSettings, Fault, SettingFault
@@ -24,8 +23,7 @@ from ropewalk.settings import Document, load, parse
 __all__ = ["FilePlugin", "open_settings", "with_file"]
 
 
-@frozen
-class FilePlugin(ServicePlugin):
+class FilePlugin(ServicePlugin, frozen=True, eq=False):
     """
     The service in a file, wherever Python looks for modules.
 
@@ -89,7 +87,7 @@ def with_file(found: Found, path: str | os.PathLike[str]) -> Found:
     directory = os.path.dirname(file)
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    plugin = FilePlugin(table, module, file, place=f"{file}:1")
+    plugin = FilePlugin(table, module, f"{file}:1", file=file)
     others = tuple(each for each in found.plugins if each.name != table)
     return replace(found, plugins=(*others, plugin))
 

@@ -6,7 +6,7 @@ The web sites of a daemon: what is on each, and where it listens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from zope.interface import implementer
@@ -26,7 +26,9 @@ from ropewalk.web.home import Home
 from ropewalk.web.mounts import Mount, Mounts, resource_for
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.site import Site
-from ropewalk.web.upgrade import UpgradeResource
+
+if TYPE_CHECKING:
+    from ropewalk.web.upgrade import UpgradeResource
 
 __all__ = ["PluginWeb", "Sites", "WebSite"]
 
@@ -156,9 +158,9 @@ class WebSite:
                 listener.setServiceParent(group)
             if self._debugger is not None:
                 self._mount_debugger(document, group)
+            self.mounts.compile()
             if self.settings.openapi:
                 self._mount_documentation(document, about)
-            self.mounts.compile()
         except RopewalkError as error:
             raise StartFailed(error.service or self.owner, str(error)) from error
         return group
@@ -223,6 +225,7 @@ class WebSite:
         from autobahn.twisted.resource import WebSocketResource
 
         from ropewalk.net.sockets import SocketFactory
+        from ropewalk.web.upgrade import UpgradeResource
 
         factory = SocketFactory(make, self.settings.sockets, self._reactor)
         return UpgradeResource(WebSocketResource(factory), self.settings.origins)

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Mapping
 
-from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -18,7 +17,6 @@ from twisted.logger import Logger
 __all__ = ["Systemd"]
 
 
-@define
 class Systemd:
     """
     The service manager that started us, if one did.
@@ -29,12 +27,16 @@ class Systemd:
     :param clock: Where time comes from.
     """
 
-    _environ: Mapping[str, str]
-    _pid: int
-    _clock: IReactorTime
-    _beat: LoopingCall | None = field(default=None, init=False)
-    _deaf: bool = field(default=False, init=False)
+    __slots__ = ("_beat", "_clock", "_deaf", "_environ", "_pid")
+
     _log = Logger()
+
+    def __init__(
+        self, environ: Mapping[str, str], pid: int, clock: IReactorTime
+    ) -> None:
+        self._environ, self._pid, self._clock = environ, pid, clock
+        self._beat: LoopingCall | None = None
+        self._deaf = False
 
     def ready(self, status: str) -> None:
         """

@@ -9,13 +9,13 @@ the host, the signals, and the status it ends with.
 from __future__ import annotations
 
 import atexit
-import encodings.idna  # noqa: F401 - Werkzeug's, which is not to be had in a chroot
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import Service
@@ -25,26 +25,28 @@ from twisted.python import usage
 from ropewalk import __version__
 from ropewalk.errors import BadSettings, StartFailed
 from ropewalk.run import reactors
+from ropewalk.run.garbage import unsearched
 
-# The reactor is chosen before anything below can import the default one.
-_reactor = reactors.choose()
+with unsearched():
+    # The reactor is chosen before anything below can import the default one.
+    _reactor = reactors.choose()
 
-from ropewalk.plugin import Found, discover  # noqa: E402
-from ropewalk.run.configuration import Plan, make_plan  # noqa: E402
-from ropewalk.run.daemon import Daemon  # noqa: E402
-from ropewalk.run.host import Host  # noqa: E402
-from ropewalk.run.logs import (  # noqa: E402
-    CannotLog,
-    FromStandardLibrary,
-    LogWriter,
-    log_access,
-    open_log,
-)
-from ropewalk.run.reload import Reloader  # noqa: E402
-from ropewalk.run.single import open_settings, with_file  # noqa: E402
-from ropewalk.run.statuses import Status  # noqa: E402
-from ropewalk.run.systemd import Systemd  # noqa: E402
-from ropewalk.web.access import AccessLog  # noqa: E402
+    from ropewalk.plugin import Found, discover
+    from ropewalk.run.configuration import Plan, make_plan
+    from ropewalk.run.daemon import Daemon
+    from ropewalk.run.host import Host
+    from ropewalk.run.logs import (
+        CannotLog,
+        FromStandardLibrary,
+        LogWriter,
+        log_access,
+        open_log,
+    )
+    from ropewalk.run.reload import Reloader
+    from ropewalk.run.single import open_settings, with_file
+    from ropewalk.run.statuses import Status
+    from ropewalk.run.systemd import Systemd
+    from ropewalk.web.access import AccessLog
 
 __all__ = ["Options", "makeService"]
 
@@ -71,6 +73,7 @@ class Options(usage.Options):
     compData = usage.Completions(optActions={"settings": usage.CompleteFiles("*.toml")})
 
 
+@unsearched()
 def makeService(options: Any) -> Service:
     """
     Put the daemon together. Nothing is started.
@@ -87,6 +90,7 @@ def makeService(options: Any) -> Service:
     # on SIGHUP.
     given = options["settings"]
     path = _seen_from(twistd.get("chroot"), os.path.abspath(given))
+    _import_for(twistd.get("chroot"))
     installed = Installed(given)
     try:
         plan = make_plan(open_settings(given, os.environ), installed.look())
@@ -266,6 +270,12 @@ class Installed:
             f"can:\n{each.traceback}\n"
             for each in self._found.broken
         )
+
+
+def _import_for(root: str | None) -> None:
+    """Import what Werkzeug comes to want late, and ``--chroot`` would hide."""
+    if root:
+        import_module("encodings.idna")
 
 
 def _seen_from(root: str | None, path: str) -> str:

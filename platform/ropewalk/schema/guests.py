@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from attrs import NOTHING, Converter, Factory, define
+from attrs import NOTHING, Converter, Factory
 from msgspec import Struct, inspect, structs
 
 from ropewalk.schema.shape import is_model
@@ -149,14 +149,16 @@ def adopt(kind: inspect.Type) -> inspect.Type:
     return _Adoption().adopt(kind)
 
 
-@define
 class _Adoption:
     """
     A type may contain itself, so each is looked at once.
     """
 
-    _done: dict[int, inspect.Type] = Factory(dict)
-    _kept: list[inspect.Type] = Factory(list)
+    __slots__ = ("_done", "_kept")
+
+    def __init__(self) -> None:
+        self._done: dict[int, inspect.Type] = {}
+        self._kept: list[inspect.Type] = []
 
     def adopt(self, kind: inspect.Type) -> inspect.Type:
         if id(kind) not in self._done:

@@ -13,7 +13,6 @@ from pathlib import PurePath
 from typing import Any
 
 import msgspec
-from attrs import Factory, define
 from msgspec import UNSET, Struct, inspect, structs
 
 from ropewalk.schema.guests import guest_of, without_arguments
@@ -190,14 +189,16 @@ def _needs_help(kind: inspect.Type, seen: set[int]) -> bool:
     return any(_needs_help(part, seen) for part in parts_in(kind))
 
 
-@define
 class _Makers:
     """
     What makes values of a type and of its parts. A type may contain itself, so
     the makers of classes are kept, and found when they are needed.
     """
 
-    _classes: dict[Any, _ClassMaker] = Factory(dict)
+    __slots__ = ("_classes",)
+
+    def __init__(self) -> None:
+        self._classes: dict[Any, _ClassMaker] = {}
 
     def maker(self, kind: inspect.Type) -> Make:
         """

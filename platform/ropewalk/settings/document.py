@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 import msgspec
-from attrs import frozen
 
 from ropewalk.errors import BadSettings, Fault, SettingFault
 from ropewalk.schema.walk import Flaw, convert, find_flaws, kind_of
@@ -113,7 +112,6 @@ def _no_toml(name: str, text: str, error: Exception) -> SettingFault:
     return SettingFault(f"{name}:{line}", "", Fault("", f"not TOML: {problem}{column}"))
 
 
-@frozen
 class Document:
     """
     A settings file that was read, with the environment laid over it.
@@ -121,11 +119,19 @@ class Document:
     :ivar path: The file's name as it was given.
     """
 
-    path: str
-    _data: Mapping[str, Any]
-    _lines: Lines
-    _overrides: tuple[Override, ...]
-    _pointers: Pointers
+    __slots__ = ("_data", "_lines", "_overrides", "_pointers", "path")
+
+    def __init__(
+        self,
+        path: str,
+        data: Mapping[str, Any],
+        lines: Lines,
+        overrides: tuple[Override, ...],
+        pointers: Pointers,
+    ) -> None:
+        self.path = path
+        self._data, self._lines = data, lines
+        self._overrides, self._pointers = overrides, pointers
 
     @property
     def tables(self) -> tuple[str, ...]:

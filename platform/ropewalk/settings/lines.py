@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import tomllib
 
-from attrs import Factory, define
 from msgspec import Struct
 
 from ropewalk.schema.words import Step
@@ -56,14 +55,15 @@ def find_lines(text: str) -> Lines:
     return _Scanner(text).scan()
 
 
-@define
 class _Scanner:
-    _text: str
-    _at: int = 0
-    _line: int = 1
-    _found: Lines = Factory(Lines)
-    # How many tables each [[list]] has by now.
-    _counts: dict[Steps, int] = Factory(dict)
+    __slots__ = ("_at", "_counts", "_found", "_line", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at, self._line = 0, 1
+        self._found = Lines()
+        # How many tables each [[list]] has by now.
+        self._counts: dict[Steps, int] = {}
 
     def scan(self) -> Lines:
         table: Steps = ()

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 from msgspec import Struct
 from msgspec.structs import replace
 from twisted.application.service import MultiService
@@ -58,15 +58,14 @@ __all__ = ["LeftBehind", "MemoryHost", "Served", "Service", "Wanted", "file_plug
 Service = str | ServicePlugin | ModuleType
 
 
-@frozen
-class Served(ServicePlugin):
+class Served(ServicePlugin, frozen=True, eq=False):
     """
     A service that is nothing but what it serves.
 
     :ivar app: What ``host.web.mount`` takes, for ``/``.
     """
 
-    app: Any = field(default=None, eq=False)
+    app: Any = None
 
     def load(self) -> ServiceModule:
         """Make its module, which is in no file."""

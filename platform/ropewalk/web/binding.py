@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define, field
 from msgspec import Struct
 
 from ropewalk.errors import BadHandler
@@ -155,7 +154,6 @@ def _not_taken(asker: Asker, name: str) -> str:
     return f"{name!r} is in the path, but no parameter takes it{hint}"
 
 
-@define
 class _Order:
     """
     The order in which components are made.
@@ -165,10 +163,13 @@ class _Order:
     :ivar parameters: What they ask for.
     """
 
-    supply: Supply
-    recipes: dict[Component, Recipe] = field(factory=dict)
-    parameters: list[Parameter] = field(factory=list)
-    _under_way: list[Component] = field(factory=list)
+    __slots__ = ("_supply", "_under_way", "parameters", "recipes")
+
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
+        self.recipes: dict[Component, Recipe] = {}
+        self.parameters: list[Parameter] = []
+        self._under_way: list[Component] = []
 
     def add_all(
         self, asker: Asker, parameters: Sequence[Parameter]
@@ -181,7 +182,7 @@ class _Order:
         made: dict[str, Component] = {}
         for each in parameters:
             if each.where == "component":
-                component = self.supply.components.find(each.shape)
+                component = self._supply.components.find(each.shape)
                 assert component is not None  # it was found when this was decided
                 made[each.name] = component
                 self._add(component, (*asker.chain, each.key))
@@ -197,9 +198,9 @@ class _Order:
             raise BadHandler(component.name, component.place, problem)
         self._under_way.append(component)
         asker = Asker.of(component.function, component=component, chain=chain)
-        parameters = decide(asker, self.supply)
+        parameters = decide(asker, self._supply)
         made = self.add_all(asker, parameters)
-        path = self.supply.path
+        path = self._supply.path
         self.recipes[component] = Recipe.of(asker, parameters, made, path)
         self.parameters += parameters
         self._under_way.pop()

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from attrs import evolve
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -131,7 +130,7 @@ def _narrowed(claims: Sequence[Claim]) -> Iterator[Claim]:
         if methods == entry.methods:
             yield by_entry[entry]
         elif methods != _NOTHING:
-            yield replace(by_entry[entry], entry=evolve(entry, methods=methods))
+            yield replace(by_entry[entry], entry=replace(entry, methods=methods))
 
 
 def _beaten(one: Claim, other: Claim) -> Claim | None:

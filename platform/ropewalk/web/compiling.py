@@ -15,7 +15,6 @@ from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from attrs import evolve
 from klein import Klein
 from klein._resource import extractURLparts
 from klein.interfaces import IKleinRequest
@@ -165,12 +164,12 @@ class _Compiler:
             if self._lacks_slash(rule):  # klein#237
                 below = parse(f"{rule.rule}/", self._converters)
                 joined = below if self._prefix is None else below.join(self._prefix)
-                yield evolve(entry, pattern=joined, slashes="exact")
+                yield replace(entry, pattern=joined, slashes="exact")
             return
         # A mount's own path is its application's "/", with a slash behind it or not.
         if not options.bare:
-            yield evolve(entry, slashes="exact")
-        yield evolve(entry, pattern=self._prefix, slashes="exact")
+            yield replace(entry, slashes="exact")
+        yield replace(entry, pattern=self._prefix, slashes="exact")
 
     def _lacks_slash(self, rule: Rule) -> bool:
         """Whether it is a branch that takes all below its path but its own ``/``."""

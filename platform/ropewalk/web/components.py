@@ -30,7 +30,6 @@ from functools import partial
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union
 
-from attrs import field, frozen
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -104,7 +103,6 @@ class _Added(Struct, frozen=True):
     security: Mapping[str, Any] | None
 
 
-@frozen(eq=False)
 class Components:
     """
     What there is for handlers to ask for.
@@ -112,9 +110,12 @@ class Components:
     :param parent: Asked for what is not here.
     """
 
-    parent: Components | None = None
-    _added: list[_Added] = field(factory=list, init=False)
-    _known: dict[Any, Component] = field(factory=dict, init=False)
+    __slots__ = ("_added", "_known", "parent")
+
+    def __init__(self, parent: Components | None = None) -> None:
+        self.parent = parent
+        self._added: list[_Added] = []
+        self._known: dict[Any, Component] = {}
 
     def add(
         self,

@@ -86,13 +86,15 @@ def mount_documentation(
     pages = DocumentationPages(make, title, address, choose=choose)
     # An application that has all of a host leaves nothing there to others.
     hosts = dict.fromkeys(each.host.rule for each in typed if each.host is not None)
+    added: list[Mount] = []
     for host in (None, *filter(_is_mountable, hosts)):
         for where, page in ((path, pages.page), (f"{path}.json", pages.document)):
             mount = Mount(
                 where, page, owner, place, "pages", page, host=host, gives_way=True
             )
-            if not any(_are_at_one(each, mount) for each in mounts):
-                mounts.add(mount)
+            if not any(_are_at_one(each, mount) for each in (*mounts, *added)):
+                added.append(mount)
+    mounts.add_last(added)
 
 
 def operations(mounts: Mounts, hosts: Sequence[Pattern] = ()) -> Iterator[Operation]:
@@ -160,10 +162,10 @@ def _answered(
         others = taken[_path(entry)]
         if _OTHERS in others:
             continue
-        methods = entry.methods
+        methods = None if entry.methods is None else frozenset(entry.methods)
         if others:
             methods = (_USUAL if methods is None else methods) - others
-        others |= {_OTHERS} if entry.methods is None else entry.methods
+        others.update({_OTHERS} if entry.methods is None else entry.methods)
         if methods is None or methods:
             left[entry] = methods
     return [(entry, left[entry]) for _, entry in routes if entry in left]

@@ -7,10 +7,9 @@ comes of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from attrs import Factory, define
 from klein import Klein
 from klein.resource import KleinResource
 from msgspec import Struct
@@ -64,7 +63,6 @@ class Mount(Struct, frozen=True):
     gives_way: bool = False
 
 
-@define
 class Mounts:
     """
     The mounts of one site.
@@ -81,16 +79,19 @@ class Mounts:
     :ivar sockets: Lets a protocol take a request's connection over.
     """
 
-    middleware: list[Middleware] = Factory(list)
-    components: Components = Factory(Components)
-    sockets: Callable[[Any, Any], Any] = no_sockets
-    table_class: Callable[..., Table[Any]] = Table
-    limited: bool = False
-    lanes: dict[bytes, dict[bytes, Any]] = Factory(dict)
-    has_lanes: bool = False
-    _mounts: list[Mount] = Factory(list)
-    _table: Table[Any] | None = None
-    _links: Links | None = None
+    def __init__(self) -> None:
+        self.middleware: list[Middleware] = []
+        self.components = Components()
+        self.sockets: Callable[[Any, Any], Any] = no_sockets
+        self.table_class: Callable[..., Table[Any]] = Table
+        self.limited = False
+        self.lanes: dict[bytes, dict[bytes, Any]] = {}
+        self.has_lanes = False
+        self._mounts: list[Mount] = []
+        # Of those mounts, in their order, that were compiled.
+        self._claims: list[list[Claim]] = []
+        self._table: Table[Any] | None = None
+        self._links: Links | None = None
 
     def add(self, mount: Mount) -> None:
         """
@@ -99,18 +100,22 @@ class Mounts:
         :raise BadPlugin: When nobody could ever ask for the path.
         :raise Conflict: When the path is taken.
         """
-        wrong = _wrong(mount.path) or _wrong_host(mount.host)
-        if wrong is not None:
-            problem = f"cannot mount at {mount.path!r}: {wrong}"
-            raise BadPlugin(mount.plugin, mount.place, problem)
-        for taken in self._mounts:
-            if _exclude_each_other(taken, mount):
-                both = taken, mount
-                claims = (f"service {each.plugin!r} ({each.place})" for each in both)
-                raise Conflict(f"the path {mount.path!r}", *claims)
-        self._mounts.append(mount)
+        self._append(mount)
+        self._claims.clear()
         self._table = self._links = None
         self.lanes.clear()
+
+    def add_last(self, mounts: Iterable[Mount]) -> None:
+        """
+        Serve them beside all that is in the table, which is not compiled again.
+
+        :raise BadPlugin: As :meth:`add`.
+        :raise Conflict: As :meth:`add`, and as :attr:`table`.
+        """
+        self._table = self._links = None
+        for each in mounts:
+            self._append(each)
+        self._build()
 
     @property
     def table(self) -> Table[Any]:
@@ -121,7 +126,7 @@ class Mounts:
         :raise Conflict: When two claim the same path and method.
         :raise RopewalkError: Each of them knows as ``service`` whose doing it is.
         """
-        return self.compile() if self._table is None else self._table
+        return self._build() if self._table is None else self._table
 
     @property
     def links(self) -> Links:
@@ -131,19 +136,26 @@ class Mounts:
         return self._links
 
     def compile(self) -> Table[Any]:
-        """See :attr:`table`."""
-        claims: list[Claim] = []
-        for turn, mount in enumerate(self._mounts):
-            depth = mount.path.rstrip("/").count("/")
-            try:
-                claims += (
-                    Claim(entry, turn, depth, mount.gives_way)
-                    for entry in self._entries(mount)
-                )
-            except RopewalkError as error:
-                error.service = error.service or mount.plugin
-                raise
-        entries = settle(claims)
+        """See :attr:`table`; all of it anew, as middleware and components are now."""
+        self._claims.clear()
+        return self._build()
+
+    def _append(self, mount: Mount) -> None:
+        wrong = _wrong(mount.path) or _wrong_host(mount.host)
+        if wrong is not None:
+            problem = f"cannot mount at {mount.path!r}: {wrong}"
+            raise BadPlugin(mount.plugin, mount.place, problem)
+        for taken in self._mounts:
+            if _exclude_each_other(taken, mount):
+                both = taken, mount
+                claims = (f"service {each.plugin!r} ({each.place})" for each in both)
+                raise Conflict(f"the path {mount.path!r}", *claims)
+        self._mounts.append(mount)
+
+    def _build(self) -> Table[Any]:
+        for mount in self._mounts[len(self._claims) :]:
+            self._claims.append(self._claimed(mount))
+        entries = settle([claim for claims in self._claims for claim in claims])
         self._table, self._links = self.table_class(entries), None
         self.lanes.clear()
         self.has_lanes = self.table_class is Table and not any(
@@ -153,6 +165,17 @@ class Mounts:
             entry.target.options.longest_body is not None for entry in entries
         )
         return self._table
+
+    def _claimed(self, mount: Mount) -> list[Claim]:
+        turn, depth = len(self._claims), mount.path.rstrip("/").count("/")
+        try:
+            return [
+                Claim(entry, turn, depth, mount.gives_way)
+                for entry in self._entries(mount)
+            ]
+        except RopewalkError as error:
+            error.service = error.service or mount.plugin
+            raise
 
     def learn(self, method: bytes, path: bytes, lane: Any) -> None:
         """Remember the way from a path without arguments."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from math import comb
 from typing import Any
 from urllib.parse import quote, unquote
 
-from attrs import define, field, frozen
+from attrs import define
 from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
@@ -112,28 +112,25 @@ class Slot(Struct, frozen=True):
 Piece = str | Slot
 
 
-@frozen
-class Pattern:
+class Pattern(Struct, frozen=True, dict=True):
     """
     A rule, read.
 
     :ivar rule: As it was written.
     :ivar pieces: Text and slots, by turns; text is not percent-encoded.
-    :ivar slots: The slots among them.
-    :ivar names: What these are called.
     """
 
     rule: str
     pieces: tuple[Piece, ...]
-    slots: tuple[Slot, ...] = field(init=False, eq=False, repr=False)
-    names: tuple[str, ...] = field(init=False, eq=False, repr=False)
 
-    @slots.default
-    def _find_slots(self) -> tuple[Slot, ...]:
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """The slots among the pieces."""
         return tuple(piece for piece in self.pieces if isinstance(piece, Slot))
 
-    @names.default
-    def _find_names(self) -> tuple[str, ...]:
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What these are called."""
         return tuple(slot.name for slot in self.slots)
 
     def join(self, prefix: Pattern) -> Pattern:

@@ -21,7 +21,6 @@ from types import MethodType
 from typing import Any, Literal, TypeVar, get_args, overload
 from urllib.parse import quote
 
-from attrs import define, field, frozen
 from klein import Klein
 from msgspec import Struct
 from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
@@ -56,8 +55,7 @@ OF_APP: Any = object()
 Slashes = Literal["redirect", "ignore", "exact"]
 
 
-@frozen
-class Timeout:
+class Timeout(Struct, frozen=True):
     """
     How long a handler may take.
 
@@ -67,20 +65,17 @@ class Timeout:
         sections 15.6.4 and 15.6.5).
     """
 
-    seconds: float = field()
-    status: Literal[503, 504] = field(default=503)
+    seconds: float
+    status: Literal[503, 504] = 503
 
-    @seconds.validator
-    def _check_seconds(self, _: object, seconds: object) -> None:
+    def __post_init__(self) -> None:
+        seconds: object = self.seconds
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if not is_number or not 0 < seconds < math.inf:  # type: ignore[operator]
             problem = f"a time-out is a number of seconds above 0, not {seconds!r}"
             raise ValueError(f"{problem}; None is for no time-out")
-
-    @status.validator
-    def _check_status(self, _: object, status: object) -> None:
-        if status not in (503, 504):
-            raise ValueError(f"a time-out is answered 503 or 504, not {status!r}")
+        if self.status not in (503, 504):
+            raise ValueError(f"a time-out is answered 503 or 504, not {self.status!r}")
 
 
 class Options(Struct, frozen=True):
@@ -170,8 +165,7 @@ class Branch(Struct, frozen=True, eq=False):
     override: bool
 
 
-@define
-class More:
+class More(Struct, eq=False):
     """
     What routes know besides what Klein does. As Klein has it, those of two instances
     are equal if these are, and nothing else differs.
@@ -185,13 +179,16 @@ class More:
     url_map: Map
     slashes: Slashes = "redirect"
     name: str = ""
-    models: dict[type, Any] = field(factory=dict, eq=id)
-    shared: More | None = field(default=None, eq=id)
-    middleware: list[Middleware] = field(factory=list)
-    components: list[Callable[[Components, Any], None]] = field(factory=list)
-    branches: list[Branch] = field(factory=list)
+    models: dict[type, Any] = {}
+    shared: More | None = None
+    middleware: list[Middleware] = []
+    components: list[Callable[[Components, Any], None]] = []
+    branches: list[Branch] = []
     below: str = ""
-    own: dict[int, tuple[Any, More]] = field(factory=dict, eq=False)
+    own: dict[int, tuple[Any, More]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, More) and self._said() == other._said()
 
     def layers(self) -> tuple[More, ...]:
         """What all instances have in common, then what is one's alone."""
@@ -205,6 +202,14 @@ class More:
             return self._of_slotted(instance)
         more: More = kept.setdefault(f"__ropewalk_{name}__", self._for_one())
         return more
+
+    def _said(self) -> tuple[object, ...]:
+        """What counts when two are compared."""
+        return (
+            *(self.url_map, self.slashes, self.name, self.below),
+            *(self.middleware, self.components, self.branches),
+            *(id(self.models), id(self.shared)),
+        )
 
     def _for_one(self) -> More:
         return More(self.url_map, self.slashes, self.name, self.models, self)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from attrs import define, field
 from klein import Klein
 from klein.interfaces import IKleinRequest
 from msgspec import Struct
@@ -123,8 +122,7 @@ class Area(Struct, eq=False):
         return function(request, failure)
 
 
-@define(eq=False)
-class Endpoint:
+class Endpoint(Struct, eq=False):
     """
     What answers at a route. To ``twisted.web`` it is a resource.
 
@@ -137,7 +135,6 @@ class Endpoint:
     :ivar call: What answers.
     :ivar bare: What calls the handler without what is around it, where that need not
         see it before (:func:`~ropewalk.web.wrapping.bared`); otherwise ``None``.
-    :ivar lane: The same for :mod:`ropewalk.web.quick`, once it was asked for.
     :ivar depth: How many segments of the path it takes; what is left is below it.
     :ivar steps: How many of these its application gave it.
     :ivar area: The application it is of; ``None`` for a resource.
@@ -147,9 +144,11 @@ class Endpoint:
     :ivar is_root: Whether it is at the very path of its application.
     :ivar binding: What the handler asks for; ``None`` where Klein calls it.
     :ivar options: What else was said of the route.
-    :ivar is_kleins: Whether Klein could call its handler: it takes the request.
+    :ivar lane: As ``bare``, for :mod:`ropewalk.web.quick`, once it was asked for.
+    :ivar is_kleins: Whether Klein could call its handler: it takes the request. Found
+        out, not given.
     :ivar shown: Its path for people and labels: ``"/files/…"``; empty where there is no
-        route.
+        route. Found out, not given.
     """
 
     isLeaf = True
@@ -167,13 +166,16 @@ class Endpoint:
     kind: str = "route"
     is_root: bool = False
     binding: Any = None
-    options: Options = field(factory=Options)
+    options: Options = Options()
     bare: Call | None = None
-    lane: tuple[Any, ...] | None = field(default=None, init=False)
-    shown: str = field(init=False)
-    is_kleins: bool = field(init=False)
+    lane: tuple[Any, ...] | None = None
+    shown: str = ""
+    is_kleins: bool = True
 
-    @shown.default
+    def __post_init__(self) -> None:
+        self.shown = self._show()
+        self.is_kleins = self._find_out()
+
     def _show(self) -> str:
         if self.kind == "absent":
             return ""
@@ -183,7 +185,6 @@ class Endpoint:
             return self.path.rstrip("/") or "/"
         return self.path.replace(BELOW, "…")
 
-    @is_kleins.default
     def _find_out(self) -> bool:
         return self.binding is None or any(
             each.where == "request" and each.component is None

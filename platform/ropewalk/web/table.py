@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from itertools import combinations
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, unquote, unquote_to_bytes, urlencode
 
 import msgspec
-from attrs import Factory, define, field, frozen
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from ropewalk.schema import to_plain
 from ropewalk.web.patterns import (
@@ -64,8 +65,7 @@ def _methods(given: Iterable[str] | None) -> frozenset[str] | None:
     return methods - {"HEAD"} if "GET" in methods else methods
 
 
-@frozen(eq=False)
-class Entry(Generic[T]):
+class Entry(Struct, Generic[T], frozen=True, eq=False):
     """
     One route.
 
@@ -86,14 +86,15 @@ class Entry(Generic[T]):
 
     pattern: Pattern
     target: T
-    methods: frozenset[str] | None = field(default=None, converter=_methods)
+    methods: AbstractSet[str] | None = None
     host: Pattern | None = None
     slashes: Literal["redirect", "ignore", "exact"] = "redirect"
-    defaults: Mapping[str, Any] = Factory(dict)
+    defaults: Mapping[str, Any] = {}
     guard: bool = False
     build_only: bool = False
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        force_setattr(self, "methods", _methods(self.methods))
         if self.host is None:
             return
         for name in self.host.names:
@@ -287,9 +288,9 @@ def clashes(
     for group in alike.values():
         for one, other in combinations(group, 2):
             if one.methods is None or other.methods is None:
-                yield one, other, one.methods or other.methods or frozenset()
+                yield one, other, frozenset(one.methods or other.methods or ())
             elif one.methods & other.methods:
-                yield one, other, one.methods & other.methods
+                yield one, other, frozenset(one.methods & other.methods)
 
 
 def extent(
@@ -342,7 +343,6 @@ class _Steps(Struct, frozen=True):
         return host, path
 
 
-@frozen(eq=False)
 class _Route(Generic[T]):
     """
     An entry at its node.
@@ -350,13 +350,11 @@ class _Route(Generic[T]):
     :ivar before: The methods of those that come before it there.
     """
 
-    entry: Entry[T]
-    before: frozenset[str]
-    _readers: tuple[tuple[str, Callable[[str], Any]], ...] = field(init=False)
+    __slots__ = ("_readers", "before", "entry")
 
-    @_readers.default
-    def _find_readers(self) -> tuple[tuple[str, Callable[[str], Any]], ...]:
-        return tuple((slot.name, slot.converter.to_python) for slot in self.entry.slots)
+    def __init__(self, entry: Entry[T], before: frozenset[str]) -> None:
+        self.entry, self.before = entry, before
+        self._readers = [(slot.name, slot.converter.to_python) for slot in entry.slots]
 
     def found(self, texts: Sequence[str]) -> Found[T]:
         """
@@ -371,7 +369,6 @@ class _Route(Generic[T]):
         return Found(self.entry, args)
 
 
-@define(eq=False)
 class _Node(Generic[T]):
     """
     Where one is after some segments of a path, or some labels of a host.
@@ -386,15 +383,21 @@ class _Node(Generic[T]):
     :ivar root: What is below a host that ends here.
     """
 
-    literals: dict[str, _Node[T]] = Factory(dict)
-    branches: Sequence[tuple[Step, _Node[T]]] = ()
-    guard: Entry[T] | None = None
-    routes: list[_Route[T]] = Factory(list)
-    by_method: dict[str, _Route[T]] = Factory(dict)
-    any_method: _Route[T] | None = None
-    allowed: frozenset[str] = frozenset()
-    root: _Root[T] | None = None
-    _by_key: dict[object, tuple[Step, _Node[T]]] = Factory(dict)
+    __slots__ = (
+        *("_by_key", "allowed", "any_method", "branches", "by_method", "guard"),
+        *("literals", "root", "routes"),
+    )
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node[T]] = {}
+        self.branches: Sequence[tuple[Step, _Node[T]]] = ()
+        self.guard: Entry[T] | None = None
+        self.routes: list[_Route[T]] = []
+        self.by_method: dict[str, _Route[T]] = {}
+        self.any_method: _Route[T] | None = None
+        self.allowed: frozenset[str] = frozenset()
+        self.root: _Root[T] | None = None
+        self._by_key: dict[object, tuple[Step, _Node[T]]] = {}
 
     def below(self, steps: Iterable[str | Step]) -> _Node[T]:
         """The node that the steps lead to; made if it is not there."""
@@ -454,7 +457,7 @@ _Roots = Sequence[tuple[_Root[T], tuple[str, ...]]]
 
 def _answered(entry: Entry[Any]) -> frozenset[str]:
     """An entry's methods, with HEAD where GET is; none if it is for all."""
-    methods = entry.methods or frozenset()
+    methods = frozenset(entry.methods or ())
     return methods | {"HEAD"} if "GET" in methods else methods
 
 

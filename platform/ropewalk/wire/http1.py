@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from functools import cached_property
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from attrs import define
 from msgspec import Struct
 
 __all__ = [
@@ -157,8 +157,7 @@ class HeadLimits(Struct, frozen=True):
             raise NoRequest(most, 431)
 
 
-@define
-class Fields:
+class Fields(Struct, dict=True):
     """
     The headers of a request, and what they mean to the connection.
 
@@ -178,16 +177,14 @@ class Fields:
     expects: bool = False
     upgrades: bool = False
     host: bytes | None = None
-    _by_name: dict[bytes, list[bytes]] | None = None
 
-    @property
+    @cached_property
     def by_name(self) -> dict[bytes, list[bytes]]:
         """The values by their names in lower case. Whoever asks changes nothing."""
-        if self._by_name is None:
-            self._by_name = {}
-            for name, value in self.pairs:
-                self._by_name.setdefault(name.lower(), []).append(value)
-        return self._by_name
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in self.pairs:
+            by_name.setdefault(name.lower(), []).append(value)
+        return by_name
 
 
 class Head(NamedTuple):

@@ -12,10 +12,9 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from html import escape
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any
 
-from attrs import define, field
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
@@ -36,7 +35,6 @@ def _the_only(host: str) -> Hashable:
     return None
 
 
-@define
 class DocumentationPages:
     """
     What the documentation is served by.
@@ -49,12 +47,17 @@ class DocumentationPages:
         with. For all that it says the same of, there is one.
     """
 
-    make: Callable[[Any], Mapping[str, Any]]
-    title: str = "API"
-    address: str = "openapi.json"
-    choose: Callable[[str], Hashable] = _the_only
-    _document: Resource | None = field(default=None, init=False)
-    _page: Resource | None = field(default=None, init=False)
+    def __init__(
+        self,
+        make: Callable[[Any], Mapping[str, Any]],
+        title: str = "API",
+        address: str = "openapi.json",
+        choose: Callable[[str], Hashable] = _the_only,
+    ) -> None:
+        self.make, self.choose = make, choose
+        self.title, self.address = title, address
+        self._document: Resource | None = None
+        self._page: Resource | None = None
 
     @property
     def document(self) -> Resource:
@@ -91,16 +94,20 @@ class DocumentationPages:
 
 def _compose(title: str, address: str) -> tuple[bytes, str]:
     """The page, and the policy under which nothing else can run in it."""
-    here = files(__package__)
-    template, style, script = (
-        here.joinpath(name).read_text("utf-8")
-        for name in ("page.html", "page.css", "page.js")
-    )
+    template, style, script = map(_read, ("page.html", "page.css", "page.js"))
     page = template.format(
         title=escape(title), address=escape(address), style=style, script=script
     )
     policy = _POLICY.format(script=_hash(script), style=_hash(style))
     return page.encode("utf-8"), policy
+
+
+def _read(name: str) -> str:
+    """A file that stands beside this one, wherever that is."""
+    # importlib.resources is slower to be imported than all that it would read.
+    data = get_data(__package__, name)
+    assert data is not None
+    return data.decode("utf-8")
 
 
 def _hash(text: str) -> str:
