@@ -1261,6 +1261,7 @@ class PresenceContract(HubCase):
             self.assertEqual((yield self.hub.present("lobby")), before)
             self.assertEqual((yield self.hub.count("lobby")), Attendance(1, 1))
             ada = yield self.ears(who="Ada")
+        yield self.pass_time(20)
         self.assertEqual((yield self.hub.present("lobby")), before)
         self.assertEqual(listener.heard, [("joined", "Ada")])
         yield self.hub.unsubscribe("lobby", ada)
@@ -1604,6 +1605,21 @@ class PaceContract(HubCase):
         self.assertEqual((before.waiting, after.waiting), ([], []))
 
     @inlineCallbacks
+    def test_who_stays_is_waited_for(self) -> Steps[None]:
+        """
+        Who gives up one of two subscriptions that hear a channel has not gone.
+        """
+        slow = yield self.slow()
+        yield self.hub.subscribe("**", slow)
+        slow.then.append(lambda: setattr(slow, "full", True))
+        done = self.hub.publish("lobby", 1, wait=True)
+        for name in ("lobby", "lobby"):
+            yield self.hub.unsubscribe(name, slow)
+            self.assertNoResult(done)
+        yield self.hub.unsubscribe("**", slow)
+        yield done
+
+    @inlineCallbacks
     def test_cancelling(self) -> Steps[None]:
         """
         It takes back what is not published, and nothing else.
@@ -1650,10 +1666,16 @@ class PaceContract(HubCase):
         waiting: list[Deferred[Any]] = []
         ears.full = True
         waiting.append(self.hub.publish("lobby", 1, wait=True))
-        ears.then.append(lambda: waiting[0].cancel())
+
+        def give_up() -> None:
+            waiting[0].cancel()
+            ears.full = True
+
+        ears.then.append(give_up)
         ears.make_room()
         yield self.assertFailure(waiting[0], CancelledError)
-        self.assertEqual(ears.said, [1])
+        self.assertEqual((ears.said, ears.waiting), ([1], []))
+        ears.make_room()
         yield self.say(2, wait=True)
 
     @inlineCallbacks
