@@ -1698,6 +1698,28 @@ class PaceContract(HubCase):
         yield gatherResults(done)
 
     @inlineCallbacks
+    def test_many_in_the_middle(self) -> Steps[None]:
+        """
+        What is on its way counts as room that is taken.
+        """
+        box, ears = Mailbox(limit=1, when_full="wait"), (yield self.ears("c"))
+        done: list[Deferred[Any]] = []
+        for channel in ("a", "b"):
+            yield self.hub.subscribe(channel, box)
+
+        def answer() -> None:
+            for channel in ("a", "b", "a"):
+                done.append(self.hub.publish(channel, channel, wait=True))
+
+        ears.then.append(answer)
+        yield self.say("question", channel="c")
+        for _ in range(3):
+            self.assertEqual((len(box), box.cut), (1, False))
+            yield box.take()
+            yield self.settle()
+        yield gatherResults(done)
+
+    @inlineCallbacks
     def test_bad_subscribers(self) -> Steps[None]:
         """
         One that cannot say whether it has room is not waited for, and is logged.
