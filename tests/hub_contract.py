@@ -803,6 +803,9 @@ class RuleContract(HubCase):
         """
         yield self.say("one", "two", "three")
         ears = yield self.ears()
+        yield self.say(object(), "small", channel="hall")
+        self.hub.declare("hall", ChannelRule(keep_bytes=50))
+        self.assertEqual((yield self.history("hall")), ["small"])
         self.hub.declare("**", ChannelRule(keep=2, keep_for=10, keep_bytes=8))
         self.assertEqual((yield self.history()), ["three"])
         yield self.refused(Forbidden, self.hub.publish("lobby", 1, by=ADA))
