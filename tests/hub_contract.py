@@ -820,6 +820,9 @@ class RuleContract(HubCase):
         """
         yield self.say("one", "two", "three")
         ears = yield self.ears()
+        yield self.say(object(), "small", channel="hall")
+        self.hub.declare("hall", ChannelRule(keep_bytes=50))
+        self.assertEqual((yield self.history("hall")), ["small"])
         self.hub.declare("**", ChannelRule(keep=2, keep_for=10, keep_bytes=8))
         self.assertEqual((yield self.history()), ["three"])
         yield self.refused(Forbidden, self.hub.publish("lobby", 1, by=ADA))
@@ -1280,6 +1283,7 @@ class PresenceContract(HubCase):
             self.assertEqual((yield self.hub.present("lobby")), before)
             self.assertEqual((yield self.hub.count("lobby")), Attendance(1, 1))
             ada = yield self.ears(who="Ada")
+        yield self.pass_time(20)
         self.assertEqual((yield self.hub.present("lobby")), before)
         self.assertEqual(listener.heard, [("joined", "Ada")])
         yield self.hub.unsubscribe("lobby", ada)
@@ -1623,6 +1627,21 @@ class PaceContract(HubCase):
         self.assertEqual((before.waiting, after.waiting), ([], []))
 
     @inlineCallbacks
+    def test_who_stays_is_waited_for(self) -> Steps[None]:
+        """
+        Who gives up one of two subscriptions that hear a channel has not gone.
+        """
+        slow = yield self.slow()
+        yield self.hub.subscribe("**", slow)
+        slow.then.append(lambda: setattr(slow, "full", True))
+        done = self.hub.publish("lobby", 1, wait=True)
+        for name in ("lobby", "lobby"):
+            yield self.hub.unsubscribe(name, slow)
+            self.assertNoResult(done)
+        yield self.hub.unsubscribe("**", slow)
+        yield done
+
+    @inlineCallbacks
     def test_cancelling(self) -> Steps[None]:
         """
         It takes back what is not published, and nothing else.
@@ -1669,10 +1688,16 @@ class PaceContract(HubCase):
         waiting: list[Deferred[Any]] = []
         ears.full = True
         waiting.append(self.hub.publish("lobby", 1, wait=True))
-        ears.then.append(lambda: waiting[0].cancel())
+
+        def give_up() -> None:
+            waiting[0].cancel()
+            ears.full = True
+
+        ears.then.append(give_up)
         ears.make_room()
         yield self.assertFailure(waiting[0], CancelledError)
-        self.assertEqual(ears.said, [1])
+        self.assertEqual((ears.said, ears.waiting), ([1], []))
+        ears.make_room()
         yield self.say(2, wait=True)
 
     @inlineCallbacks
@@ -1692,6 +1717,28 @@ class PaceContract(HubCase):
         yield self.hub.subscribe("hall", other)
         yield self.say("question", wait=True)
         self.assertEqual(other.said, ["question", "lobby", "hall"])
+        yield gatherResults(done)
+
+    @inlineCallbacks
+    def test_many_in_the_middle(self) -> Steps[None]:
+        """
+        What is on its way counts as room that is taken.
+        """
+        box, ears = Mailbox(limit=1, when_full="wait"), (yield self.ears("c"))
+        done: list[Deferred[Any]] = []
+        for channel in ("a", "b"):
+            yield self.hub.subscribe(channel, box)
+
+        def answer() -> None:
+            for channel in ("a", "b", "a"):
+                done.append(self.hub.publish(channel, channel, wait=True))
+
+        ears.then.append(answer)
+        yield self.say("question", channel="c")
+        for _ in range(3):
+            self.assertEqual((len(box), box.cut), (1, False))
+            yield box.take()
+            yield self.settle()
         yield gatherResults(done)
 
     @inlineCallbacks

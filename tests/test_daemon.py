@@ -20,12 +20,14 @@ import treq
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from ropewalk.awaiting import inlineCallbacks
+from ropewalk.hub import ChannelRule
 from ropewalk.interfaces import Steps
 from ropewalk.plugin import Found
 from ropewalk.run.configuration import make_plan
@@ -473,6 +475,49 @@ class InterruptTests(SynchronousTestCase):
         service.interrupt("SIGTERM")
         service.interrupt("SIGINT")
         self.assertEqual(stopped, ["stop"])
+
+
+class HubTests(SynchronousTestCase):
+    """
+    The hub is closed when nobody uses it any more.
+    """
+
+    def setUp(self) -> None:
+        self.stopped: list[str] = []
+        self.reactor = MemoryReactorClock()
+        stop: Any = lambda: self.stopped.append("stop")  # noqa: E731
+        self.reactor.stop = stop  # type: ignore[method-assign]
+        hub = MemoryHub(lambda: 0.0, clock=self.reactor)
+        hub.declare("news", ChannelRule(keep_for=3600))
+        hub.publish("news", "it rains")
+        self.host = Host(make_plan(parse("[web]"), Found(())), self.reactor, hub)
+        self.service = Service(self.host, Systemd({}, 1, self.reactor))
+
+    def start(self) -> None:
+        self.service.startService()
+        for call, args, kwargs in self.reactor.whenRunningHooks:
+            call(*args, **kwargs)
+        self.reactor.advance(0)
+
+    def test_stopped(self) -> None:
+        """
+        That is when all services have stopped.
+        """
+        self.start()
+        self.assertEqual(self.host.state, "ready")
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_not_started(self) -> None:
+        """
+        And when they have because something did not start.
+        """
+        # Somebody made a listener, and forgot it.
+        self.host.listener("trouble", "trouble.py:1", "tcp:1", Factory())
+        self.start()
+        self.assertEqual((self.host.state, self.stopped), ("failed", ["stop"]))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class ReloadTests(DaemonTestCase):

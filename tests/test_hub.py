@@ -457,6 +457,7 @@ STEPS = st.one_of(
     st.tuples(st.just("unsubscribe"), NAMES, PEOPLE),
     st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
     st.tuples(st.just("publish"), NAMES, st.integers(0, 3)),
+    st.tuples(st.just("come_back"), st.just("a"), PEOPLE),
     st.tuples(st.just("listen"), LISTENERS),
     st.tuples(st.just("listen_no_more"), LISTENERS),
     st.tuples(st.just("fall")),
@@ -629,6 +630,14 @@ class HubMachine(RuleBasedStateMachine):
                 else:
                     del self.rooms[name]
         self.check(self.hub.unsubscribe(name, self.people[person]), None)
+
+    def act_come_back(self, name: str, person: int) -> None:
+        room = self.rooms.get(name)
+        stay = room.stays.get(person) if room else None
+        if stay is not None:
+            who = stay.who
+            self.act_unsubscribe(name, person)
+            self.act_subscribe(name, person, who, None)
 
     def rename(
         self, room: Room, stay: Stay, who: str | None, patience: float = 0.0

@@ -487,7 +487,8 @@ class IAuthoriser(Interface):
         """
         :param requirement: What it takes, in the words of whoever declared it:
             ``"rooms.moderate"``.
-        :param what: For what: an operation's or a channel's name.
+        :param what: For what: an operation's or a channel's name, or the pattern of
+            many channels, for all of which the answer is.
         :return: whether they may, or something that can be awaited and gives that.
         """
 

@@ -94,7 +94,7 @@ class Channel:
         """
         if self._hearers is None:
             self._hearers = tuple(self.subscriptions.values())
-        if not len(patterns):
+        if not patterns:
             return self._hearers
         by_pattern = tuple(patterns.of(self.name, self.declared.pattern))
         if not by_pattern:

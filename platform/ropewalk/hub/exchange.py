@@ -265,11 +265,16 @@ class Exchange:
         :raise HubFull: When there can be no other channel.
         :raise Invalid: When the body does not have its shape, or no size.
         """
-        declared = self._declared(channel)
-        body = declared.read(body)
-        size = declared.size(body)
-        state = self._channels.make(channel)
-        self._channels.happened(channel)
+        state = self._channels.get(channel)
+        declared = state.declared if state is not None else self._declared(channel)
+        size = 0
+        if declared.looks:
+            body = declared.read(body)
+            size = declared.size(body)
+        if state is None:
+            state = self._channels.make(channel)
+        if not state.subscriptions:
+            self._channels.happened(channel)
         state.sequence += 1
         self._published += 1
         message = Message(channel, state.sequence, self._now(), body, state.epoch)

@@ -61,7 +61,8 @@ class History:
         self.size += size
         while len(self._kept) > keep:
             self._drop()
-        self._fit()
+        if self._rule.keep_bytes is not None:
+            self._fit(self._rule.keep_bytes)
 
     def messages(self) -> list[Message]:
         """The messages, oldest first."""
@@ -105,16 +106,16 @@ class History:
             self.size += kept.size
         while len(self._kept) > rule.keep:
             self._drop()
-        self._fit()
+        if rule.keep_bytes is not None:
+            self._fit(rule.keep_bytes)
         if rule.retain is None:
             self._last = None
         elif self._kept:
             self._last = self._kept[-1]
 
-    def _fit(self) -> None:
+    def _fit(self, most: int) -> None:
         """Drop what is too large, the oldest first."""
-        most = self._rule.keep_bytes
-        while most is not None and self.size > most:
+        while self.size > most:
             self._drop()
 
     def _drop(self) -> None:

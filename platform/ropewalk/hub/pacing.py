@@ -39,11 +39,6 @@ class Turn:
     def __attrs_post_init__(self) -> None:
         self.done = Deferred(lambda _: self.give_up())
 
-    def end(self, outcome: Message | Failure) -> None:
-        """Tell the publisher, if it still waits."""
-        if not self.done.called:
-            self.done.callback(outcome)
-
 
 @define(eq=False)
 class _Wait:
@@ -232,12 +227,12 @@ class Pace:
         turn.give_up = lambda: None  # it is too late, but the wait is over
 
         def told(message: Message) -> None:
-            wait = _Wait(self, audience, lambda: turn.end(message))
+            wait = _Wait(self, audience, lambda: turn.done.callback(message))
             turn.give_up = wait.end
-            if not turn.done.called:
+            if not turn.done.called:  # it may have been cancelled meanwhile
                 wait.proceed()
 
-        awaiting.run(turn.publish).addCallbacks(told, turn.end)
+        awaiting.run(turn.publish).addCallbacks(told, turn.done.errback)
 
     def _leave(self, channel: str, turn: Turn) -> None:
         """

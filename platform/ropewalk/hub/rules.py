@@ -33,18 +33,23 @@ class Declared(Struct, frozen=True, eq=False):
     :ivar pattern: Which channels; ``None`` for all of which nothing is declared.
     :ivar place: Where it is declared: ``file:line``.
     :ivar kinds: The classes whose instances have the shape as they are.
+    :ivar looks: Whether it matters what is published: what shape or size it has.
+    :ivar expires: Whether messages become too old.
     """
 
     pattern: ChannelPattern | None
     rule: ChannelRule
     place: str = ""
     kinds: tuple[type, ...] = ()
+    looks: bool = False
+    expires: bool = False
 
-    @property
-    def expires(self) -> bool:
-        """Whether messages become too old."""
-        retain = self.rule.retain
-        return self.rule.keep_for is not None or retain not in (None, math.inf)
+    @classmethod
+    def of(cls, pattern: ChannelPattern, rule: ChannelRule, place: str) -> Declared:
+        """What it comes to that a rule is declared."""
+        looks = rule.shape is not None or rule.keep_bytes is not None
+        expires = rule.keep_for is not None or rule.retain not in (None, math.inf)
+        return cls(pattern, rule, place, _kinds(rule.shape), looks, expires)
 
     def read(self, body: Any) -> Any:
         """
@@ -92,7 +97,7 @@ class Rules:
         known = self._declared.get(parsed)
         if known is not None:
             raise Conflict(f"the channels {pattern!r}", known.place, place)
-        self._declared[parsed] = Declared(parsed, rule, place, _kinds(rule.shape))
+        self._declared[parsed] = Declared.of(parsed, rule, place)
 
     def declared(self) -> dict[str, ChannelRule]:
         """The rules there are, by their patterns."""
