@@ -17,6 +17,7 @@ from ropewalk.errors import BadSettings, StartFailed
 from ropewalk.interfaces import Caller, Steps
 from ropewalk.plugin import ServiceModule, ServicePlugin
 from ropewalk.run.configuration import Unset
+from ropewalk.run.routes import map_routes
 from ropewalk.testing import Closed, TestCase
 from ropewalk.web import Routes
 from tests.callables import Callables, Guest, Knock
@@ -148,6 +149,22 @@ class CallTests(WebTestCase):
             )
             self.assertEqual(problem["status"], 415)
             self.assertIn("application/json", problem["detail"])
+
+    @inlineCallbacks
+    def test_a_page_of_somebody_else(self) -> Steps[None]:
+        """
+        What any page can have a browser send calls nothing, not even without
+        parameters: who comes from a page says that it is JSON.
+        """
+        http = yield self.begin()
+        origin = {"Origin": "https://example.org"}
+        kinds = {"Content-Type": "application/x-www-form-urlencoded"}
+        for headers in (origin, {**origin, **kinds}):
+            problem = yield self.problem(http, "house.knock", headers=headers)
+            self.assertEqual(problem["status"], 415)
+        self.assertEqual(self.offered.callers, [])
+        said = yield http.post("/operations/house.knock", json={}, headers=origin)
+        self.assertEqual(said.status, 200)
 
     @inlineCallbacks
     def test_unknown(self) -> Steps[None]:
@@ -418,6 +435,24 @@ class WhereTests(WebTestCase):
         climb = paths["/operations/house.climb"]["post"]
         self.assertNotIn("504", climb["responses"])
         self.assertIn("application/x-ndjson", climb["responses"]["200"]["content"])
+
+    @inlineCallbacks
+    def test_home(self) -> Steps[None]:
+        """
+        The page that says what there is, says where they are.
+        """
+        http = yield self.begin()
+        said = yield http.get("/", headers={"Accept": "text/html"})
+        self.assertIn('href="/operations"', said.text)
+        routes = {
+            (each.verbs, each.path) for each in map_routes(self.host._host).routes
+        }
+        for route in (
+            ("POST", "/operations/house.echo"),
+            ("GET", "/operations"),
+            ("WS", "/operations/live"),
+        ):
+            self.assertIn(route, routes)
 
     @inlineCallbacks
     def test_another_path(self) -> Steps[None]:

@@ -116,11 +116,22 @@ class Parameters(Struct, frozen=True):
             arguments = self._by_name(arguments)
         try:
             return read(self.shape, arguments)
-        except Invalid:
+        except Invalid as refused:
+            return read(self.shape, self._mended(arguments, refused))
+
+    def _mended(self, arguments: Any, refused: Invalid) -> Any:
+        """
+        The same with an integer for what is one but for its point.
+
+        :raise Invalid: As before, when there is none.
+        """
+        try:
             mended = with_integers(kind_of(self.shape), arguments)
-            if mended is arguments:
-                raise
-        return read(self.shape, mended)
+        except RecursionError:  # too deep to look
+            raise refused from None
+        if mended is arguments:
+            raise refused
+        return mended
 
     def call(
         self,

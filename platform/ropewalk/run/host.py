@@ -272,7 +272,7 @@ class Host:
         sockets = [
             Entry("WebSockets", mount.path, about[mount.plugin])
             for mount in mounts
-            if mount.kind == "socket"
+            if mount.kind == "socket" and mount.plugin in about
         ]
         listeners = [
             Entry("Lines", _command(each.listener), about[each.owner])
@@ -290,7 +290,11 @@ class Host:
         told = "What can be asked of the handlers here, and a way to try it."
         documented = path in mounts
         documentation = [Entry("Documentation", path, told, path)] if documented else []
-        return [*pages, *documentation, *sockets, *listeners, *health]
+        path = self.sites[site].settings.operations
+        told = "What can be called: by POST below it, by WebSocket at /live."
+        offered = bool(self._operations) and path in mounts
+        calls = [Entry("Operations", path, told, path)] if offered else []
+        return [*pages, *documentation, *calls, *sockets, *listeners, *health]
 
 
 @implementer(IHost)

@@ -215,6 +215,10 @@ def _arguments(request: Any) -> dict[str, Any]:
     :raise Invalid: When it is no object.
     """
     said = asked_header(request, b"content-type")
+    if not said and asked_header(request, b"origin"):
+        # A page of anybody's may have a browser send this. It may send JSON only to
+        # whoever has allowed it (Fetch, section 3.2), and we do not.
+        raise Unsupported("", (_JSON,))
     kind = said[-1].decode("latin-1") if said else _JSON
     if kind != _JSON and base_of(parse_type(kind)[0]) != _JSON:
         raise Unsupported(kind, (_JSON,))
