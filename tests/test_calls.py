@@ -447,9 +447,10 @@ class FramesTests(CallsTestCase):
 
     def test_no_message(self) -> None:
         """
-        What is no msgpack is answered. After a frame that is too long nothing can be
-        found any more.
+        What is no msgpack is answered, and what is empty is nothing. After a frame that
+        is too long nothing can be found any more.
         """
+        self.assertEqual(self.send(b""), [])
         (answer,) = self.send(b"\xc1")
         self.assertEqual(answer["error"]["code"], -32700)
         self.assertIsNone(self.peer.reason)

@@ -196,7 +196,6 @@ class CallTests(OperationsTestCase):
         """
         Services see what they are promised.
         """
-        verifyObject(IOperations, self.operations)
         verifyObject(IOperations, self.operations.of("chat"))
 
     def test_plain(self) -> None:

@@ -254,7 +254,7 @@ def _part(schema: Schema, steps: Sequence[str], root: Schema) -> Schema:
     if steps[0] in fields:
         return _part(fields[steps[0]], steps[1:], root)
     alternatives = list(_alternatives(schema, root))
-    if schema is root or any(
+    if (schema is root and "properties" in root) or any(
         each.get("additionalProperties") is False for each in alternatives
     ):
         meant = nearest(steps[0], fields)

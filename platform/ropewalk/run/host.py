@@ -195,14 +195,17 @@ class Host:
         return WebSite(name, settings, proxies, home, self.reactor, self._access)
 
     def _offer(self) -> list[Unit]:
-        """Offer operations, where there are some, on what the settings say."""
+        """
+        Offer operations on what the settings say, where a service has asked for them.
+        (There need not be any: those who are connected may offer some.)
+        """
         settings = self.plan.operations
         listen = settings.listen()
-        if not listen and not self._operations:
+        if not listen and self._operations is None:
             return []
         from ropewalk.run.offering import factory_of, mount_operations
 
-        if self._operations:
+        if self._operations is not None:
             for site in self.sites.values():
                 mount_operations(site, self.operations, settings, self.plan.document)
         group = MultiService()
@@ -292,7 +295,7 @@ class Host:
         documentation = [Entry("Documentation", path, told, path)] if documented else []
         path = self.sites[site].settings.operations
         told = "What can be called: by POST below it, by WebSocket at /live."
-        offered = bool(self._operations) and path in mounts
+        offered = self._operations is not None and path in mounts
         calls = [Entry("Operations", path, told, path)] if offered else []
         return [*pages, *documentation, *calls, *sockets, *listeners, *health]
 

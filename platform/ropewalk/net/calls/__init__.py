@@ -10,6 +10,15 @@ Besides operations one may call, best as a notification:
     with an ``id``: cancel the request of this id. It is answered all the same, with the
     error -32099.
 
+``rpc.offer``
+    with a ``name``: offer an operation, which is then asked of the peer, by requests of
+    the same kind, as long as it is there. ``routing`` says who is asked if several
+    offer it (``"single"``, ``"first"`` or ``"round-robin"``), ``requires`` what it
+    takes to call it. Whether the peer may is for the authoriser to say.
+
+``rpc.withdraw``
+    with a ``name``: offer it no longer.
+
 A request with ``"progress": true`` is told of progressive results before the answer, in
 notifications ``rpc.progress`` with its ``id`` and a ``value``. Before the daemon closes
 a connection it says ``rpc.goodbye`` with a ``reason``, after all that was under way

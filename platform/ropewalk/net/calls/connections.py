@@ -119,8 +119,8 @@ class CallFrames(_Calling[bytes], FrameProtocol):
     via = "frames"
 
     def heard(self, frame: bytes) -> Deferred[None] | None:
-        """Take a message."""
-        return self._calls.hear(frame)
+        """Take a message; an empty frame is none."""
+        return self._calls.hear(frame) if frame else None
 
     def complain(self, error: RopewalkError) -> None:
         super().complain(error)

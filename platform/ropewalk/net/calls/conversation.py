@@ -12,13 +12,18 @@ from functools import partial
 from typing import Any
 
 from msgspec import Raw
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.interfaces import Caller
+from ropewalk.net.calls.asked import Asked
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations import Operations
-from ropewalk.schema import write_json, write_msgpack
+from ropewalk.operations.peers import Routing
+from ropewalk.schema import Shape, write_json, write_msgpack
+from ropewalk.schema import read as read_shape
 from ropewalk.telemetry import work
 from ropewalk.wire.jsonrpc import (
     INVALID_PARAMS,
@@ -41,6 +46,23 @@ from ropewalk.wire.jsonrpc import (
 __all__ = ["Calls", "caller_at"]
 
 Answer = dict[str, Any]
+
+#: What else is done for a peer, and what it takes.
+_SERVED = {"rpc.cancel": "id", "rpc.withdraw": "name"}
+
+_SERVED_NAMES = ", ".join(["rpc.offer", *_SERVED])
+
+_log = Logger()
+
+
+class _Offer(Shape):
+    """
+    What a peer offers.
+    """
+
+    name: str
+    routing: Routing = "single"
+    requires: str | None = None
 
 
 class Calls:
@@ -66,6 +88,7 @@ class Calls:
         self._form = form
         self._write = write_json if form is JSON else write_msgpack
         self._caller = Caller("")
+        self._asked = Asked(operations, self._send, settings.running)
         self._running: set[_Running] = set()
         self._by_id: dict[Any, _Running] = {}
         self._waiting: deque[_Running] = deque()
@@ -86,11 +109,14 @@ class Calls:
         """
         heard = read(message, self._settings.batch, self._form)
         answers = _Answers(self._send, len(heard.requests), heard.batch)
-        for request in heard.requests:
-            if isinstance(request, NoRequest):
-                answers.add(refusal(request))
+        for each in heard.requests:
+            if isinstance(each, Request):
+                self._take(each, answers)
+            elif isinstance(each, NoRequest):
+                answers.add(refusal(each))
             else:
-                self._take(request, answers)
+                self._asked.hear(each)
+                answers.add(None)
         self._start()
         if len(self._waiting) < self._settings.running:
             return None
@@ -118,6 +144,7 @@ class Calls:
     def cancel(self) -> None:
         """Cancel all that is under way: nobody hears an answer any more."""
         self._waiting.clear()
+        self._asked.gone()
         for each in list(self._running):
             each.cancel()
         self._look_around()
@@ -131,7 +158,7 @@ class Calls:
         return self._form.encode(notification("rpc.goodbye", {"reason": reason}))
 
     def _take(self, request: Request, answers: _Answers) -> None:
-        if request.method.startswith("rpc."):
+        if request.method.startswith("rpc.") and request.method != "rpc.offer":
             answers.add(self._serve(request))
             return
         running = _Running(request, answers)
@@ -145,17 +172,38 @@ class Calls:
 
     def _serve(self, request: Request) -> Answer | None:
         """Do what is asked of the connection itself."""
-        number = request.id
-        if request.method != "rpc.cancel":
-            problem = f"there is no method {request.method[:80]!r}; there is rpc.cancel"
+        number, method, params = request.id, request.method, request.params
+        takes = _SERVED.get(method)
+        if method == "rpc.progress":
+            self._asked.hear_progress(params)
+            return None
+        if takes is None:
+            problem = f"there is no method {method[:80]!r}; there are {_SERVED_NAMES}"
             answer = refusal(NoRequest(METHOD_NOT_FOUND, problem, number))
-        elif not isinstance(request.params, dict) or {*request.params} != {"id"}:
-            problem = "rpc.cancel takes an id, and nothing else"
+        elif not isinstance(params, dict) or {*params} != {takes}:
+            problem = f"{method} takes: {takes}"
             answer = refusal(NoRequest(INVALID_PARAMS, problem, number))
         else:
-            found = self._cancel(request.params["id"])
-            answer = result_answer(number, self._write(found))
+            given = params[takes]
+            if method == "rpc.cancel":
+                done = self._cancel(given)
+            else:
+                done = isinstance(given, str) and self._asked.withdraw(given)
+            answer = result_answer(number, self._write(done))
         return answer if request.answered else None
+
+    def _offer(self, params: Any) -> Deferred[bytes]:
+        """Let the peer offer an operation."""
+        try:
+            if isinstance(params, list):
+                raise Invalid((Fault("", "expected an object"),))
+            offer = read_shape(_Offer, params)
+        except Invalid as refused:
+            return fail(refused)
+        offering = self._asked.offer(
+            offer.name, self._caller, offer.routing, offer.requires
+        )
+        return offering.addCallbacks(lambda _: self._write(True), _explained)
 
     def _cancel(self, number: Any) -> bool:
         """Cancel a request, if there is one of this id."""
@@ -177,15 +225,21 @@ class Calls:
         if self._starting:
             return
         self._starting = True
-        while self._waiting and len(self._running) < self._settings.running:
-            running = self._waiting.popleft()
-            self._running.add(running)
-            self._call(running)
-        self._starting = False
+        try:
+            while self._waiting and len(self._running) < self._settings.running:
+                running = self._waiting.popleft()
+                self._running.add(running)
+                self._call(running)
+        finally:
+            self._starting = False
         self._look_around()
 
     def _call(self, running: _Running) -> None:
         request = running.request
+        if request.method == "rpc.offer":
+            running.called = self._offer(request.params)
+            running.called.addBoth(partial(self._end, running))
+            return
         tell = None
         if request.progress and request.id is not None:
             tell = partial(self._tell, request.id)
@@ -249,6 +303,14 @@ class _Running:
         if self.request.answered:
             answer = _answer(self.request.id, outcome)
         self._answers.add(answer)
+
+
+def _explained(failure: Failure) -> Failure:
+    """What a peer is told of what goes wrong while it offers something."""
+    if isinstance(failure.value, CancelledError | RopewalkError):
+        return failure
+    _log.failure("what a peer offers could not be taken", failure)
+    return Failure(RopewalkError("something went wrong here; it is in our log"))
 
 
 def _answer(number: Id, outcome: Any) -> Answer:
