@@ -672,6 +672,32 @@ class OfferTests(OperationsTestCase):
             error = self.assertRaises(BadOperation, self.operations.add, "x", wrong)
             self.assertIn(told, str(error))
 
+    def test_methods_of_classes(self) -> None:
+        """
+        Static methods and those of classes can be operations as well, with the mark
+        above that or below it.
+        """
+
+        class More:
+            @operation
+            @staticmethod
+            def one() -> int:
+                return 1
+
+            @staticmethod
+            @operation
+            def two() -> int:
+                return 2
+
+            @classmethod
+            @operation
+            def three(cls) -> str:
+                return cls.__name__
+
+        self.operations.add("more", More())
+        for name, result in (("one", 1), ("two", 2), ("three", "More")):
+            self.assertEqual(self.successResultOf(self.call(f"more.{name}")), result)
+
     def test_decorated_again(self) -> None:
         """
         Below ``@operation`` there may be any decorators that say what they wrap.
@@ -782,6 +808,14 @@ class RefusalTests(SynchronousTestCase):
             @operation
             def bad(self, name: Clock) -> None: ...
 
+        class Spoofed:
+            @operation
+            def bad(self, caller: Caller | None = None) -> None: ...
+
+        class Told:
+            @operation
+            def bad(self, tell: list[Progress]) -> None: ...
+
         class Unknown:
             @operation
             def bad(self) -> Nowhere2: ...  # type: ignore[name-defined]  # noqa: F821
@@ -792,6 +826,8 @@ class RefusalTests(SynchronousTestCase):
             (Untyped, "write name: str"),
             (Nowhere, "'Nowhere2'"),
             (Unreadable, "cannot be read"),
+            (Spoofed, "write caller: Caller, and nothing else"),
+            (Told, "write tell: Progress, and nothing else"),
             (Unknown, "what it returns"),
         ):
             self.assertIn(told, self.refused(lambda bad=bad: bad))

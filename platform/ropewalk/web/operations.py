@@ -222,9 +222,10 @@ def _arguments(request: Any) -> dict[str, Any]:
     kind = said[-1].decode("latin-1") if said else _JSON
     if kind != _JSON and base_of(parse_type(kind)[0]) != _JSON:
         raise Unsupported(kind, (_JSON,))
-    content = request.content
-    content.seek(0)
-    body = content.read()
+    body = getattr(request, "body", None)
+    if body is None:
+        request.content.seek(0)
+        body = request.content.read()
     if not body:
         return {}
     try:
