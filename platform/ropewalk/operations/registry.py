@@ -219,6 +219,11 @@ class Operations:
             if not peers:
                 del self._peers[name], self._known[name]
 
+    def find(self, name: str) -> Offered | None:
+        """What there is to be told of an operation; ``None`` if there is none."""
+        known = self._known.get(name)
+        return None if known is None else known.offered
+
     def offered(self) -> tuple[Offered, ...]:
         """What can be called, by name."""
         return tuple(self._known[name].offered for name in sorted(self._known))

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from ropewalk.errors import RopewalkError, StartFailed
 from ropewalk.net.calls import CallFrames, CallLines
+from ropewalk.net.calls.boxes import CallBoxes
 from ropewalk.net.calls.sockets import CallSocket
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import ConversationFactory
@@ -59,9 +60,9 @@ def factory_of(
     """
     What makes the protocols of those who call by a connection.
 
-    :param name: By which: ``"lines"`` or ``"frames"``.
+    :param name: By which: ``"lines"``, ``"frames"`` or ``"amp"``.
     """
-    protocol: Any = {"lines": CallLines, "frames": CallFrames}[name]
+    protocol: Any = {"lines": CallLines, "frames": CallFrames, "amp": CallBoxes}[name]
     return ConversationFactory(protocol, reactor, operations, settings)
 
 

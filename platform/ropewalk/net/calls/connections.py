@@ -15,14 +15,13 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
-from ropewalk.net.calls.conversation import Calls, caller_at
+from ropewalk.net.calls.conversation import Calls, PackedCalls, caller_at
 from ropewalk.net.frames import FrameProtocol
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import Conversation, LineProtocol
 from ropewalk.operations import Operations
-from ropewalk.wire.jsonrpc import MSGPACK
 
-__all__ = ["CallFrames", "CallLines"]
+__all__ = ["CallFrames", "CallLines", "Calling"]
 
 # What a conversation consists of.
 T = TypeVar("T", str, bytes)
@@ -32,9 +31,11 @@ T = TypeVar("T", str, bytes)
 _HTTP = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
 
 
-class _Calling(Conversation[T]):
+class Calling(Conversation[T]):
     """
-    What lines and frames have in common.
+    What lines, frames and boxes have in common.
+
+    :cvar via: By what those come who call here.
 
     :param clock: Where time comes from.
     """
@@ -79,7 +80,7 @@ class _Calling(Conversation[T]):
         super().connectionLost(reason)
 
 
-class CallLines(_Calling[str], LineProtocol):
+class CallLines(Calling[str], LineProtocol):
     """
     One TCP connection that calls operations: JSON-RPC, a message in each line.
 
@@ -106,7 +107,7 @@ class CallLines(_Calling[str], LineProtocol):
         return Calls(operations, lambda said: self.say(said.decode("utf-8")), settings)
 
 
-class CallFrames(_Calling[bytes], FrameProtocol):
+class CallFrames(Calling[bytes], FrameProtocol):
     """
     One TCP connection that calls operations: the messages of JSON-RPC in msgpack, one
     in each frame.
@@ -130,4 +131,4 @@ class CallFrames(_Calling[bytes], FrameProtocol):
         return self._calls.goodbye(reason)
 
     def _make_calls(self, operations: Operations, settings: CallSettings) -> Calls:
-        return Calls(operations, self.send, settings, MSGPACK)
+        return PackedCalls(operations, self.send, settings)

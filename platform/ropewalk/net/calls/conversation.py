@@ -30,8 +30,8 @@ from ropewalk.wire.jsonrpc import (
     INVALID_REQUEST,
     JSON,
     METHOD_NOT_FOUND,
+    MSGPACK,
     PARSE_ERROR,
-    Format,
     Id,
     NoRequest,
     Request,
@@ -43,14 +43,12 @@ from ropewalk.wire.jsonrpc import (
     result_answer,
 )
 
-__all__ = ["Calls", "caller_at"]
+__all__ = ["Calls", "PackedCalls", "caller_at"]
 
 Answer = dict[str, Any]
 
 #: What else is done for a peer, and what it takes.
 _SERVED = {"rpc.cancel": "id", "rpc.withdraw": "name"}
-
-_SERVED_NAMES = ", ".join(["rpc.offer", *_SERVED])
 
 _log = Logger()
 
@@ -72,21 +70,22 @@ class Calls:
     :param operations: What can be called.
     :param say: Sends a message.
     :param settings: How much the peer may do.
-    :param form: What messages are said in.
+    :cvar form: What messages are said in.
+    :cvar offers: Whether the peer may offer operations.
     """
+
+    form = JSON
+    offers = True
 
     def __init__(
         self,
         operations: Operations,
         say: Callable[[bytes], None],
         settings: CallSettings,
-        form: Format = JSON,
     ) -> None:
         self._operations = operations
         self._say = say
         self._settings = settings
-        self._form = form
-        self._write = write_json if form is JSON else write_msgpack
         self._caller = Caller("")
         self._asked = Asked(operations, self._send, settings.running)
         self._running: set[_Running] = set()
@@ -100,6 +99,14 @@ class Calls:
         """Say who calls."""
         self._caller = caller
 
+    def write(self, result: Any) -> bytes:
+        """Write a result in the form of the messages."""
+        return write_json(result)
+
+    def arguments(self, request: Request) -> Any:
+        """What a request gives to what it calls."""
+        return request.params
+
     def hear(self, message: bytes) -> Deferred[None] | None:
         """
         Take a message.
@@ -107,7 +114,7 @@ class Calls:
         :return: when as many calls wait as may run, a Deferred that fires when the
             next message may come.
         """
-        heard = read(message, self._settings.batch, self._form)
+        heard = read(message, self._settings.batch, self.form)
         answers = _Answers(self._send, len(heard.requests), heard.batch)
         for each in heard.requests:
             if isinstance(each, Request):
@@ -155,10 +162,10 @@ class Calls:
 
     def goodbye(self, reason: str) -> bytes:
         """The last message."""
-        return self._form.encode(notification("rpc.goodbye", {"reason": reason}))
+        return self.form.encode(notification("rpc.goodbye", {"reason": reason}))
 
     def _take(self, request: Request, answers: _Answers) -> None:
-        if request.method.startswith("rpc.") and request.method != "rpc.offer":
+        if request.method.startswith("rpc.") and not self._is_offer(request):
             answers.add(self._serve(request))
             return
         running = _Running(request, answers)
@@ -170,15 +177,20 @@ class Calls:
                 self._by_id[request.id] = running
             self._waiting.append(running)
 
+    def _is_offer(self, request: Request) -> bool:
+        return self.offers and request.method == "rpc.offer"
+
     def _serve(self, request: Request) -> Answer | None:
         """Do what is asked of the connection itself."""
-        number, method, params = request.id, request.method, request.params
+        number, method, params = request.id, request.method, self.arguments(request)
         takes = _SERVED.get(method)
         if method == "rpc.progress":
             self._asked.hear_progress(params)
             return None
         if takes is None:
-            problem = f"there is no method {method[:80]!r}; there are {_SERVED_NAMES}"
+            others = [*_SERVED, "rpc.offer"] if self.offers else _SERVED
+            told = ", ".join(others)
+            problem = f"there is no method {method[:80]!r}; there are {told}"
             answer = refusal(NoRequest(METHOD_NOT_FOUND, problem, number))
         elif not isinstance(params, dict) or {*params} != {takes}:
             problem = f"{method} takes: {takes}"
@@ -189,7 +201,7 @@ class Calls:
                 done = self._cancel(given)
             else:
                 done = isinstance(given, str) and self._asked.withdraw(given)
-            answer = result_answer(number, self._write(done))
+            answer = result_answer(number, self.write(done))
         return answer if request.answered else None
 
     def _offer(self, params: Any) -> Deferred[bytes]:
@@ -203,7 +215,7 @@ class Calls:
         offering = self._asked.offer(
             offer.name, self._caller, offer.routing, offer.requires
         )
-        return offering.addCallbacks(lambda _: self._write(True), _explained)
+        return offering.addCallbacks(lambda _: self.write(True), _explained)
 
     def _cancel(self, number: Any) -> bool:
         """Cancel a request, if there is one of this id."""
@@ -236,7 +248,7 @@ class Calls:
 
     def _call(self, running: _Running) -> None:
         request = running.request
-        if request.method == "rpc.offer":
+        if self._is_offer(request):
             running.called = self._offer(request.params)
             running.called.addBoth(partial(self._end, running))
             return
@@ -245,16 +257,16 @@ class Calls:
             tell = partial(self._tell, request.id)
         called = self._operations.call(
             request.method,
-            request.params,
+            self.arguments(request),
             self._caller,
             progress=tell,
-            write=self._write,
+            write=self.write,
         )
         running.called = called
         called.addBoth(partial(self._end, running))
 
     def _tell(self, number: Any, value: Any) -> None:
-        params = {"id": number, "value": Raw(self._write(value))}
+        params = {"id": number, "value": Raw(self.write(value))}
         self._send(notification("rpc.progress", params))
 
     def _end(self, running: _Running, outcome: Any) -> None:
@@ -277,7 +289,18 @@ class Calls:
                 each.callback(None)
 
     def _send(self, answer: Answer | list[Answer]) -> None:
-        self._say(self._form.encode(answer))
+        self._say(self.form.encode(answer))
+
+
+class PackedCalls(Calls):
+    """
+    The same in msgpack.
+    """
+
+    form = MSGPACK
+
+    def write(self, result: Any) -> bytes:
+        return write_msgpack(result)
 
 
 class _Running:
