@@ -25,11 +25,9 @@ from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Steps
 from ropewalk.operations import Operations
 from ropewalk.plugin import Found
-from ropewalk.run.calling import (
+from ropewalk.run.calling.remote import Remote, Unanswered, address_of
+from ropewalk.run.calling.words import (
     BadWords,
-    Remote,
-    Unanswered,
-    address_of,
     completions,
     explain,
     listed,

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_offering -*-
+# -*- test-case-name: tests.test_operations_web -*-
 """
 Where the operations of a daemon can be called: on its web sites, by WebSocket, in
 lines. It is imported where there are some.
