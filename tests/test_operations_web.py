@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 from twisted.application.service import Service
+from twisted.internet.defer import succeed
+from twisted.trial.unittest import SynchronousTestCase
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings, StartFailed
@@ -20,6 +22,7 @@ from ropewalk.run.configuration import Unset
 from ropewalk.run.routes import map_routes
 from ropewalk.testing import Closed, TestCase
 from ropewalk.web import Routes
+from ropewalk.web.operations import _MOST_LINES, _Lines
 from tests.callables import Callables, Guest, Knock
 from tests.observing import Observed
 from tests.validating import validate
@@ -384,6 +387,26 @@ class ProgressTests(WebTestCase):
             yield line.close(abort=True)
             yield self.clock.settle()
             self.assertEqual(self.offered.cancelled, number, name)
+
+
+class SlowTests(SynchronousTestCase):
+    """
+    A client that reads slowly.
+    """
+
+    def test_the_newest(self) -> None:
+        """
+        Of what waits for it, the oldest is dropped, and never the result.
+        """
+        lines = _Lines()
+        for number in range(_MOST_LINES + 10):
+            lines.tell(number)
+        lines.follow(succeed(b"5"))
+        taken = []
+        for _ in range(_MOST_LINES):
+            taken.append(self.successResultOf(lines.take()))
+        self.assertEqual(taken[0], b'{"progress":11}\n')
+        self.assertEqual(taken[-1], b'{"result":5}\n')
 
 
 class WhereTests(WebTestCase):
