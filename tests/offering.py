@@ -9,7 +9,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from attrs import field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
@@ -25,15 +24,14 @@ from ropewalk.settings import parse
 from tests.daemonry import reactor
 
 
-@frozen
-class Offering(ServicePlugin):
+class Offering(ServicePlugin, frozen=True, eq=False):
     """
     A service that offers operations, and nothing else.
 
     :ivar make: Called with the host.
     """
 
-    make: Any = field(default=None, eq=False)
+    make: Any = None
 
     def load(self) -> ServiceModule:
         """Make its module, which is in no file."""

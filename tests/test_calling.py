@@ -21,11 +21,9 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings
 from ropewalk.interfaces import Steps
 from ropewalk.operations import Operations
-from ropewalk.run.calling import (
+from ropewalk.run.calling.remote import Remote, Unanswered, address_of
+from ropewalk.run.calling.words import (
     BadWords,
-    Remote,
-    Unanswered,
-    address_of,
     completions,
     explain,
     listed,

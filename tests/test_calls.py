@@ -9,6 +9,8 @@ import json
 from typing import Any
 
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -21,7 +23,7 @@ from ropewalk.net.limits import CallSettings, SocketLimits
 from ropewalk.net.sockets import SocketFactory
 from ropewalk.operations import Operations
 from ropewalk.schema import write_json
-from tests.callables import Callables, Knock
+from tests.callables import Callables, Closed, Knock
 from tests.test_sockets import Client
 from tests.wiring import connect
 
@@ -283,6 +285,103 @@ class ConversationTests(CallsTestCase):
             self.assertEqual(len(self.flushLoggedErrors(error, NotImplementedError)), 1)
 
 
+ACTIONS: Any = st.lists(
+    st.one_of(
+        st.tuples(st.just("ask"), st.integers(1, 4)),
+        st.tuples(st.just("batch"), st.integers(1, 3)),
+        st.tuples(st.just("tell"), st.just(0)),
+        st.tuples(st.just("cancel"), st.integers(0, 20)),
+        st.tuples(st.just("come"), st.integers(0, 9)),
+        st.tuples(st.just("fail"), st.integers(0, 9)),
+        st.tuples(st.just("echo"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+class Model:
+    """
+    A peer that does whatever occurs to it.
+
+    :ivar open: The requests that are not answered, by id; how many answers came.
+    """
+
+    def __init__(self, settings: CallSettings) -> None:
+        self.most = settings.running
+        self.offered = Callables()
+        operations = Operations(Clock())
+        operations.add("house", self.offered)
+        hub = MemoryHub(lambda: 0.0)
+        self.calls = Calls(operations, hub, self.take, settings)
+        self.answers: dict[int, int] = {}
+        self.room: Any = None
+        self.last = 0
+
+    def take(self, message: bytes) -> None:
+        told = json.loads(message)
+        for each in told if isinstance(told, list) else [told]:
+            self.answers[each["id"]] += 1
+
+    def hear(self, message: Any) -> None:
+        # A connection hears nothing as long as it is told to wait.
+        if self.room is None or self.room.called:
+            self.room = self.calls.hear(json.dumps(message).encode("utf-8"))
+
+    def new(self, name: str) -> dict[str, Any]:
+        self.last += 1
+        self.answers[self.last] = 0
+        params = ["a"] if name == "echo" else []
+        return request(f"house.{name}", self.last, params=params)
+
+    def do(self, action: str, number: int) -> None:
+        waiting = [each for each in self.offered.waiting if not each.called]
+        if self.room is not None and not self.room.called:
+            action = action if action in ("come", "fail") else "come"
+        if action == "ask":
+            for _ in range(number):
+                if self.room is None or self.room.called:
+                    self.hear(self.new("wait"))
+        elif action == "batch":
+            self.hear([self.new("wait") for _ in range(number)])
+        elif action == "echo":
+            self.hear(self.new("echo"))
+        elif action == "tell":
+            self.hear(request("house.wait"))
+        elif action == "cancel":
+            self.hear(request("rpc.cancel", params={"id": number}))
+        elif waiting and action == "come":
+            waiting[number % len(waiting)].callback("Ada")
+        elif waiting:
+            waiting[number % len(waiting)].errback(Closed())
+
+
+class ModelTests(SynchronousTestCase):
+    """
+    Whatever is asked, in whatever order it ends.
+    """
+
+    @settings(max_examples=300, deadline=None)
+    @given(ACTIONS, st.integers(1, 3))
+    def test_each_is_answered_once(
+        self, actions: list[tuple[str, int]], running: int
+    ) -> None:
+        """
+        Each request is answered exactly once, no more run at once than may, and in the
+        end nothing is left.
+        """
+        model = Model(CallSettings(running=running, batch=3))
+        for action, number in actions:
+            model.do(action, number)
+            under_way = [each for each in model.offered.waiting if not each.called]
+            self.assertLessEqual(len(under_way), running)
+            self.assertLessEqual(max(model.answers.values(), default=0), 1)
+        while model.calls.busy:
+            model.do("come", 0)
+        self.assertEqual({*model.answers.values()} - {1}, set())
+        self.assertTrue(model.room is None or model.room.called)
+        self.successResultOf(model.calls.finished())
+
+
 class LinesTests(CallsTestCase):
     """
     A message in each line.
@@ -449,9 +548,10 @@ class FramesTests(CallsTestCase):
 
     def test_no_message(self) -> None:
         """
-        What is no msgpack is answered. After a frame that is too long nothing can be
-        found any more.
+        What is no msgpack is answered, and what is empty is nothing. After a frame that
+        is too long nothing can be found any more.
         """
+        self.assertEqual(self.send(b""), [])
         (answer,) = self.send(b"\xc1")
         self.assertEqual(answer["error"]["code"], -32700)
         self.assertIsNone(self.peer.reason)

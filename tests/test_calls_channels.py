@@ -18,10 +18,10 @@ from zope.interface.verify import verifyObject
 from ropewalk.hub import ANYONE, ChannelRule, Mailbox, MemoryHub
 from ropewalk.interfaces import Caller, IPaced, ISubscriber
 from ropewalk.net.calls import Calls
+from ropewalk.net.calls.conversation import PackedCalls
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations import Operations
 from ropewalk.schema import Shape
-from ropewalk.wire.jsonrpc import MSGPACK
 from tests.test_calls import request, result
 
 
@@ -338,12 +338,11 @@ class MsgpackTests(ChannelsTestCase):
         What is said is said in msgpack.
         """
         said: list[Any] = []
-        calls = Calls(
+        calls = PackedCalls(
             Operations(self.clock),
             self.hub,
             lambda message: said.append(msgspec.msgpack.decode(message)),
             CallSettings(),
-            MSGPACK,
         )
         calls.begin(Caller("test"))
         asked = request("rpc.subscribe", 1, params={"channel": "rooms.lobby"})

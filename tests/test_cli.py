@@ -108,7 +108,7 @@ class HelpTests(SynchronousTestCase):
             told = self.told(name, "-h")
             for other, rest in re.findall(r"\$ (?:\S+=\S+ )?ropewalk (\w+)(.*)", told):
                 used = commands.commands[other]
-                if not used.allow_interspersed_args:
+                if not used.context_settings.get("allow_interspersed_args", True):
                     rest = rest.partition("chat.")[0]  # what is behind is not its own
                 known = {opt for param in used.params for opt in param.opts}
                 words = set(re.findall(r"--[\w-]+", rest.partition("|")[0]))

@@ -487,10 +487,10 @@ class HubTests(SynchronousTestCase):
         self.reactor = MemoryReactorClock()
         stop: Any = lambda: self.stopped.append("stop")  # noqa: E731
         self.reactor.stop = stop  # type: ignore[method-assign]
-        hub = MemoryHub(lambda: 0.0, clock=self.reactor)
-        hub.declare("news", ChannelRule(keep_for=3600))
-        hub.publish("news", "it rains")
-        self.host = Host(make_plan(parse("[web]"), Found(())), self.reactor, hub)
+        plan = make_plan(parse("[web]"), Found(()))
+        self.host = Host(plan, self.reactor, lambda: 0.0)
+        self.host.hub.declare("news", ChannelRule(keep_for=3600))
+        self.host.hub.publish("news", "it rains")
         self.service = Service(self.host, Systemd({}, 1, self.reactor))
 
     def start(self) -> None:

@@ -29,11 +29,13 @@ from ropewalk.wire.jsonrpc import (
     Heard,
     NoRequest,
     Request,
+    Response,
     cancelled_answer,
     error_answer,
     notification,
     read,
     refusal,
+    request,
     result_answer,
 )
 
@@ -161,6 +163,45 @@ class ReadingTests(SynchronousTestCase):
             text = json.dumps({**good, "id": number})
             self.assertEqual(self.refused(text), (-32600, None))
         for text in ("1", '"a"', "null", "true"):
+            self.assertEqual(self.refused(text), (-32600, None))
+
+    def test_responses(self) -> None:
+        """
+        The answers to requests of ours are told from requests (the specification,
+        section 5), with the status that an error says.
+        """
+        for more, response in (
+            ('"result": 5', Response(1, 5)),
+            ('"result": null', Response(1)),
+            ('"error": {"code": 1, "message": "no"}', Response(1, None, "no")),
+            (
+                '"error": {"code": 1, "message": "no", "data": {"status": 409}}',
+                Response(1, None, "no", 409),
+            ),
+            (
+                '"error": {"code": 1, "message": "no", "data": {"status": true}}',
+                Response(1, None, "no"),
+            ),
+            (
+                '"error": {"code": 1, "message": "no", "data": [409]}',
+                Response(1, None, "no"),
+            ),
+        ):
+            heard = self.heard('{"jsonrpc": "2.0", "id": 1, ' + more + "}")
+            self.assertEqual(heard, Heard((response,)))
+
+    def test_bad_responses(self) -> None:
+        """
+        What is neither is refused.
+        """
+        for text in (
+            '{"jsonrpc": "2.0", "id": 1, "result": 5, "error": {"message": "no"}}',
+            '{"jsonrpc": "2.0", "result": 5}',
+            '{"jsonrpc": "1.0", "id": 1, "result": 5}',
+            '{"jsonrpc": "2.0", "id": 1, "result": 5, "more": 1}',
+            '{"jsonrpc": "2.0", "id": 1, "error": "no"}',
+            '{"jsonrpc": "2.0", "id": 1, "error": {"message": 5}}',
+        ):
             self.assertEqual(self.refused(text), (-32600, None))
 
     @settings(max_examples=300)
@@ -314,3 +355,12 @@ class AnswerTests(SynchronousTestCase):
         """
         told = {"jsonrpc": "2.0", "method": "a", "params": {"b": 1}}
         self.assertEqual(notification("a", {"b": 1}), told)
+
+    def test_requests(self) -> None:
+        """
+        What we ask of a peer is a request as we take them.
+        """
+        for progress in (False, True):
+            asked = JSON.encode(request("x", "a", [1], progress=progress))
+            expected = Request("a", [1], "x", True, progress)
+            self.assertEqual(read(asked, 1), Heard((expected,)))

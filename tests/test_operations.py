@@ -9,7 +9,7 @@ import functools
 from collections.abc import Awaitable
 from typing import Annotated, Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
@@ -46,6 +46,25 @@ ADA = Caller("test", "192.0.2.1", "c1")
 GRACE = Caller("test", "192.0.2.2", "c2")
 
 Name = Annotated[str, Meta(min_length=1, max_length=10)]
+
+
+#: What msgpack can say.
+ANYTHING: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(["up", "to"]) | st.text() | st.integers() | st.binary(),
+            inner,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+class Tree(Shape):
+    branches: tuple[Tree, ...] = ()
+    size: int = 0
 
 
 class Message(Shape):
@@ -177,7 +196,6 @@ class CallTests(OperationsTestCase):
         """
         Services see what they are promised.
         """
-        verifyObject(IOperations, self.operations)
         verifyObject(IOperations, self.operations.of("chat"))
 
     def test_plain(self) -> None:
@@ -254,6 +272,36 @@ class CallTests(OperationsTestCase):
         called = self.operations.call("chat.count", {"up": 2.0, "to": [3.0]}, ADA)
         self.assertEqual(self.successResultOf(called), 2)
         self.assertIsInstance(self.refused("chat.count", up=2.5), Invalid)
+
+    @settings(deadline=None)
+    @given(ANYTHING)
+    def test_anything(self, arguments: Any) -> None:
+        """
+        Whatever somebody gives is taken, or refused: nothing is our fault.
+        """
+        called = self.operations.call("chat.count", arguments, ADA)
+        called.addErrback(lambda failure: failure.trap(Invalid))
+        self.successResultOf(called)
+
+    def test_depth(self) -> None:
+        """
+        Not even if it is very deep.
+        """
+
+        class Trees:
+            @operation
+            def plant(self, tree: Tree) -> None: ...
+
+        self.operations.add("trees", Trees())
+        for depth in (10, 1_000, 100_000):
+            tree: dict[str, Any] = {"size": 2.0}
+            for _ in range(depth):
+                tree = {"branches": [tree]}
+            called = self.operations.call("trees.plant", {"tree": tree}, ADA)
+            called.addErrback(lambda failure: failure.trap(Invalid))
+            self.successResultOf(called)
+            while tree:  # to forget it all at once would take a deep stack
+                tree = tree.get("branches", [{}])[0]
 
     def test_nobody_says_who_may(self) -> None:
         """
@@ -611,6 +659,32 @@ class OfferTests(OperationsTestCase):
             error = self.assertRaises(BadOperation, self.operations.add, "x", wrong)
             self.assertIn(told, str(error))
 
+    def test_methods_of_classes(self) -> None:
+        """
+        Static methods and those of classes can be operations as well, with the mark
+        above that or below it.
+        """
+
+        class More:
+            @operation
+            @staticmethod
+            def one() -> int:
+                return 1
+
+            @staticmethod
+            @operation
+            def two() -> int:
+                return 2
+
+            @classmethod
+            @operation
+            def three(cls) -> str:
+                return cls.__name__
+
+        self.operations.add("more", More())
+        for name, result in (("one", 1), ("two", 2), ("three", "More")):
+            self.assertEqual(self.successResultOf(self.call(f"more.{name}")), result)
+
     def test_decorated_again(self) -> None:
         """
         Below ``@operation`` there may be any decorators that say what they wrap.
@@ -721,6 +795,14 @@ class RefusalTests(SynchronousTestCase):
             @operation
             def bad(self, name: Clock) -> None: ...
 
+        class Spoofed:
+            @operation
+            def bad(self, caller: Caller | None = None) -> None: ...
+
+        class Told:
+            @operation
+            def bad(self, tell: list[Progress]) -> None: ...
+
         class Unknown:
             @operation
             def bad(self) -> Nowhere2: ...  # type: ignore[name-defined]  # noqa: F821
@@ -731,6 +813,8 @@ class RefusalTests(SynchronousTestCase):
             (Untyped, "write name: str"),
             (Nowhere, "'Nowhere2'"),
             (Unreadable, "cannot be read"),
+            (Spoofed, "write caller: Caller, and nothing else"),
+            (Told, "write tell: Progress, and nothing else"),
             (Unknown, "what it returns"),
         ):
             self.assertIn(told, self.refused(lambda bad=bad: bad))

@@ -11,15 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
+from twisted.protocols.amp import AmpBox, parseString
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import Invalid, RopewalkError
 from ropewalk.interfaces import Steps
+from ropewalk.net.calls.boxes import write_result
 from ropewalk.testing import MemoryHost, TestCase
+from ropewalk.wire.amp import read_pairs
 from tests.callables import Callables, Knock
 from tests.offering import Offering
 from tests.wiring import Peer
@@ -28,6 +31,7 @@ SETTINGS = """
 [operations]
 lines = "tcp:7071"
 frames = "tcp:7072"
+amp = "tcp:7073"
 """
 
 
@@ -237,6 +241,45 @@ class Frames(RPC):
         return msgspec.msgpack.decode(heard[4:])
 
 
+class Amp:
+    """By AMP, which has no faults one by one: they are in the sentence."""
+
+    def __init__(self, host: MemoryHost) -> None:
+        self.host = host
+        self.peer = Peer()
+        factory: Any = Factory.forProtocol(lambda: self.peer)
+        factory.noisy = False
+        host.endpoint("tcp:7073").connect(factory)
+
+    @inlineCallbacks
+    def say(self, **pairs: bytes) -> Steps[None]:
+        yield self.host.clock.settle()
+        box = {key.encode(): value for key, value in pairs.items()}
+        self.peer.transport.write(AmpBox(box).serialize())
+        yield self.host.clock.settle()
+
+    def send(self, name: str, arguments: dict[str, Any]) -> Deferred[None]:
+        pairs = read_pairs(write_result(arguments))
+        given = {key.decode(): value for key, value in pairs.items()}
+        return self.say(_command=name.encode(), _ask=b"1", **given)
+
+    @inlineCallbacks
+    def answer(self) -> Steps[Told]:
+        yield self.host.clock.settle()
+        heard, self.peer.heard = self.peer.heard, b""
+        (box,) = parseString(heard)
+        if b"_answer" in box:
+            return told(200, box[b"result"].decode() if b"result" in box else None)
+        status = int(box.get(b"status", b"499"))
+        return told(status, box[b"_error_description"].decode())
+
+    @inlineCallbacks
+    def cancel(self) -> Steps[Told]:
+        yield self.say(_command=b"rpc.cancel", id=b"1")
+        answer: Told = yield self.answer()
+        return answer
+
+
 #: Every transport.
 FACES: tuple[Callable[[MemoryHost], Any], ...] = (
     Memory,
@@ -245,6 +288,7 @@ FACES: tuple[Callable[[MemoryHost], Any], ...] = (
     Lines,
     Frames,
     Socket,
+    Amp,
 )
 
 #: Every end: what is called, how often, and after how many seconds it has an answer;
@@ -343,6 +387,8 @@ class TableTests(TestCase):
                     else:
                         yield self.clock.advance(seconds)
                         found = yield face.answer()
+                if make is Amp:
+                    expected = evolve(expected, faults=())
                 self.assertEqual(found, expected, where)
                 self.assertEqual(offered.cancelled, int(bool(offered.waiting)), where)
                 figures = host.operations.figures()

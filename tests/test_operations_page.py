@@ -13,8 +13,10 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import Steps
+from ropewalk.net.calls.asked import _MOST_OFFERED
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations.limits import _CALLERS
+from ropewalk.operations.registry import OFFERING
 from ropewalk.run.configuration import WebSettings
 from ropewalk.schema import to_plain
 from ropewalk.web.operations import _MOST_LINES
@@ -74,5 +76,7 @@ class SaidTests(SynchronousTestCase):
             f"up to {_MOST_LINES:,} of these wait",
             f"{settings.running} of one connection run at once",
             f"at most {settings.batch} requests",
+            f"offers up to {_MOST_OFFERED} operations",
+            f'for ``"{OFFERING}"``',
         ):
             self.assertIn(told, page)

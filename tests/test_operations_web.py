@@ -8,11 +8,16 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from twisted.internet.defer import succeed
+from twisted.trial.unittest import SynchronousTestCase
+
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings, StartFailed
 from ropewalk.interfaces import Caller, Steps
+from ropewalk.run.routes import map_routes
 from ropewalk.testing import Closed, TestCase
 from ropewalk.web import Routes
+from ropewalk.web.operations import _MOST_LINES, _Lines
 from tests.callables import Callables, Guest, Knock
 from tests.observing import Observed
 from tests.offering import Offering
@@ -121,6 +126,22 @@ class CallTests(WebTestCase):
             )
             self.assertEqual(problem["status"], 415)
             self.assertIn("application/json", problem["detail"])
+
+    @inlineCallbacks
+    def test_a_page_of_somebody_else(self) -> Steps[None]:
+        """
+        What any page can have a browser send calls nothing, not even without
+        parameters: who comes from a page says that it is JSON.
+        """
+        http = yield self.begin()
+        origin = {"Origin": "https://example.org"}
+        kinds = {"Content-Type": "application/x-www-form-urlencoded"}
+        for headers in (origin, {**origin, **kinds}):
+            problem = yield self.problem(http, "house.knock", headers=headers)
+            self.assertEqual(problem["status"], 415)
+        self.assertEqual(self.offered.callers, [])
+        said = yield http.post("/operations/house.knock", json={}, headers=origin)
+        self.assertEqual(said.status, 200)
 
     @inlineCallbacks
     def test_unknown(self) -> Steps[None]:
@@ -342,6 +363,26 @@ class ProgressTests(WebTestCase):
             self.assertEqual(self.offered.cancelled, number, name)
 
 
+class SlowTests(SynchronousTestCase):
+    """
+    A client that reads slowly.
+    """
+
+    def test_the_newest(self) -> None:
+        """
+        Of what waits for it, the oldest is dropped, and never the result.
+        """
+        lines = _Lines()
+        for number in range(_MOST_LINES + 10):
+            lines.tell(number)
+        lines.follow(succeed(b"5"))
+        taken = []
+        for _ in range(_MOST_LINES):
+            taken.append(self.successResultOf(lines.take()))
+        self.assertEqual(taken[0], b'{"progress":11}\n')
+        self.assertEqual(taken[-1], b'{"result":5}\n')
+
+
 class WhereTests(WebTestCase):
     """
     Where operations are, and what is told of them.
@@ -391,6 +432,24 @@ class WhereTests(WebTestCase):
         climb = paths["/operations/house.climb"]["post"]
         self.assertNotIn("504", climb["responses"])
         self.assertIn("application/x-ndjson", climb["responses"]["200"]["content"])
+
+    @inlineCallbacks
+    def test_home(self) -> Steps[None]:
+        """
+        The page that says what there is, says where they are.
+        """
+        http = yield self.begin()
+        said = yield http.get("/", headers={"Accept": "text/html"})
+        self.assertIn('href="/operations"', said.text)
+        routes = {
+            (each.verbs, each.path) for each in map_routes(self.host._host).routes
+        }
+        for route in (
+            ("POST", "/operations/house.echo"),
+            ("GET", "/operations"),
+            ("WS", "/live"),
+        ):
+            self.assertIn(route, routes)
 
     @inlineCallbacks
     def test_another_path(self) -> Steps[None]:

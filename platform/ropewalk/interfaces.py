@@ -510,6 +510,16 @@ class IOperations(Interface):
         :raise Conflict: When there is an operation of that name already.
         """
 
+    def call(name: str, arguments: Mapping[str, Any] | Sequence[Any]) -> Deferred[Any]:
+        """
+        Call an operation, whoever offers it, in the name of the service: as a caller
+        whose ``via`` is ``"service"`` and whose ``address`` is the service's name.
+
+        :param arguments: What JSON can say, by name or by place.
+        :return: fires with the result, or fails, as
+            :meth:`ropewalk.operations.Operations.call` does.
+        """
+
 
 class IDrainable(Interface):
     """

@@ -45,6 +45,7 @@ class CallSettings(Shape):
         ``"tcp:7071:interface=127.0.0.1"``; empty for nowhere.
     :ivar frames: Where to listen for the same in msgpack, each message behind its
         length in 4 bytes.
+    :ivar amp: Where to listen for those who speak AMP (``twisted.protocols.amp``).
     :ivar log: Whether each call is logged.
     :ivar running: How many calls of one connection may run at once. The next wait.
     :ivar channels: How many channels and patterns one connection may hear.
@@ -55,6 +56,7 @@ class CallSettings(Shape):
 
     lines: str = ""
     frames: str = ""
+    amp: str = ""
     log: bool = True
     running: Annotated[int, Meta(ge=1, le=10_000)] = 32
     channels: Annotated[int, Meta(ge=0, le=10_000)] = 100
@@ -63,5 +65,5 @@ class CallSettings(Shape):
 
     def listen(self) -> dict[str, str]:
         """Where to listen for what, by the names of the settings."""
-        there = {"lines": self.lines, "frames": self.frames}
+        there = {"lines": self.lines, "frames": self.frames, "amp": self.amp}
         return {name: where for name, where in there.items() if where}

@@ -23,6 +23,7 @@ from ropewalk.operations.describing import Offered
 from ropewalk.operations.figures import Count, outcome_of
 from ropewalk.operations.limits import Limit
 from ropewalk.operations.parameters import Arguments, Parameters, Progress
+from ropewalk.operations.peers import Free
 from ropewalk.telemetry import Doing, Work, work
 
 __all__ = ["Call", "Called", "Registered", "Terms"]
@@ -58,7 +59,7 @@ class Registered(Struct, eq=False):
     plugin: str | None
     method: Callable[..., Any]
     declared: Declaration
-    parameters: Parameters
+    parameters: Parameters | Free
     offered: Offered
     limit: Limit | None
     count: Count
@@ -179,7 +180,7 @@ class Call:
 
     def _invoke(self, arguments: Arguments) -> Any:
         operation = self._operation
-        value = operation.parameters.read(arguments)
+        value: Any = operation.parameters.read(arguments)
         return operation.parameters.call(
             operation.method, value, self._caller, self._tell
         )

@@ -96,6 +96,8 @@ def operation(
 def declaration_of(function: Any) -> Declaration | None:
     """What was said of a function; ``None`` if it is no operation."""
     found = getattr(function, _MARK, None)
+    if found is None and isinstance(function, staticmethod | classmethod):
+        found = getattr(function.__func__, _MARK, None)
     return found if isinstance(found, Declaration) else None
 
 

@@ -33,7 +33,7 @@ class Offered(Struct, frozen=True):
     :ivar rate: How often each caller may; ``None`` for as often as they like.
     :ivar timeout: Seconds it may take; ``None`` for as long as it likes.
     :ivar progressive: Whether it tells how far it is.
-    :ivar shape: The shape of its parameters.
+    :ivar shape: The shape of its parameters; ``None`` if only who offers it knows.
     :ivar kind: The type of its result.
     :ivar function: The method behind it, for its docstring and its place.
     """
@@ -46,14 +46,14 @@ class Offered(Struct, frozen=True):
     rate: Rate | None
     timeout: float | None
     progressive: bool
-    shape: type[Shape]
+    shape: type[Shape] | None
     kind: Any
     function: Callable[..., Any]
 
     @property
     def parameters(self) -> Schema:
         """Its parameters as JSON Schema 2020-12: an object's."""
-        return _schema(self.shape)
+        return {} if self.shape is None else _schema(self.shape)
 
     @property
     def result(self) -> Schema:

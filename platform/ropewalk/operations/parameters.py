@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import msgspec
 from msgspec import Struct
@@ -116,11 +116,22 @@ class Parameters(Struct, frozen=True):
             arguments = self._by_name(arguments)
         try:
             return read(self.shape, arguments)
-        except Invalid:
+        except Invalid as refused:
+            return read(self.shape, self._mended(arguments, refused))
+
+    def _mended(self, arguments: Any, refused: Invalid) -> Any:
+        """
+        The same with an integer for what is one but for its point.
+
+        :raise Invalid: As before, when there is none.
+        """
+        try:
             mended = with_integers(kind_of(self.shape), arguments)
-            if mended is arguments:
-                raise
-        return read(self.shape, mended)
+        except RecursionError:  # too deep to look
+            raise refused from None
+        if mended is arguments:
+            raise refused
+        return mended
 
     def call(
         self,
@@ -165,10 +176,23 @@ def _check(method: Any, asked: inspect.Parameter) -> None:
         raise refuse(method, f"{name!r} has no type: write {name}: str, say")
     if kind in (Caller, Progress):
         return
+    for given in (Caller, Progress):
+        if _has(kind, given):
+            # Otherwise whoever calls could say who they are.
+            raise refuse(
+                method,
+                f"{name!r}: {given.__name__} is given, and not read from a call: write "
+                f"{name}: {given.__name__}, and nothing else",
+            )
     try:
         check(kind)
     except TypeError as error:
         raise refuse(method, f"{name!r}: {error}") from None
+
+
+def _has(kind: Any, part: Any) -> bool:
+    """Whether a type is made of another."""
+    return kind is part or any(_has(each, part) for each in get_args(kind))
 
 
 def _shape(method: Any, title: str, fields: Sequence[inspect.Parameter]) -> type[Shape]:

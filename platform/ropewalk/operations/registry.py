@@ -14,26 +14,58 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from ropewalk.errors import BadOperation, Conflict, NoSuchOperation
-from ropewalk.interfaces import Caller, IAuthoriser, IOperations
+from ropewalk.awaiting import inlineCallbacks
+from ropewalk.errors import (
+    BadOperation,
+    Conflict,
+    Fault,
+    Forbidden,
+    Invalid,
+    NoSuchOperation,
+    RopewalkError,
+)
+from ropewalk.interfaces import Caller, IAuthoriser, IOperations, Steps
 from ropewalk.operations.calling import Call, Called, Registered, Terms
 from ropewalk.operations.declaring import Declaration, declaration_of
 from ropewalk.operations.describing import Offered, describe
 from ropewalk.operations.figures import Count, Figures
 from ropewalk.operations.limits import Limit
 from ropewalk.operations.parameters import Arguments, Parameters, Progress
+from ropewalk.operations.peers import AlreadyOffered, Free, Peer, Peers, Routing
 from ropewalk.schema import nearest
 from ropewalk.schema.signatures import name_of, place_of
 
-__all__ = ["Operations"]
+__all__ = ["OFFERING", "Operations"]
 
 _SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
+
+#: A whole name, as peers offer it.
+_NAME = re.compile(rf"{_SERVICE.pattern}\.{_SERVICE.pattern}")
+
+#: What it takes to offer an operation as a peer.
+OFFERING = "operations.offer"
+
+#: How many operations peers may offer, all of them together.
+_MOST_OF_PEERS = 10_000
 
 #: Characters of a name that nobody knows which are shown.
 _SHOWN = 80
 
 
-@implementer(IOperations)
+@define
+class TooManyOffered(RopewalkError):
+    """
+    Peers offer as many operations as they may.
+    """
+
+    status = 503
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"there are already {self.limit} operations of those who are connected"
+
+
 @define(eq=False)
 class Operations:
     """
@@ -48,6 +80,7 @@ class Operations:
     _observe: Callable[[Called], None] | None = None
     _terms: Terms = field(init=False)
     _known: dict[str, Registered] = field(factory=dict, init=False)
+    _peers: dict[str, Peers] = field(factory=dict, init=False)
 
     @_terms.default
     def _make_terms(self) -> Terms:
@@ -135,6 +168,63 @@ class Operations:
         """Tell somebody of each call that ends from now on, or nobody."""
         self._terms.observe = observe
 
+    @inlineCallbacks
+    def offer(
+        self,
+        name: str,
+        peer: Peer,
+        caller: Caller,
+        routing: Routing = "single",
+        requires: str | None = None,
+    ) -> Steps[None]:
+        """
+        Offer an operation of somebody's who is connected, until it is withdrawn. It is
+        called as any other; what it takes only the peer knows.
+
+        :param name: ``"lamp.switch"``.
+        :param caller: Who offers it. The authoriser is asked whether they may, for
+            :data:`OFFERING`; without one, nobody may.
+        :param routing: Who is asked if several offer it.
+        :param requires: What it takes to call it.
+        :return: fires when it can be called.
+        :raise Forbidden: When they may not.
+        :raise Invalid: When that is no name.
+        :raise AlreadyOffered: When somebody else offers it, and not to share it.
+        :raise TooManyOffered: When peers offer as many as they may.
+        """
+        if _NAME.fullmatch(name) is None:
+            problem = "expected a name like 'lamp.switch', of letters, digits, _ and -"
+            raise Invalid((Fault("name", problem),))
+        authoriser = self._terms.authoriser
+        permitted: Any = False
+        if authoriser is not None:
+            permitted = yield authoriser.permits(caller, OFFERING, name)
+        if not permitted:
+            raise Forbidden(name, OFFERING)
+        peers = self._peers.get(name)
+        if peers is None:
+            if name in self._known:
+                raise AlreadyOffered(name)
+            if len(self._peers) >= _MOST_OF_PEERS:
+                raise TooManyOffered(_MOST_OF_PEERS)
+            peers = Peers(name, routing)
+            self._known[name] = _make_free(peers, requires)
+            self._peers[name] = peers
+        peers.add(peer, routing)
+
+    def withdraw(self, name: str, peer: Peer) -> None:
+        """Offer a peer's operation no longer; what is under way is for the peer."""
+        peers = self._peers.get(name)
+        if peers is not None:
+            peers.remove(peer)
+            if not peers:
+                del self._peers[name], self._known[name]
+
+    def find(self, name: str) -> Offered | None:
+        """What there is to be told of an operation; ``None`` if there is none."""
+        known = self._known.get(name)
+        return None if known is None else known.offered
+
     def offered(self) -> tuple[Offered, ...]:
         """What can be called, by name."""
         return tuple(self._known[name].offered for name in sorted(self._known))
@@ -161,6 +251,10 @@ class _PluginOperations:
     def add(self, name: str, offered: Any) -> None:
         self._operations.add(name, offered, self._plugin)
 
+    def call(self, name: str, arguments: Arguments) -> Deferred[Any]:
+        caller = Caller("service", self._plugin)
+        return self._operations.call(name, arguments, caller)
+
 
 def _make(
     service: str, plugin: str | None, method: Any, declared: Declaration
@@ -178,6 +272,33 @@ def _make(
         parameters,
         describe(name, method, declared, parameters),
         None if declared.rate is None else Limit(declared.rate),
+        Count(),
+    )
+
+
+def _make_free(peers: Peers, requires: str | None) -> Registered:
+    """An operation of peers'."""
+    declared = Declaration(requires=requires, summary="Offered by who is connected.")
+    return Registered(
+        peers.name,
+        None,
+        peers.ask,
+        declared,
+        Free(),
+        Offered(
+            peers.name,
+            peers.name.partition(".")[0],
+            declared.summary,
+            "",
+            requires,
+            None,
+            declared.timeout,
+            True,
+            None,
+            Any,
+            peers.ask,
+        ),
+        None,
         Count(),
     )
 

@@ -219,12 +219,14 @@ class Host:
 
     def _offer(self) -> list[Unit]:
         """
-        Offer operations and channels, where there are some, on what the settings say.
+        Offer operations and channels on what the settings say, where a service has asked
+        for them. (There need not be any operations: those who are connected may offer
+        some.)
         """
         settings, document = self.plan.operations, self.plan.document
         listen = settings.listen()
         declared = self._hub is not None and self._hub.declared()
-        there = bool(self._operations) or bool(declared)
+        there = self._operations is not None or bool(declared)
         if not listen and not there:
             return []
         from ropewalk.run.offering import factory_of, offer_on
@@ -300,7 +302,7 @@ class Host:
         sockets = [
             Entry("WebSockets", mount.path, about[mount.plugin])
             for mount in mounts
-            if mount.kind == "socket"
+            if mount.kind == "socket" and mount.plugin in about
         ]
         listeners = [
             Entry("Lines", _command(each.listener), about[each.owner])
@@ -318,7 +320,11 @@ class Host:
         told = "What can be asked of the handlers here, and a way to try it."
         documented = path in mounts
         documentation = [Entry("Documentation", path, told, path)] if documented else []
-        return [*pages, *documentation, *sockets, *listeners, *health]
+        path = self.sites[site].settings.operations
+        told = "What can be called: by POST below it, by WebSocket at /live."
+        offered = self._operations is not None and path in mounts
+        calls = [Entry("Operations", path, told, path)] if offered else []
+        return [*pages, *documentation, *calls, *sockets, *listeners, *health]
 
 
 @implementer(IHost)

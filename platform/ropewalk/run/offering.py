@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from ropewalk.errors import RopewalkError, StartFailed
 from ropewalk.interfaces import IHub
 from ropewalk.net.calls import CallFrames, CallLines
+from ropewalk.net.calls.boxes import CallBoxes
 from ropewalk.net.calls.sockets import CallSocket
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import ConversationFactory
@@ -49,7 +50,7 @@ def offer_on(
     """
     told = site.settings
     pages: list[tuple[str, str, Any]] = []
-    if told.operations and operations:
+    if told.operations and (operations or not hub.declared()):
         routes = OperationPages(operations).routes()
         pages.append(("operations", told.operations, routes))
     if told.channels and hub.declared():
@@ -78,9 +79,9 @@ def factory_of(
     """
     What makes the protocols of those who call and hear by a connection.
 
-    :param name: By which: ``"lines"`` or ``"frames"``.
+    :param name: By which: ``"lines"``, ``"frames"`` or ``"amp"``.
     """
-    protocol: Any = {"lines": CallLines, "frames": CallFrames}[name]
+    protocol: Any = {"lines": CallLines, "frames": CallFrames, "amp": CallBoxes}[name]
     return ConversationFactory(protocol, reactor, operations, hub, settings)
 
 

@@ -233,7 +233,9 @@ def _error_of(failure: Failure) -> BaseException:
 
 def _told(offered: Offered) -> dict[str, Any]:
     """What the documentation says of an operation's handler."""
-    needed = any(each.required for each in fields(offered.shape))
+    needed = offered.shape is not None and any(
+        each.required for each in fields(offered.shape)
+    )
     body = Parameter(
         "parameters",
         "body",

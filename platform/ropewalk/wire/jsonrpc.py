@@ -44,11 +44,13 @@ __all__ = [
     "Id",
     "NoRequest",
     "Request",
+    "Response",
     "cancelled_answer",
     "error_answer",
     "notification",
     "read",
     "refusal",
+    "request",
     "result_answer",
 ]
 
@@ -64,6 +66,8 @@ CANCELLED = -32099
 
 #: What tells one request from another: section 4.
 Id = str | int | float | None
+
+_RESPONSES = ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
 
 _MEMBERS = frozenset({"jsonrpc", "method", "params", "id", "progress"})
 
@@ -120,15 +124,31 @@ class NoRequest(Struct, frozen=True):
     id: Id = None
 
 
+class Response(Struct, frozen=True):
+    """
+    The answer to a request of ours.
+
+    :ivar id: The request's.
+    :ivar result: The result, if it went well.
+    :ivar problem: What is wrong otherwise, in a sentence.
+    :ivar status: The status of that, if it says one.
+    """
+
+    id: Id
+    result: Any = None
+    problem: str | None = None
+    status: int | None = None
+
+
 class Heard(Struct, frozen=True):
     """
     One message.
 
-    :ivar requests: What is in it.
+    :ivar requests: What is in it: requests, and whatever else.
     :ivar batch: Whether these are answered together.
     """
 
-    requests: tuple[Request | NoRequest, ...]
+    requests: tuple[Request | Response | NoRequest, ...]
     batch: bool = False
 
 
@@ -158,13 +178,15 @@ def _refused(code: int, problem: str) -> Heard:
     return Heard((NoRequest(code, problem),))
 
 
-def _read_request(data: Any) -> Request | NoRequest:
+def _read_request(data: Any) -> Request | Response | NoRequest:
     if not isinstance(data, dict):
         return NoRequest(INVALID_REQUEST, "a request is an object")
     number = data.get("id")
     if not _is_id(number):
         problem = "id: expected text, null, or a number of 64 bits"
         return NoRequest(INVALID_REQUEST, problem)
+    if "method" not in data and ("result" in data or "error" in data):
+        return _read_response(data)
     wrong = _problem(data)
     if wrong is not None:
         return NoRequest(INVALID_REQUEST, wrong, number)
@@ -175,6 +197,23 @@ def _read_request(data: Any) -> Request | NoRequest:
         "id" in data,
         data.get("progress", False),
     )
+
+
+def _read_response(data: dict[Any, Any]) -> Response | NoRequest:
+    """Section 5: either a result or an error."""
+    if data.get("jsonrpc") != "2.0" or {*data} not in _RESPONSES:
+        problem = "a response has jsonrpc, id, and either result or error"
+        return NoRequest(INVALID_REQUEST, problem)
+    if "result" in data:
+        return Response(data["id"], data["result"])
+    error = data["error"]
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return NoRequest(INVALID_REQUEST, "error: expected an object with a message")
+    more = error.get("data")
+    status = more.get("status") if isinstance(more, dict) else None
+    if isinstance(status, bool) or not isinstance(status, int):
+        status = None
+    return Response(data["id"], None, error["message"], status)
 
 
 def _is_id(number: Any) -> bool:
@@ -241,6 +280,12 @@ def refusal(refused: NoRequest) -> Answer:
 def cancelled_answer(number: Id) -> Answer:
     """The answer to a request that was cancelled."""
     return _error(number, CANCELLED, "cancelled", None)
+
+
+def request(number: Id, method: str, params: Any, *, progress: bool = False) -> Answer:
+    """What is asked of a peer."""
+    asked = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+    return {**asked, "progress": True} if progress else asked
 
 
 def notification(method: str, params: Mapping[str, Any] | Raw) -> Answer:

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_calls -*-
 """
 Operations called over connections: JSON-RPC 2.0 in lines and in WebSocket messages,
-and the same in msgpack, in frames.
+and the same in msgpack, in frames; and by AMP.
 
 Requests run side by side, and each is answered when it has ended, in whatever order.
 Besides operations one may call, best as a notification:
@@ -9,6 +9,15 @@ Besides operations one may call, best as a notification:
 ``rpc.cancel``
     with an ``id``: cancel the request of this id. It is answered all the same, with the
     error -32099.
+
+``rpc.offer``
+    with a ``name``: offer an operation, which is then asked of the peer, by requests of
+    the same kind, as long as it is there. ``routing`` says who is asked if several
+    offer it (``"single"``, ``"first"`` or ``"round-robin"``), ``requires`` what it
+    takes to call it. Whether the peer may is for the authoriser to say.
+
+``rpc.withdraw``
+    with a ``name``: offer it no longer.
 
 A request with ``"progress": true`` is told of progressive results before the answer, in
 notifications ``rpc.progress`` with its ``id`` and a ``value``. Before the daemon closes

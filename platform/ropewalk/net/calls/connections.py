@@ -16,14 +16,13 @@ from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import IHub
-from ropewalk.net.calls.conversation import Calls, caller_at
+from ropewalk.net.calls.conversation import Calls, PackedCalls, caller_at
 from ropewalk.net.frames import FrameProtocol
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import Conversation, LineProtocol
 from ropewalk.operations import Operations
-from ropewalk.wire.jsonrpc import JSON, MSGPACK, Format
 
-__all__ = ["CallFrames", "CallLines"]
+__all__ = ["CallFrames", "CallLines", "Calling"]
 
 # What a conversation consists of.
 T = TypeVar("T", str, bytes)
@@ -33,15 +32,17 @@ T = TypeVar("T", str, bytes)
 _HTTP = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
 
 
-class _Calling(Conversation[T]):
+class Calling(Conversation[T]):
     """
-    What lines and frames have in common.
+    What lines, frames and boxes have in common.
 
     :param clock: Where time comes from.
+    :cvar via: By what those come who call here.
+    :cvar kind: How they are understood.
     """
 
     via: str
-    form: Format
+    kind: type[Calls] = Calls
 
     def __init__(
         self,
@@ -52,8 +53,8 @@ class _Calling(Conversation[T]):
     ) -> None:
         super().__init__(clock)
         self.longest = settings.longest
-        self._calls = Calls(
-            operations, hub, self._tell, settings, self.form, self._backlog.ready
+        self._calls = self.kind(
+            operations, hub, self._tell, settings, self._backlog.ready
         )
 
     @abstractmethod
@@ -88,7 +89,7 @@ class _Calling(Conversation[T]):
         super().connectionLost(reason)
 
 
-class CallLines(_Calling[str], LineProtocol):
+class CallLines(Calling[str], LineProtocol):
     """
     One TCP connection that calls operations and hears channels: JSON-RPC, a message
     in each line.
@@ -101,7 +102,6 @@ class CallLines(_Calling[str], LineProtocol):
 
     plain = False  # it would no longer be JSON
     via = "lines"
-    form = JSON
 
     def heard(self, line: str) -> Deferred[None] | None:
         """Take a message; what is blank is none."""
@@ -118,7 +118,7 @@ class CallLines(_Calling[str], LineProtocol):
         self.say(message.decode("utf-8"))
 
 
-class CallFrames(_Calling[bytes], FrameProtocol):
+class CallFrames(Calling[bytes], FrameProtocol):
     """
     One TCP connection that calls operations and hears channels: the messages of
     JSON-RPC in msgpack, one in each frame.
@@ -130,11 +130,11 @@ class CallFrames(_Calling[bytes], FrameProtocol):
     """
 
     via = "frames"
-    form = MSGPACK
+    kind = PackedCalls
 
     def heard(self, frame: bytes) -> Deferred[None] | None:
-        """Take a message."""
-        return self._calls.hear(frame)
+        """Take a message; an empty frame is none."""
+        return self._calls.hear(frame) if frame else None
 
     def complain(self, error: RopewalkError) -> None:
         super().complain(error)

@@ -12,22 +12,27 @@ from functools import partial
 from typing import Any
 
 from msgspec import Raw
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.interfaces import Caller, IHub
+from ropewalk.net.calls.asked import Asked
 from ropewalk.net.calls.channels import METHODS, Channels
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations import Operations
-from ropewalk.schema import write_json, write_msgpack
+from ropewalk.operations.peers import Routing
+from ropewalk.schema import Shape, write_json, write_msgpack
+from ropewalk.schema import read as read_shape
 from ropewalk.telemetry import work
 from ropewalk.wire.jsonrpc import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     JSON,
     METHOD_NOT_FOUND,
+    MSGPACK,
     PARSE_ERROR,
-    Format,
     Id,
     NoRequest,
     Request,
@@ -39,9 +44,24 @@ from ropewalk.wire.jsonrpc import (
     result_answer,
 )
 
-__all__ = ["Calls", "caller_at"]
+__all__ = ["Calls", "PackedCalls", "caller_at"]
 
 Answer = dict[str, Any]
+
+#: What else is done for a peer, and what it takes.
+_SERVED = {"rpc.cancel": "id", "rpc.withdraw": "name"}
+
+_log = Logger()
+
+
+class _Offer(Shape):
+    """
+    What a peer offers.
+    """
+
+    name: str
+    routing: Routing = "single"
+    requires: str | None = None
 
 
 class Calls:
@@ -52,11 +72,16 @@ class Calls:
     :param hub: The channels.
     :param say: Sends a message.
     :param settings: How much the peer may do.
-    :param form: What messages are said in.
     :param room: Whether the connection has room, as
         :meth:`ropewalk.interfaces.IPaced.ready`.
     :ivar channels: What it hears.
+    :cvar form: What messages are said in.
+    :cvar offers: Whether the peer may offer operations;
+    :cvar hears: and hear channels.
     """
+
+    form = JSON
+    offers = hears = True
 
     def __init__(
         self,
@@ -64,17 +89,15 @@ class Calls:
         hub: IHub,
         say: Callable[[bytes], None],
         settings: CallSettings,
-        form: Format = JSON,
         room: Callable[[], Deferred[None] | None] = lambda: None,
     ) -> None:
         self._operations = operations
         self._say = say
         self._settings = settings
-        self._form = form
-        self._write = write_json if form is JSON else write_msgpack
-        most = settings.channels
-        self.channels = Channels(hub, self._send, self._write, room, most)
         self._caller = Caller("")
+        self._asked = Asked(operations, self._send, settings.running)
+        most = settings.channels
+        self.channels = Channels(hub, self._send, self.write, room, most)
         self._running: set[_Running] = set()
         self._by_id: dict[Any, _Running] = {}
         self._waiting: deque[_Running] = deque()
@@ -86,6 +109,14 @@ class Calls:
         """Say who calls."""
         self._caller = caller
 
+    def write(self, result: Any) -> bytes:
+        """Write a result in the form of the messages."""
+        return write_json(result)
+
+    def arguments(self, request: Request) -> Any:
+        """What a request gives to what it calls."""
+        return request.params
+
     def hear(self, message: bytes) -> Deferred[None] | None:
         """
         Take a message.
@@ -93,13 +124,16 @@ class Calls:
         :return: when as many calls wait as may run, a Deferred that fires when the
             next message may come.
         """
-        heard = read(message, self._settings.batch, self._form)
+        heard = read(message, self._settings.batch, self.form)
         answers = _Answers(self._send, len(heard.requests), heard.batch)
-        for request in heard.requests:
-            if isinstance(request, NoRequest):
-                answers.add(refusal(request))
+        for each in heard.requests:
+            if isinstance(each, Request):
+                self._take(each, answers)
+            elif isinstance(each, NoRequest):
+                answers.add(refusal(each))
             else:
-                self._take(request, answers)
+                self._asked.hear(each)
+                answers.add(None)
         self._start()
         if len(self._waiting) < self._settings.running:
             return None
@@ -130,6 +164,7 @@ class Calls:
         more.
         """
         self._waiting.clear()
+        self._asked.gone()
         for each in list(self._running):
             each.cancel()
         self.channels.end()
@@ -141,10 +176,10 @@ class Calls:
 
     def goodbye(self, reason: str) -> bytes:
         """The last message."""
-        return self._form.encode(notification("rpc.goodbye", {"reason": reason}))
+        return self.form.encode(notification("rpc.goodbye", {"reason": reason}))
 
     def _take(self, request: Request, answers: _Answers) -> None:
-        if request.method.startswith("rpc.") and request.method not in METHODS:
+        if request.method.startswith("rpc.") and not self._takes_time(request):
             answers.add(self._serve(request))
             return
         running = _Running(request, answers)
@@ -156,20 +191,52 @@ class Calls:
                 self._by_id[request.id] = running
             self._waiting.append(running)
 
+    def _takes_time(self, request: Request) -> bool:
+        """Whether it is answered as the call of an operation is: when it is done."""
+        return self._is_of_channels(request) or self._is_offer(request)
+
+    def _is_of_channels(self, request: Request) -> bool:
+        return self.hears and request.method in METHODS
+
+    def _is_offer(self, request: Request) -> bool:
+        return self.offers and request.method == "rpc.offer"
+
     def _serve(self, request: Request) -> Answer | None:
         """Do what is asked of the connection itself."""
-        number = request.id
-        if request.method != "rpc.cancel":
-            known = ", ".join(("rpc.cancel", *METHODS))
-            problem = f"there is no method {request.method[:80]!r}; there are {known}"
+        number, method, params = request.id, request.method, self.arguments(request)
+        takes = _SERVED.get(method)
+        if method == "rpc.progress":
+            self._asked.hear_progress(params)
+            return None
+        if takes is None:
+            others = ["rpc.offer"] * self.offers + [*METHODS] * self.hears
+            told = ", ".join([*_SERVED, *others])
+            problem = f"there is no method {method[:80]!r}; there are {told}"
             answer = refusal(NoRequest(METHOD_NOT_FOUND, problem, number))
-        elif not isinstance(request.params, dict) or {*request.params} != {"id"}:
-            problem = "rpc.cancel takes an id, and nothing else"
+        elif not isinstance(params, dict) or {*params} != {takes}:
+            problem = f"{method} takes: {takes}"
             answer = refusal(NoRequest(INVALID_PARAMS, problem, number))
         else:
-            found = self._cancel(request.params["id"])
-            answer = result_answer(number, self._write(found))
+            given = params[takes]
+            if method == "rpc.cancel":
+                done = self._cancel(given)
+            else:
+                done = isinstance(given, str) and self._asked.withdraw(given)
+            answer = result_answer(number, self.write(done))
         return answer if request.answered else None
+
+    def _offer(self, params: Any) -> Deferred[bytes]:
+        """Let the peer offer an operation."""
+        try:
+            if isinstance(params, list):
+                raise Invalid((Fault("", "expected an object"),))
+            offer = read_shape(_Offer, params)
+        except Invalid as refused:
+            return fail(refused)
+        offering = self._asked.offer(
+            offer.name, self._caller, offer.routing, offer.requires
+        )
+        return offering.addCallbacks(lambda _: self.write(True), _explained)
 
     def _cancel(self, number: Any) -> bool:
         """Cancel a request, if there is one of this id."""
@@ -191,31 +258,38 @@ class Calls:
         if self._starting:
             return
         self._starting = True
-        while self._waiting and len(self._running) < self._settings.running:
-            running = self._waiting.popleft()
-            self._running.add(running)
-            self._call(running)
-        self._starting = False
+        try:
+            while self._waiting and len(self._running) < self._settings.running:
+                running = self._waiting.popleft()
+                self._running.add(running)
+                self._call(running)
+        finally:
+            self._starting = False
         self._look_around()
 
     def _call(self, running: _Running) -> None:
         request = running.request
+        if self._is_offer(request):
+            running.called = self._offer(request.params)
+            running.called.addBoth(partial(self._end, running))
+            return
         tell = None
         if request.progress and request.id is not None:
             tell = partial(self._tell, request.id)
-        target = self.channels if request.method in METHODS else self._operations
+        of_channels = self._is_of_channels(request)
+        target = self.channels if of_channels else self._operations
         called = target.call(
             request.method,
-            request.params,
+            self.arguments(request),
             self._caller,
             progress=tell,
-            write=self._write,
+            write=self.write,
         )
         running.called = called
         called.addBoth(partial(self._end, running))
 
     def _tell(self, number: Any, value: Any) -> None:
-        params = {"id": number, "value": Raw(self._write(value))}
+        params = {"id": number, "value": Raw(self.write(value))}
         self._send(notification("rpc.progress", params))
 
     def _end(self, running: _Running, outcome: Any) -> None:
@@ -238,7 +312,18 @@ class Calls:
                 each.callback(None)
 
     def _send(self, answer: Answer | list[Answer]) -> None:
-        self._say(self._form.encode(answer))
+        self._say(self.form.encode(answer))
+
+
+class PackedCalls(Calls):
+    """
+    The same in msgpack.
+    """
+
+    form = MSGPACK
+
+    def write(self, result: Any) -> bytes:
+        return write_msgpack(result)
 
 
 class _Running:
@@ -264,6 +349,14 @@ class _Running:
         if self.request.answered:
             answer = _answer(self.request.id, outcome)
         self._answers.add(answer)
+
+
+def _explained(failure: Failure) -> Failure:
+    """What a peer is told of what goes wrong while it offers something."""
+    if isinstance(failure.value, CancelledError | RopewalkError):
+        return failure
+    _log.failure("what a peer offers could not be taken", failure)
+    return Failure(RopewalkError("something went wrong here; it is in our log"))
 
 
 def _answer(number: Id, outcome: Any) -> Answer:

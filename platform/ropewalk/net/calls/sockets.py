@@ -7,7 +7,6 @@ Autobahn to be imported.)
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,16 +15,19 @@ from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import IHub
-from ropewalk.net.calls.conversation import Calls, caller_at
+from ropewalk.net.calls.conversation import Calls, PackedCalls, caller_at
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.sockets import GOING_AWAY, Socket
 from ropewalk.operations import Operations
-from ropewalk.wire.jsonrpc import JSON, MSGPACK
+from ropewalk.wire.jsonrpc import JSON
 
 __all__ = ["CallSocket"]
 
 #: How to speak, by the names of subprotocols.
-_FORMS = {"ropewalk.json": JSON, "ropewalk.msgpack": MSGPACK}
+_KINDS: dict[str, type[Calls]] = {
+    "ropewalk.json": Calls,
+    "ropewalk.msgpack": PackedCalls,
+}
 
 
 class CallSocket(Socket):
@@ -38,31 +40,32 @@ class CallSocket(Socket):
     :param settings: How much the peer may do.
     """
 
+    _kind: type[Calls] = Calls
+
     def __init__(
         self, operations: Operations, hub: IHub, settings: CallSettings
     ) -> None:
         super().__init__()
-        self._form = JSON
-        self._make = partial(Calls, operations, hub, self._tell, settings)
-        self._calls = self._make(JSON)
+        self._what = operations, hub, self._tell, settings
+        self._calls = Calls(*self._what)
 
     def onConnect(self, request: Any) -> str | None:
         """Choose how to speak, of what the peer would."""
         for offer in request.protocols:
-            if offer in _FORMS:
-                self._form = _FORMS[offer]
+            if offer in _KINDS:
+                self._kind = _KINDS[offer]
                 return str(offer)
         return None
 
     def opened(self) -> None:
         assert self._backlog is not None
-        self._calls = self._make(self._form, self._backlog.ready)
+        self._calls = self._kind(*self._what, self._backlog.ready)
         self._calls.begin(caller_at("websocket", self.transport))
 
     def heard(self, message: str | bytes) -> Deferred[None] | None:
         """Take a message."""
         raw = message.encode() if isinstance(message, str) else message
-        came, wanted = _kind(isinstance(message, str)), _kind(self._form is JSON)
+        came, wanted = _called(isinstance(message, str)), _called(self._is_text)
         if came != wanted:
             self._calls.complain(f"expected a {wanted} message, and this is {came}")
             return None
@@ -84,12 +87,16 @@ class CallSocket(Socket):
             super().drain(reason)
 
     def _tell(self, message: bytes) -> None:
-        self.say(message.decode() if self._form is JSON else message)
+        self.say(message.decode() if self._is_text else message)
+
+    @property
+    def _is_text(self) -> bool:
+        return self._kind.form is JSON
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._calls.cancel()
         super().connectionLost(reason)
 
 
-def _kind(is_text: bool) -> str:
+def _called(is_text: bool) -> str:
     return "text" if is_text else "binary"

@@ -1,0 +1,193 @@
+# -*- test-case-name: tests.test_calls_offered -*-
+"""
+What is asked of a peer that offers operations: the other direction of a conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail
+
+from ropewalk.errors import Fault, Invalid, RopewalkError
+from ropewalk.interfaces import Caller
+from ropewalk.operations import Operations, Progress
+from ropewalk.operations.peers import PeerGone, Routing
+from ropewalk.wire.jsonrpc import Response, notification, request
+
+__all__ = ["Asked", "PeerBusy", "PeerRefused"]
+
+#: Operations that one peer may offer.
+_MOST_OFFERED = 100
+
+#: Characters of what a peer says is wrong that others are told.
+_LONGEST_PROBLEM = 500
+
+#: The status of a peer's error that says none, or one of ours (RFC 9110, section
+#: 15.6.3: the answer of whoever was asked is invalid).
+_BAD_GATEWAY = 502
+
+
+@define
+class PeerRefused(RopewalkError):
+    """
+    A peer refuses what was asked of it.
+
+    :ivar status: As it says; 502 if it says nothing that can be a status, or that the
+        fault is its own.
+    :ivar problem: What it says.
+    """
+
+    status: int
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@define
+class PeerBusy(RopewalkError):
+    """
+    A peer is asked for as much as it may be at once.
+    """
+
+    status = 503
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"who offers {self.name!r} is busy; try again in a moment"
+
+
+@define
+class TooManyOffered(RopewalkError):
+    """
+    A peer offers as many operations as one may.
+    """
+
+    status = 409
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"nobody may offer more than {self.limit} operations"
+
+
+class Asked:
+    """
+    One peer, as somebody who offers operations.
+
+    :param operations: Where it offers them.
+    :param send: Sends a message.
+    :param most: How much may be asked of it at once.
+    """
+
+    def __init__(
+        self, operations: Operations, send: Callable[[Any], None], most: int
+    ) -> None:
+        self._operations = operations
+        self._send = send
+        self._most = most
+        self._number = 0
+        self._waiting: dict[Any, _Waiting] = {}
+        self._offered: set[str] = set()
+        self._is_gone = False
+
+    def offer(
+        self, name: str, caller: Caller, routing: Routing, requires: str | None
+    ) -> Deferred[None]:
+        """
+        Offer an operation until the peer withdraws it, or goes: see
+        :meth:`ropewalk.operations.Operations.offer`.
+
+        :raise TooManyOffered: When it offers as many as one may.
+        """
+        if len(self._offered) >= _MOST_OFFERED and name not in self._offered:
+            return fail(TooManyOffered(_MOST_OFFERED))
+
+        def note(_: None) -> None:
+            self._offered.add(name)
+            if self._is_gone:  # while somebody thought about whether it may
+                self.withdraw(name)
+
+        offering = self._operations.offer(name, self, caller, routing, requires)
+        return offering.addCallback(note)
+
+    def withdraw(self, name: str) -> bool:
+        """
+        Offer it no longer.
+
+        :return: whether it was offered.
+        """
+        if name not in self._offered:
+            return False
+        self._offered.remove(name)
+        self._operations.withdraw(name, self)
+        return True
+
+    def ask(
+        self, name: str, arguments: Any, caller: Caller, progress: Progress
+    ) -> Deferred[Any]:
+        """See :meth:`ropewalk.operations.peers.Peer.ask`."""
+        if len(self._waiting) >= self._most:
+            return fail(PeerBusy(name))
+        self._number += 1
+        number = f"ask{self._number}"
+        answered: Deferred[Any] = Deferred(lambda _: self._give_up(number))
+        try:
+            self._send(request(number, name, arguments, progress=True))
+        except (TypeError, ValueError, OverflowError) as error:
+            # What came in msgpack, say, and goes on in JSON.
+            return fail(Invalid((Fault("", f"cannot be handed on: {error}"),)))
+        self._waiting[number] = _Waiting(name, answered, progress)
+        return answered
+
+    def hear(self, response: Response) -> None:
+        """Take an answer. One that nobody waits for any more is nobody's."""
+        waiting = self._waiting.pop(response.id, None)
+        if waiting is None:
+            return
+        if response.problem is None:
+            waiting.answered.callback(response.result)
+        else:
+            waiting.answered.errback(_refusal(response))
+
+    def hear_progress(self, params: Any) -> None:
+        """Take a progressive result; so likewise."""
+        if isinstance(params, dict) and isinstance(params.get("id"), str):
+            waiting = self._waiting.get(params["id"])
+            if waiting is not None:
+                waiting.progress(params.get("value"))
+
+    def gone(self) -> None:
+        """The peer is gone, with all that it offers."""
+        self._is_gone = True
+        for name in [*self._offered]:
+            self.withdraw(name)
+        waiting, self._waiting = self._waiting, {}
+        for each in waiting.values():
+            each.answered.errback(PeerGone(each.name))
+
+    def _give_up(self, number: str) -> None:
+        if self._waiting.pop(number, None) is not None:
+            self._send(notification("rpc.cancel", {"id": number}))
+
+
+class _Waiting:
+    """Somebody waits for an answer."""
+
+    __slots__ = ("answered", "name", "progress")
+
+    def __init__(self, name: str, answered: Deferred[Any], progress: Progress) -> None:
+        self.name = name
+        self.answered = answered
+        self.progress = progress
+
+
+def _refusal(response: Response) -> PeerRefused:
+    status = response.status
+    if status is None or not 400 <= status < 600 or status == 500:
+        status = _BAD_GATEWAY
+    return PeerRefused(status, (response.problem or "")[:_LONGEST_PROBLEM])
