@@ -26,6 +26,11 @@ class Authority:
         self._authoriser: IAuthoriser | None = None
         self._place = ""
 
+    @property
+    def named(self) -> bool:
+        """Whether one has."""
+        return self._authoriser is not None
+
     def name(self, authoriser: IAuthoriser, place: str) -> None:
         """
         Ask this one from now on.

@@ -219,14 +219,14 @@ class Host:
 
     def _offer(self) -> list[Unit]:
         """
-        Offer operations and channels on what the settings say, where a service has asked
-        for them. (There need not be any operations: those who are connected may offer
-        some.)
+        Offer operations and channels on what the settings say, where a service has
+        some, or says who may do what: those who are connected may offer operations.
         """
         settings, document = self.plan.operations, self.plan.document
         listen = settings.listen()
         declared = self._hub is not None and self._hub.declared()
-        there = self._operations is not None or bool(declared)
+        named = self.authority.named
+        there = self._operations is not None or bool(declared) or named
         if not listen and not there:
             return []
         from ropewalk.run.offering import factory_of, offer_on
