@@ -35,7 +35,7 @@ from ropewalk.wire.amp import (
 )
 from ropewalk.wire.jsonrpc import Request
 
-__all__ = ["CallBoxes", "read_arguments", "write_result"]
+__all__ = ["BoxCalls", "CallBoxes", "read_arguments", "write_result"]
 
 #: As ``twisted.protocols.amp.Boolean`` has them, and JSON.
 _WORDS = {"True": True, "False": False, "true": True, "false": False}
@@ -44,7 +44,7 @@ _WORDS = {"True": True, "False": False, "true": True, "false": False}
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 
 
-class _BoxCalls(Calls):
+class BoxCalls(Calls):
     """The calls of a peer that speaks AMP."""
 
     form = AMP
@@ -78,7 +78,7 @@ class CallBoxes(Calling[bytes]):
     """
 
     via = "amp"
-    kind = _BoxCalls
+    kind = BoxCalls
 
     def heard(self, box: bytes) -> Deferred[None] | None:
         """Take a box."""
