@@ -43,8 +43,9 @@ class Client:
         doubles it, up to a minute. Up to a half of it is left off by chance.
     :param chance: Gives numbers from 0 to 1.
     :param silence: Seconds without a sign of life after which the daemon is asked for
-        one. After half as many again the connection is taken for lost. A stream of
-        events has one every 15 seconds.
+        one. After half as many again the connection is taken for lost. (A stream of
+        events has one every 15 seconds.) For the first thing that it says the daemon
+        has as many, 10 at most.
     :param longest: Bytes of the longest message that is heard.
     :param changed: Told of each new :attr:`state`.
     :param live: Where on the site WebSockets are,

@@ -20,7 +20,7 @@ from ropewalk.client.calls import Call, Refused
 from ropewalk.client.hearers import Hearer
 from ropewalk.client.records import Misunderstood, Present, Said, read
 from ropewalk.client.subscriptions import Subscription
-from ropewalk.client.ways import OPENING, Owner, Way, exactly
+from ropewalk.client.ways import Owner, Way, exactly
 from ropewalk.wire.jsonrpc import JSON
 
 __all__ = ["ByConnection"]
@@ -58,7 +58,7 @@ class ByConnection(Way):
     _log = Logger()
 
     def __init__(self, owner: Owner, silence: float) -> None:
-        super().__init__(owner)
+        super().__init__(owner, silence)
         self._silence = silence
         self._open = False
         self._connected = False
@@ -148,7 +148,7 @@ class ByConnection(Way):
     # What the session calls.
 
     def start(self) -> None:
-        self._timer = self.owner.clock.callLater(OPENING, self._too_late)
+        self._timer = self.owner.clock.callLater(self.opening, self._too_late)
         self.connect()
 
     def stop(self) -> Deferred[None]:
@@ -206,7 +206,7 @@ class ByConnection(Way):
 
     def _enter(self, hearer: Hearer) -> None:
         subscription = hearer.subscription
-        hearer.hold()
+        hearer.begin()
         params = {
             "channel": subscription.channel,
             "who": subscription.who,
@@ -222,7 +222,7 @@ class ByConnection(Way):
         if not isinstance(resumed, dict):
             raise Misunderstood(f"expected an object, got {resumed!r}")
         if self._is_current(hearer):
-            hearer.release(resumed.get("whole") is True)
+            hearer.began(resumed.get("whole") is True)
 
     def _reject(self, hearer: Hearer, error: Refused) -> None:
         if self._is_current(hearer):
@@ -288,8 +288,9 @@ class ByConnection(Way):
     def _told(self, method: Any, params: Any) -> None:
         if method == "rpc.message":
             said = read(Said, params)
-            for hearer in self._hearing(said.channel):
-                hearer.take(said)
+            hearing = self._hearing(said.channel)
+            for hearer in hearing:
+                hearer.take(said, alone=len(hearing) == 1)
         elif method in ("rpc.joined", "rpc.left"):
             someone = read(Present, params)
             for hearer in self._hearing(params.get("channel")):
@@ -325,7 +326,7 @@ class ByConnection(Way):
             self._request(_PING, "rpc.cancel", {"id": _PING}, asked)
 
     def _too_late(self) -> None:
-        self._lose(f"it has not answered within {OPENING:g} seconds")
+        self._lose(f"it has not answered within {self.opening:g} seconds")
 
     def _lose(self, problem: str) -> None:
         self._stop_timer()

@@ -20,47 +20,53 @@ class Hearer:
     """
     Hands on what is for a subscription.
 
-    What comes before the daemon has said that it subscribes is held, and told in the
-    order of its numbers: what was missed, and meanwhile what comes for a pattern on the
-    same connection.
+    Before the daemon has said that it subscribes, what was missed comes in order, but
+    on the same connection there may be news among it for a pattern. So where others
+    hear the channel as well, messages are held until then, and told in the order of
+    their numbers.
     """
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
         self._pattern = ChannelPattern(tuple(subscription.channel.split(".")))
-        self._held: list[Said] | None = None
-        self._hears = False
+        self._held: list[Said] = []
+        self._asked = False
+        self._subscribed = False
 
     def hears(self, channel: str) -> bool:
         """Whether a channel is the one, or of the pattern."""
         return self._pattern.matches(channel)
 
-    def hold(self) -> None:
+    def begin(self) -> None:
         """The daemon is asked to subscribe."""
-        self._held = []
+        self._asked = True
+        self.subscription.begin()
 
-    def release(self, whole: bool) -> None:
+    def began(self, whole: bool) -> None:
         """The daemon has subscribed."""
-        self._hears = True
+        self._subscribed = True
         self.subscription.began(whole)
         self._tell_held()
 
-    def take(self, said: Said) -> None:
-        """A message has come."""
-        if self._held is not None:
+    def take(self, said: Said, alone: bool) -> None:
+        """
+        A message has come.
+
+        :param alone: Whether nobody else on this connection hears the channel.
+        """
+        if self._subscribed or (self._asked and alone and not self._held):
+            self.subscription.take(said)
+        elif self._asked:
             self._held.append(said)
             if len(self._held) > _HELD:
-                self._hears = True
                 self._tell_held()
-        elif self._hears:
-            self.subscription.take(said)
 
     def meet(self, event: str, someone: Present) -> None:
         """Somebody has come or gone."""
-        if self._hears or self._held is not None:
+        if self._asked:
             self.subscription.meet(event, someone)
 
     def _tell_held(self) -> None:
-        held, self._held = self._held or [], None
+        held, self._held = self._held, []
         for said in sorted(held, key=lambda said: said.sequence):
             self.subscription.take(said)

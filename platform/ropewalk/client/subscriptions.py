@@ -93,9 +93,11 @@ class Subscription:
         self.tries = 0
         self._listener = listener
         self._leave = leave
-        self._begun = False
+        self._begun = False  # once at least
         self._again = False
-        self._missing = False
+        self._after = after  # the token that the daemon was asked with
+        self._missing = False  # something, and nothing was heard since
+        self._told = False  # so, since the daemon was asked
         self._places: OrderedDict[str, _Place] = OrderedDict()
         if after:
             self._places[channel] = _place(after)
@@ -123,23 +125,31 @@ class Subscription:
                 self.token = last.token
                 self._places[self.channel] = _place(last.token)
 
+    def begin(self) -> None:
+        """
+        The daemon is asked to have it.
+        """
+        self._again = self._begun
+        self._after = self.token
+        self._told = False
+
     def began(self, whole: bool) -> None:
         """
         The daemon has it.
 
-        :param whole: Whether what is told now is all that came since.
+        :param whole: Whether what it tells then is all that came since.
         """
         self.tries = 0
-        self._again, self._begun = self._begun, True
+        self._begun = True
         if self.is_pattern:
             whole = not self._again  # what was said meanwhile nobody tells
         if not whole:
             self.lacks()
 
     def lacks(self) -> None:
-        """What is told now is not all that came since."""
+        """What the daemon tells is not all that came since."""
         # Where nothing was heard yet, the first message says whether it is the first.
-        if self.token or self.is_pattern:
+        if (self._after or self.is_pattern) and not self._told:
             self._miss()
 
     def take(self, said: Said) -> None:
@@ -191,7 +201,7 @@ class Subscription:
     def _miss(self) -> None:
         """Something was missed; that is told once until something is heard."""
         if self.stands and not self._missing:
-            self._missing = True
+            self._missing = self._told = True
             if self._listener.gap is not None:
                 self._tell(self._listener.gap)
 

@@ -15,10 +15,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from ropewalk.client.calls import Call, Refused
 from ropewalk.client.subscriptions import Subscription
 
-__all__ = ["OPENING", "Owner", "Way"]
+__all__ = ["Maker", "Owner", "Way"]
 
-#: Seconds in which a daemon says the first thing, or is not there.
-OPENING = 10.0
+#: Seconds in which a daemon says the first thing, or is not there: at most.
+_OPENING = 10.0
 
 
 class Owner(Protocol):
@@ -57,10 +57,13 @@ class Way(ABC):
     One attempt to talk to a daemon. It is begun once, and stopped once.
 
     :param owner: Who has it.
+    :param silence: Seconds without a sign of life after which one wonders.
+    :ivar opening: Seconds in which a daemon says the first thing, or is not there.
     """
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, silence: float) -> None:
         self.owner = owner
+        self.opening = min(silence, _OPENING)
         self._later: dict[Subscription, IDelayedCall] = {}
 
     @abstractmethod

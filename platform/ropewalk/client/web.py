@@ -26,7 +26,7 @@ from ropewalk.client.calls import Call, Refused
 from ropewalk.client.pages import Pages
 from ropewalk.client.records import Misunderstood, Present, Said, read
 from ropewalk.client.subscriptions import Subscription
-from ropewalk.client.ways import OPENING, Owner, Way, exactly
+from ropewalk.client.ways import Owner, Way, exactly
 from ropewalk.interfaces import Steps
 from ropewalk.wire.events import Event, EventReader
 from ropewalk.wire.jsonrpc import JSON
@@ -54,7 +54,7 @@ class ByHTTP(Way):
     def __init__(
         self, owner: Owner, silence: float, pages: Pages, channels: str, operations: str
     ) -> None:
-        super().__init__(owner)
+        super().__init__(owner, silence)
         self._pages = pages
         self._channels = channels
         self._operations = operations
@@ -122,7 +122,7 @@ class ByHTTP(Way):
         """Whoever answers, whatever it says, is there."""
         try:
             asked = self._pages.ask("HEAD", self._operations)
-            yield within(OPENING, asked, self.owner.clock)
+            yield within(self.opening, asked, self.owner.clock)
         except Refused as refused:
             if refused.status >= 500:
                 raise
@@ -163,7 +163,7 @@ class ByHTTP(Way):
         """See to it that a subscription knows where it begins."""
         if subscription.token is None and not subscription.is_pattern:
             asked = self._history(subscription.channel, 1)
-            told = yield within(OPENING, asked, self.owner.clock)
+            told = yield within(self.opening, asked, self.owner.clock)
             messages = read(list[Said], told)
             subscription.settle(messages[-1] if messages else None)
 
@@ -213,8 +213,9 @@ class ByEvents(ByHTTP):
         after = None if subscription.is_pattern else subscription.token
         address = self._address(subscription.channel, after=after, who=subscription.who)
         stream = _Stream(subscription, lambda: self.owner.proved(self))
+        subscription.begin()
         asked = self._pages.listen(address, stream.take)
-        (ended,) = yield within(OPENING, asked, self.owner.clock)
+        (ended,) = yield within(self.opening, asked, self.owner.clock)
         timer = _Timer(self.owner.clock, self._patience, ended.cancel)
         stream.alive = timer.reset
         try:
@@ -243,6 +244,7 @@ class ByPolling(ByHTTP):
                 wait=round(self._patience * 5 / 9, 3),  # 25 seconds of 45
                 limit=_AT_ONCE,
             )
+            subscription.begin()
             asked = self._pages.ask("GET", address)
             told = yield within(self._patience, asked, self.owner.clock)
             messages = read(list[Said], _member(told, "messages"))
