@@ -94,7 +94,8 @@ class FlappingProxy(Factory):
 
     def dial(self, far: Protocol) -> Deferred[Any]:
         """Connect to the daemon."""
-        return connectProtocol(self._endpoint, far)
+        dialled: Deferred[Any] = connectProtocol(self._endpoint, far)
+        return dialled
 
     def forget(self, pair: _Pair) -> None:
         """A connection is over."""
@@ -296,7 +297,7 @@ class Chaos:
 
     @inlineCallbacks
     def run(self) -> Steps[None]:
-        """Cut as many as there are to be cut, and wait until everybody has heard all."""
+        """Cut as many as there are to be cut, and wait until all have heard all."""
         yield self._open()
         self._publishing = LoopingCall(self._go_on)
         yield self._publishing.start(_EVERY)
@@ -324,6 +325,7 @@ class Chaos:
         self.proxies = [web, lines]
         places = {"http": web.open(), "lines": lines.open()}
         every = ("websocket", "events", "poll")
+        kinds: dict[str, tuple[str, ...]]
         kinds = {name: (name,) for name in (*every, "lines")}
         kinds |= {"all": every, "wanderer": every}
         self.ears = [Ear(name, ways, places) for name, ways in kinds.items()]

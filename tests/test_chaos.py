@@ -1,5 +1,5 @@
 """
-Nothing is lost by L{ropewalk.client}, whatever happens to its connections: L{tests.chaos}.
+Nothing is lost by L{ropewalk.client}, whatever happens to its connections.
 
 ``make chaos`` cuts 10,000 of them; ``CUTS=300 SEED=7`` says how many, and which.
 """
