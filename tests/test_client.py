@@ -143,7 +143,7 @@ class PlaceTests(SynchronousTestCase):
             {"silence": -1},
         ):
             with self.assertRaises(ValueError):
-                Client("http://h", Clock(), **wrong)  # type: ignore[arg-type]
+                Client("http://h", Clock(), **wrong)
 
 
 class StateTests(TownCase):
@@ -496,6 +496,7 @@ class CallTests(TownCase):
         for each in said, self.publish(session, 2):
             refused: Any = self.failureResultOf(each, Refused).value
             self.assertEqual(str(refused), "closed")
+        self.town.pump()
         with self.assertRaisesRegex(Refused, "closed"):
             Ear(session, "rooms.a")
         self.assertEqual(self.town.clock.getDelayedCalls(), [])

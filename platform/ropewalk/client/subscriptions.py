@@ -93,8 +93,10 @@ class Subscription:
         self.tries = 0
         self._listener = listener
         self._leave = leave
+        self._asked = False
         self._begun = False  # once at least
-        self._again = False
+        self._settled = False  # with nothing to hear yet
+        self._again = False  # asked since then
         self._after = after  # the token that the daemon was asked with
         self._missing = False  # something, and nothing was heard since
         self._told = False  # so, since the daemon was asked
@@ -120,8 +122,9 @@ class Subscription:
         It begins behind the last message there is, if there is one.
         """
         if self.token is None:
-            self.token = ""
-            if last is not None:
+            if last is None:
+                self.token, self._settled = "", True
+            else:
                 self.token = last.token
                 self._places[self.channel] = _place(last.token)
 
@@ -129,7 +132,7 @@ class Subscription:
         """
         The daemon is asked to have it.
         """
-        self._again = self._begun
+        self._again, self._asked = self._settled and self._asked, True
         self._after = self.token
         self._told = False
 
@@ -140,9 +143,9 @@ class Subscription:
         :param whole: Whether what it tells then is all that came since.
         """
         self.tries = 0
-        self._begun = True
+        first, self._begun = not self._begun, True
         if self.is_pattern:
-            whole = not self._again  # what was said meanwhile nobody tells
+            whole = first  # what was said meanwhile nobody tells
         if not whole:
             self.lacks()
 
