@@ -606,10 +606,12 @@ class SubscriptionTests(TownCase):
             ear = Ear(session, "rooms.a", after="yesterday.7")
             town.pump()
             self.assertEqual(ear.taken(), ["gap", 1, 2], way)
-            strange = Ear(session, "rooms.b", after="what is this?")
-            town.say("rooms.b", 1)
-            town.pass_time(3)
-            self.assertEqual(strange.taken(), ["gap", 1], way)
+            strange = Ear(session, "none.b", after="what is this?")
+            town.pass_time(60)
+            self.assertEqual(strange.taken(), ["gap"], way)
+            town.say("none.b", 1)
+            town.pump()
+            self.assertEqual(strange.taken(), [1], way)
 
     def test_ended(self) -> None:
         """
@@ -628,6 +630,11 @@ class SubscriptionTests(TownCase):
         self.town.say("rooms.a", 4)
         self.town.pump()
         self.assertEqual((ear.taken(), again.taken()), ([1], [4]))
+        self.town.say("rooms.a", 5)
+        again.subscription.end()
+        everything = Ear(session, "rooms.a", after="")
+        self.town.pump()
+        self.assertEqual(everything.taken(), [1, 2, 3, 4, 5])
 
     def test_twice(self) -> None:
         """
@@ -887,6 +894,26 @@ class LossMachine(RuleBasedStateMachine):
     @rule(pieces=st.integers(0, 6))
     def let_through(self, pieces: int) -> None:
         self.town.pump(pieces)
+
+    @rule()
+    def calm_down(self) -> None:
+        self.town.dark, self.town.blocked = False, set()
+        self.town.pass_time(5)
+
+    @rule(channel=channels, times=st.integers(1, 4))
+    def lose(self, channel: str, times: int) -> None:
+        self.calm_down()
+        self.town.cut()
+        self.publish(channel, times)
+
+    @rule(channel=channels)
+    def replace(self, channel: str) -> None:
+        """Subscribe again while something is on its way."""
+        self.calm_down()
+        self.publish(channel, 2)
+        self.end(channel)
+        self.subscribe(channel, None)
+        self.publish(channel, 1)
 
     @rule(seconds=st.sampled_from([0, 0.5, 1, 8, 31]))
     def wait(self, seconds: float) -> None:
