@@ -39,6 +39,9 @@ _REFUSED, _STALLED = 1, 1
 #: Seconds between two messages.
 _EVERY = 0.002
 
+#: Messages after which somebody takes another way.
+_WANDERED = 40
+
 #: Seconds of silence after which clients begin to wonder.
 _SILENCE = 0.2
 
@@ -211,6 +214,10 @@ class Ear:
         self._look()
         return waiting
 
+    def is_behind(self, number: int) -> bool:
+        """Whether something later was heard."""
+        return bool(self.heard) and self.heard[-1] > number
+
     def speak(self) -> None:
         """Publish a number, if the last one is through."""
         if self._asking or self._client.state != "open":
@@ -289,6 +296,7 @@ class Chaos:
         self.ears: list[Ear] = []
         self.published = 0
         self._publishing: Any = None
+        self._calm_since: int | None = None
 
     @property
     def cuts(self) -> Counter[str]:
@@ -301,8 +309,6 @@ class Chaos:
         yield self._open()
         self._publishing = LoopingCall(self._go_on)
         yield self._publishing.start(_EVERY)
-        for proxy in self.proxies:
-            proxy.calm = True
         self._publish()
         yield gatherResults(
             [ear.hear_up_to(self.published) for ear in self.ears], consumeErrors=True
@@ -331,13 +337,18 @@ class Chaos:
         self.ears = [Ear(name, ways, places) for name, ways in kinds.items()]
 
     def _go_on(self) -> None:
-        """Say something; it is enough when enough was cut."""
+        """Say something, until enough was cut and everybody is back."""
         self._publish()
-        for ear in self.ears:
-            ear.speak()
-        if self.published % 40 == 0:
-            self.ears[-1].wander(self._random)
-        if self.cuts.total() >= self._cuts:
+        if self._calm_since is None:
+            for ear in self.ears:
+                ear.speak()
+            if self.published % _WANDERED == 0:
+                self.ears[-1].wander(self._random)
+            if self.cuts.total() >= self._cuts:
+                self._calm_since = self.published
+                for proxy in self.proxies:
+                    proxy.calm = True
+        elif all(ear.is_behind(self._calm_since) for ear in self.ears):
             self._publishing.stop()
 
     def _publish(self) -> None:

@@ -204,11 +204,6 @@ class MemoryPages(Pages):
         self._town = town
         self._name = name
 
-    def close(self) -> Deferred[None]:
-        closed: Deferred[None] = Deferred()
-        closed.callback(None)
-        return closed
-
     def ask(self, method: str, path: str, body: Any = ...) -> Deferred[Any]:
         trouble = self._trouble(method)
         return trouble or Trip(self._town, method, path, body).done

@@ -767,6 +767,44 @@ class SubscriptionTests(TownCase):
         self.assertEqual(heard, [1, 2])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
+    def test_ends_itself(self) -> None:
+        """
+        Who hears something may end it all at once, and hears nothing more.
+        """
+        for way in WAYS:
+            for closes in False, True:
+                town = self.another()
+                session = town.session(way)
+                heard: list[Any] = []
+                subscriptions: list[Subscription] = []
+
+                def hear(
+                    said: Said,
+                    session: Session = session,
+                    heard: list[Any] = heard,
+                    subscriptions: list[Subscription] = subscriptions,
+                    closes: bool = closes,
+                ) -> None:
+                    heard.append(said.body)
+                    if closes:
+                        session.close()
+                    else:
+                        subscriptions[0].end()
+
+                listener = Listener(hear)
+                subscriptions.append(
+                    Subscription("rooms.a", listener, None, None, "", session.leave)
+                )
+                session.subscribe(subscriptions[0])
+                town.say("rooms.a", 1, 2)
+                town.pass_time(3)
+                town.say("rooms.a", 3)
+                town.pass_time(3)
+                self.assertEqual(heard, [1], way)
+                self.assertEqual(session.state, "closed" if closes else "open")
+                count = self.successResultOf(town.hub.count("rooms.a"))
+                self.assertEqual(count.subscriptions, 0)
+
     def test_across(self) -> None:
         """
         A token goes from any way to any other.

@@ -36,7 +36,7 @@ _LONGEST_PROBLEM = 64 * 1024
 @implementer(IAgentEndpointFactory)
 class Pages:
     """
-    Asks for pages.
+    Asks for pages, each on a connection of its own.
 
     :param longest: Bytes of the longest answer.
     """
@@ -45,20 +45,14 @@ class Pages:
         self._place = place
         self._reactor = reactor
         self._longest = longest
-        self._pool = HTTPConnectionPool(reactor)
-        # Whether something was done is not for the pool to guess.
-        self._pool.retryAutomatically = False
-        agent = Agent.usingEndpointFactory(reactor, self, self._pool)
+        # On a connection that was kept, nobody knows whether a request was still read.
+        pool = HTTPConnectionPool(reactor, persistent=False)
+        agent = Agent.usingEndpointFactory(reactor, self, pool)
         self._client = HTTPClient(agent)
 
     def endpointForURI(self, uri: Any) -> IStreamClientEndpoint:
         """All pages are at one place."""
         return self._place.endpoint(self._reactor)
-
-    def close(self) -> Deferred[None]:
-        """Keep no connection."""
-        closing: Deferred[None] = self._pool.closeCachedConnections()
-        return closing
 
     @inlineCallbacks
     def ask(self, method: str, path: str, body: Any = ...) -> Steps[Any]:

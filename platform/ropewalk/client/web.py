@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
@@ -72,9 +72,9 @@ class ByHTTP(Way):
 
     def stop(self) -> Deferred[None]:
         self._stopped = True
-        for task in tuple(self._tasks.values()):
-            task.cancel()
-        return self._pages.close()
+        for key in tuple(self._tasks):
+            self._end(key)
+        return succeed(None)
 
     def subscribe(self, subscription: Subscription) -> None:
         if self._open and not self._stopped and subscription.stands:
@@ -100,8 +100,9 @@ class ByHTTP(Way):
         self._tasks[key] = task
 
         def over(outcome: Any) -> Any:
-            if self._tasks.get(key) is task:
-                del self._tasks[key]
+            if self._tasks.get(key) is not task:
+                return None  # nobody waits for it any more
+            del self._tasks[key]
             return outcome
 
         task.addBoth(over)
@@ -171,8 +172,6 @@ class ByHTTP(Way):
 
     def _unanswered(self, call: Call, failure: Failure) -> None:
         error: Any = failure.value
-        if failure.check(CancelledError) or self._stopped:
-            return
         if failure.check(Refused):
             call.refuse(error)
         elif failure.check(*_UNREACHED):
@@ -184,8 +183,6 @@ class ByHTTP(Way):
             call.lose()
 
     def _unheard(self, subscription: Subscription, failure: Failure) -> None:
-        if self._stopped or not subscription.stands:
-            return
         error: Any = failure.value
         if failure.check(Refused):
             self.reject(subscription, error)
@@ -193,9 +190,8 @@ class ByHTTP(Way):
             self._failed(failure)
 
     def _failed(self, failure: Failure) -> None:
-        if not self._stopped:
-            reached = not failure.check(*_UNREACHED)
-            self.owner.lost(self, failure.getErrorMessage(), reached=reached)
+        reached = not failure.check(*_UNREACHED)
+        self.owner.lost(self, failure.getErrorMessage(), reached=reached)
 
 
 class ByEvents(ByHTTP):
