@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.trial.unittest import TestCase
 
 from ropewalk.awaiting import inlineCallbacks, run
@@ -20,6 +20,7 @@ from ropewalk.client.places import Place
 from ropewalk.client.records import Misunderstood
 from ropewalk.interfaces import Steps
 from tests.houses import House
+from tests.visiting import blocks
 
 reactor: Any = global_reactor
 
@@ -208,6 +209,67 @@ class ClientTests(LiveCase):
             yield again
             self.assertEqual(heard, [])
             yield client.close()
+
+
+class DocumentationTests(LiveCase):
+    """
+    C{docs/clients.rst} is true.
+    """
+
+    def names(self) -> dict[str, Any]:
+        """What its Python defines."""
+        names: dict[str, Any] = {}
+        for block in blocks("clients", "python"):
+            here = block.replace("127.0.0.1:8080", self.house.web)
+            exec(compile(here, "clients.rst", "exec", dont_inherit=True), names)
+        return names
+
+    @inlineCallbacks
+    def test_page(self) -> Steps[None]:
+        """
+        Its listener hears what is kept and what comes, its echo echoes, and its sum is
+        one.
+        """
+        yield deferLater(reactor, 0)  # asyncio's loop runs from now on
+        names = self.names()
+        written: list[str] = []
+        two: Deferred[None] = Deferred()
+
+        def write(line: str) -> None:
+            written.append(line)
+            if len(written) == 2:
+                two.callback(None)
+
+        self.house.say("rooms.lobby", "hello")
+        client = names["listen"](reactor, write)
+        self.addCleanup(client.close)
+        yield client.publish("rooms.lobby", "goodbye")
+        yield two
+        self.assertEqual(written, ["1. hello", "2. goodbye"])
+        self.assertEqual((yield names["add"](client, 1, 2)), 3)
+        (problem,) = yield names["add"](client, 1, "two")
+        self.assertEqual(problem, "second: expected an integer, got 'two'")
+
+    @inlineCallbacks
+    def test_echo(self) -> Steps[None]:
+        """
+        Its echo says what is said once more, and once more louder.
+        """
+        yield deferLater(reactor, 0)
+        echo = self.names()["echo"]
+        client = self.client("websocket")
+        echoes = client.hear("rooms.echo", after="")
+        echoing = run(echo, client, 2)
+        # When the daemon has the subscription on, nobody tells: it is said until then.
+        saying = LoopingCall(lambda: self.house.say("rooms.lobby", "ho"))
+        saying.start(0.01)
+        yield echoing
+        saying.stop()
+        heard = []
+        for _ in range(4):
+            said = yield echoes.take()
+            heard.append(said.body)
+        self.assertEqual(sorted(heard), ["ho", "ho", "ho!", "ho!"])
 
 
 class PagesTests(LiveCase):

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_client -*-
 """
-By one connection that stands: JSON-RPC, of which :mod:`ropewalk.net.calls` is the
+By one connection that stands: JSON-RPC, of which ``ropewalk.net.calls`` is the
 other end. It knows no transport.
 """
 

@@ -25,7 +25,7 @@ _AT_ONCE = 100
 
 class ByLines(ByConnection):
     """
-    Talks in lines: :class:`ropewalk.net.calls.CallLines` is the other end.
+    Talks in lines: ``ropewalk.net.calls.CallLines`` is the other end.
 
     :param longest: Bytes of the longest line that is heard.
     """
@@ -63,7 +63,7 @@ class ByLines(ByConnection):
         if self._protocol is not None:
             self._protocol.transport.abortConnection()
 
-    def met(self, protocol: _Lines) -> None:
+    def met(self, protocol: Any) -> None:
         """There is a connection."""
         self._protocol = protocol
         self.reached()

@@ -1,6 +1,8 @@
 # -*- test-case-name: tests.test_client -*-
 """
-What a client wants of a daemon, and by which way it has it::
+What a client wants of a daemon, and by which way it has it:
+
+.. code-block:: text
 
     connecting --opened--> open --lost--> connecting … --close--> closed
 

@@ -23,7 +23,7 @@ _PROTOCOL = "ropewalk.json"
 
 class BySocket(ByConnection):
     """
-    Talks by WebSocket: :class:`ropewalk.net.calls.sockets.CallSocket` is the other end.
+    Talks by WebSocket: ``ropewalk.net.calls.sockets.CallSocket`` is the other end.
 
     :param path: Where that is.
     :param longest: Bytes of the longest message that is heard.
@@ -68,7 +68,7 @@ class BySocket(ByConnection):
         if self._protocol is not None:
             self._protocol.transport.abortConnection()
 
-    def met(self, protocol: _Socket) -> None:
+    def met(self, protocol: Any) -> None:
         """There is a connection, and as yet no WebSocket."""
         self._protocol = protocol
         self.reached()
