@@ -5,7 +5,6 @@ of queues, of which a test lets through as much as it likes.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +26,7 @@ from ropewalk.net.limits import CallSettings
 from ropewalk.operations import Operations
 from ropewalk.web.channels import EVENTS, ChannelPages
 from ropewalk.web.operations import OperationPages
+from ropewalk.wire.jsonrpc import JSON
 from tests.callables import Callables
 from tests.visiting import Place, Visit, request
 
@@ -244,7 +244,7 @@ class Trip:
         content = b""
         if body is not ...:
             headers.append("Content-Type: application/json")
-            content = json.dumps(body).encode()
+            content = JSON.encode(body)
         town.links.append(self)
         self._visit.send(request(path, method, *headers, body=content))
 

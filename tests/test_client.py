@@ -23,7 +23,7 @@ from ropewalk.client import Client, Hearing, Refused, Said, Subscription
 from ropewalk.client.places import Place
 from ropewalk.client.session import Session
 from ropewalk.client.subscriptions import Listener
-from ropewalk.errors import Fault, MailboxFull
+from ropewalk.errors import BadChannel, Fault, MailboxFull
 from tests.strands import SILENCE, Line, Town
 
 WAYS = ("wire", "events", "poll")
@@ -456,6 +456,29 @@ class CallTests(TownCase):
             self.town.pump()
         self.assertEqual(self.town.house.cancelled, len(WAYS))
 
+    def test_unspeakable(self) -> None:
+        """
+        What JSON cannot say is refused at once, and holds up nothing; what is changed
+        later is said as it was.
+        """
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        for way in WAYS:
+            session = self.town.session(way)
+            self.failureResultOf(self.publish(session, object()), TypeError)
+            self.failureResultOf(self.publish(session, "\ud800"), ValueError)
+            self.failureResultOf(self.publish(session, deep), RecursionError)
+            with self.assertRaisesRegex(ValueError, "more than 0 seconds, not 0"):
+                session.ask("house.echo", {}, 0)
+            body = [1]
+            said = self.publish(session, body)
+            body.append(2)
+            self.town.pump()
+            self.assertEqual(self.successResultOf(said)["body"], [1])
+            session.close()
+            self.town.pump()
+
     def test_deadline_offline(self) -> None:
         """
         Waiting for a connection counts.
@@ -635,6 +658,18 @@ class SubscriptionTests(TownCase):
         everything = Ear(session, "rooms.a", after="")
         self.town.pump()
         self.assertEqual(everything.taken(), [1, 2, 3, 4, 5])
+
+    def test_wrong(self) -> None:
+        """
+        What is no channel, and what cannot be said, is refused at once.
+        """
+        session = self.town.session()
+        for name in "", "rooms/a", "..", "rooms.**.a":
+            with self.assertRaises(BadChannel):
+                Ear(session, name)
+        with self.assertRaises(TypeError):
+            Ear(session, "rooms.a", data={"x": object()})
+        self.assertEqual(session.subscriptions, {})
 
     def test_twice(self) -> None:
         """

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define
+from msgspec import Raw
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
@@ -65,6 +66,7 @@ class Call:
     Something that was asked.
 
     :param number: What tells it from other calls.
+    :param params: The parameters, each in JSON already.
     :param progress: Told of progressive results.
     :param done: Fires with the answer.
     :ivar sent: Whether the daemon may have it.
@@ -77,7 +79,7 @@ class Call:
         self,
         number: int,
         method: str,
-        params: Mapping[str, Any],
+        params: Mapping[str, Raw],
         progress: Callable[[Any], object] | None,
         done: Deferred[Any],
     ) -> None:

@@ -133,7 +133,9 @@ class Client:
             nobody can say whether it does: what is heard next is what there is.
         :param refused: Told when one may not subscribe; that is the end of the
             subscription. Where nobody is told, it is logged.
+        :raise BadChannel: When it is the name of none.
         :raise ValueError: When the channel is heard already.
+        :raise TypeError: When the data cannot be said in JSON.
         :raise Refused: When the client is closed.
         """
         listener = Listener(heard, joined, left, gap, refused)
@@ -148,8 +150,7 @@ class Client:
 
         :param limit: How many messages may wait to be taken, 1 or more.
         :param listening: As of :meth:`subscribe`, but for ``heard`` and ``refused``.
-        :raise ValueError: As there.
-        :raise Refused: As there.
+        :raise ValueError: As there, or when the limit is none; and as there what else.
         """
         hearing = Hearing(limit)
         hearing.begin(
@@ -210,6 +211,7 @@ class Client:
         :raise Refused: When the daemon refuses it, with its status and faults. With the
             status 504 when it takes too long; 0 when too many wait for a connection, or
             when one was lost while it was under way: nobody knows whether it was done.
+        :raise TypeError: When the parameters cannot be said in JSON.
         """
         return self.call_with(name, parameters, deadline=deadline, progress=progress)
 

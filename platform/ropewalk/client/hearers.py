@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from ropewalk.client.records import Present, Said
 from ropewalk.client.subscriptions import Subscription
-from ropewalk.hub.names import ChannelPattern
 
 __all__ = ["Hearer"]
 
@@ -28,14 +27,13 @@ class Hearer:
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
-        self._pattern = ChannelPattern(tuple(subscription.channel.split(".")))
         self._held: list[Said] = []
         self._asked = False
         self._subscribed = False
 
     def hears(self, channel: str) -> bool:
         """Whether a channel is the one, or of the pattern."""
-        return self._pattern.matches(channel)
+        return self.subscription.pattern.matches(channel)
 
     def begin(self) -> None:
         """The daemon is asked to subscribe."""

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec import Raw
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -22,6 +23,7 @@ from twisted.logger import Logger
 from ropewalk.client.calls import Call, Refused
 from ropewalk.client.subscriptions import Subscription
 from ropewalk.client.ways import Maker, Way
+from ropewalk.wire.jsonrpc import JSON
 
 __all__ = ["Session"]
 
@@ -98,9 +100,11 @@ class Session:
         Hear a channel.
 
         :raise ValueError: When it is heard already.
+        :raise TypeError: When what is said of it cannot be said in JSON.
         :raise Refused: After it was closed.
         """
         channel = subscription.channel
+        JSON.encode([subscription.who, subscription.data, subscription.token])
         if self.state == "closed":
             raise Refused("closed")
         if channel in self.subscriptions:
@@ -130,16 +134,24 @@ class Session:
         :return: fires with the answer. Cancelling it cancels the call.
         :raise Refused: When it was refused, took too long, was under way when a
             connection was lost, or when too many wait for one.
+        :raise TypeError: When the parameters cannot be said in JSON.
+        :raise ValueError: Likewise, or at once when there is no time.
         """
+        if not deadline > 0:
+            raise ValueError(f"a deadline is more than 0 seconds, not {deadline!r}")
         if self.state == "closed":
             return fail(Refused("closed"))
         waiting = sum(not call.sent for call in self._calls.values())
         if self.state != "open" and waiting >= self._most:
             return fail(Refused(f"{waiting} calls wait for a connection already"))
+        try:
+            said = {name: Raw(JSON.encode(value)) for name, value in params.items()}
+        except (TypeError, ValueError, RecursionError):
+            return fail()
         self._number += 1
         number = self._number
         done: Deferred[Any] = Deferred(lambda _: self._give_up(number))
-        call = Call(number, method, params, progress, done)
+        call = Call(number, method, said, progress, done)
         self._calls[number] = call
         done.addBoth(self._forget, number)
         call.timer = self.clock.callLater(deadline, self._expire, call, deadline)

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from ropewalk.client.calls import Refused
 from ropewalk.client.records import Present, Said
+from ropewalk.hub.names import ChannelPattern
 
 __all__ = ["Listener", "Subscription"]
 
@@ -64,7 +65,9 @@ class Subscription:
     """
     A channel that is heard. :meth:`Client.subscribe` makes one.
 
+    :raise BadChannel: When it is the name of none.
     :ivar channel: The name of the channel, or a pattern.
+    :ivar pattern: The same, to match names with.
     :ivar who: The name that one is present under.
     :ivar data: What others see of it.
     :ivar token: The token of the last message that was heard: what to come back with.
@@ -85,6 +88,7 @@ class Subscription:
         after: str | None,
         leave: Callable[[Subscription], None],
     ) -> None:
+        self.pattern = ChannelPattern.of(channel)
         self.channel = channel
         self.who = who
         self.data = data

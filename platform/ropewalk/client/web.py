@@ -36,6 +36,9 @@ __all__ = ["ByEvents", "ByPolling"]
 #: What says that nobody was asked.
 _UNREACHED = (ConnectError, ConnectingCancelledError, DNSLookupError)
 
+#: What is asked of a channel's pages.
+_OF_CHANNELS = ("rpc.history", "rpc.present", "rpc.publish")
+
 #: Messages that are asked for at once.
 _AT_ONCE = 100
 
@@ -139,16 +142,16 @@ class ByHTTP(Way):
     # Asking.
 
     def _ask(self, call: Call) -> Deferred[Any]:
-        params = dict(call.params)
+        params = call.params
+        if call.method not in _OF_CHANNELS:
+            address = f"{self._operations}/{quote(call.method, safe='')}"
+            return self._pages.ask("POST", address, params)
+        channel = JSON.decode(params["channel"])
         if call.method == "rpc.publish":
-            address = self._address(params["channel"])
-            return self._pages.ask("POST", address, params["body"])
+            return self._pages.ask("POST", self._address(channel), params["body"])
         if call.method == "rpc.present":
-            return self._pages.ask("GET", self._address(params["channel"]) + "/present")
-        if call.method == "rpc.history":
-            return self._history(params["channel"], params.get("limit"))
-        address = f"{self._operations}/{quote(call.method, safe='')}"
-        return self._pages.ask("POST", address, params)
+            return self._pages.ask("GET", self._address(channel) + "/present")
+        return self._history(channel, JSON.decode(params["limit"]))
 
     def _history(self, channel: str, limit: int | None) -> Deferred[Any]:
         asked = self._pages.ask("GET", self._address(channel, limit=limit))
