@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.trial.unittest import TestCase
@@ -19,6 +20,9 @@ from ropewalk.client.pages import Pages
 from ropewalk.client.places import Place
 from ropewalk.client.records import Misunderstood
 from ropewalk.interfaces import Steps
+from ropewalk.net.endpoints import make_client
+from ropewalk.net.transports import network
+from tests.certificates import self_signed
 from tests.houses import House
 from tests.visiting import blocks
 
@@ -209,6 +213,71 @@ class ClientTests(LiveCase):
             yield again
             self.assertEqual(heard, [])
             yield client.close()
+
+
+class SecureTests(LiveCase):
+    """
+    Over TLS it is the same, with whom one can trust.
+    """
+
+    @inlineCallbacks
+    def setUp(self) -> Steps[None]:  # type: ignore[override]
+        yield super().setUp()
+        server, self.trusting = self_signed()
+        port = network(reactor).listenSSL(
+            0, self.house.factory, server, interface="127.0.0.1"
+        )
+        self.addCleanup(port.stopListening)
+        self.port = port.getHost().port
+
+    @inlineCallbacks
+    def test_trusted(self) -> Steps[None]:
+        """
+        Pages and WebSockets are reached.
+        """
+
+        def endpoint(place: Place, reactor: Any) -> Any:
+            there = make_client(f"tcp:127.0.0.1:{place.port}", reactor)
+            return wrapClientTLS(self.trusting, there)
+
+        self.patch(Place, "endpoint", endpoint)
+        for way in "websocket", "events", "poll":
+            url = f"https://localhost:{self.port}"
+            client = Client(url, reactor, ways=(way,))
+            self.addCleanup(client.close)
+            hearing = client.hear(f"rooms.{way}", after="")
+            yield client.publish(f"rooms.{way}", way)
+            self.assertEqual((yield hearing.take()).body, way)
+
+    @inlineCallbacks
+    def test_stranger(self) -> Steps[None]:
+        """
+        Whom nobody vouches for is not talked to.
+        """
+        for scheme, way in ("wss", "websocket"), ("https", "poll"):
+            twice: Deferred[None] = Deferred()
+            drawn: list[float] = []
+
+            def chance(drawn: list[float] = drawn, twice: Any = twice) -> float:
+                drawn.append(0.0)
+                if len(drawn) == 2:
+                    twice.callback(None)
+                return 0.0
+
+            client = Client(
+                f"{scheme}://localhost:{self.port}",
+                reactor,
+                ways=(way,),
+                pause=0.01,
+                chance=chance,
+            )
+            said = client.publish("rooms.a", "a secret")
+            yield twice
+            yield deferLater(reactor, 0)  # it was told in the midst of things
+            self.assertEqual(client.state, "connecting")
+            yield client.close()
+            yield self.assertFailure(said, Refused)
+        self.assertEqual((yield self.house.hub.history("rooms.a")), [])
 
 
 class DocumentationTests(LiveCase):
