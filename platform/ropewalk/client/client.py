@@ -134,7 +134,8 @@ class Client:
         :param refused: Told when one may not subscribe; that is the end of the
             subscription. Where nobody is told, it is logged.
         :raise BadChannel: When it is the name of none.
-        :raise ValueError: When the channel is heard already.
+        :raise ValueError: When the channel is heard already, or is a pattern, which has
+            no token.
         :raise TypeError: When the data cannot be said in JSON.
         :raise Refused: When the client is closed.
         """
