@@ -203,6 +203,7 @@ class MemoryPages(Pages):
     def __init__(self, town: Town, name: str) -> None:
         self._town = town
         self._name = name
+        self.longest = 1_000_000
 
     def ask(self, method: str, path: str, body: Any = ...) -> Deferred[Any]:
         trouble = self._trouble(method)

@@ -667,6 +667,8 @@ class SubscriptionTests(TownCase):
         for name in "", "rooms/a", "..", "rooms.**.a":
             with self.assertRaises(BadChannel):
                 Ear(session, name)
+        with self.assertRaisesRegex(ValueError, r"and rooms\.\* is many"):
+            Ear(session, "rooms.*", after="")
         with self.assertRaises(TypeError):
             Ear(session, "rooms.a", data={"x": object()})
         self.assertEqual(session.subscriptions, {})

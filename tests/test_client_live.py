@@ -113,6 +113,8 @@ class ClientTests(LiveCase):
             )
             self.assertEqual(refused.status, 422)
             self.assertEqual([each.path for each in refused.faults], ["first"])
+            with self.assertRaisesRegex(ValueError, "rpc.publish is no operation"):
+                client.call("rpc.publish")
             late: Any = yield self.assertFailure(
                 client.call("kitchen.cook", deadline=0.01), Refused
             )
@@ -195,7 +197,7 @@ class ClientTests(LiveCase):
         """
         A message that is longer than it may be is not taken.
         """
-        for way in "lines", "poll":
+        for way in WAYS:
             states: list[str] = []
             again: Deferred[None] = Deferred()
 

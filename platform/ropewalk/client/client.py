@@ -134,7 +134,8 @@ class Client:
         :param refused: Told when one may not subscribe; that is the end of the
             subscription. Where nobody is told, it is logged.
         :raise BadChannel: When it is the name of none.
-        :raise ValueError: When the channel is heard already.
+        :raise ValueError: When the channel is heard already, or is a pattern, which has
+            no token.
         :raise TypeError: When the data cannot be said in JSON.
         :raise Refused: When the client is closed.
         """
@@ -212,6 +213,7 @@ class Client:
             status 504 when it takes too long; 0 when too many wait for a connection, or
             when one was lost while it was under way: nobody knows whether it was done.
         :raise TypeError: When the parameters cannot be said in JSON.
+        :raise ValueError: At once, when it is the name of none.
         """
         return self.call_with(name, parameters, deadline=deadline, progress=progress)
 
@@ -226,6 +228,9 @@ class Client:
         """
         As :meth:`call`, with the parameters in a mapping.
         """
+        if name.startswith("rpc."):
+            known = "publish, present and history"
+            raise ValueError(f"{name} is no operation; a client has {known}")
         seconds = self._deadline if deadline is None else deadline
         return self._session.ask(name, parameters, seconds, progress)
 

@@ -38,13 +38,13 @@ class Pages:
     """
     Asks for pages, each on a connection of its own.
 
-    :param longest: Bytes of the longest answer.
+    :param longest: Bytes of the longest answer, and of the longest event.
     """
 
     def __init__(self, place: Place, reactor: Any, longest: int) -> None:
         self._place = place
         self._reactor = reactor
-        self._longest = longest
+        self.longest = longest
         # On a connection that was kept, nobody knows whether a request was still read.
         pool = HTTPConnectionPool(reactor, persistent=False)
         agent = Agent.usingEndpointFactory(reactor, self, pool)
@@ -66,7 +66,7 @@ class Pages:
         response = yield self._request(method, path, "application/json", body)
         if response.code >= 300:
             yield self._refuse(response)
-        told: bytes = yield _collect(response, self._longest)
+        told: bytes = yield _collect(response, self.longest)
         if method == "HEAD":
             return None
         try:

@@ -66,6 +66,7 @@ class Subscription:
     A channel that is heard. :meth:`Client.subscribe` makes one.
 
     :raise BadChannel: When it is the name of none.
+    :raise ValueError: When it is a pattern, and is to begin after a token.
     :ivar channel: The name of the channel, or a pattern.
     :ivar pattern: The same, to match names with.
     :ivar who: The name that one is present under.
@@ -89,6 +90,8 @@ class Subscription:
         leave: Callable[[Subscription], None],
     ) -> None:
         self.pattern = ChannelPattern.of(channel)
+        if after is not None and "*" in channel:
+            raise ValueError(f"a token belongs to one channel, and {channel} is many")
         self.channel = channel
         self.who = who
         self.data = data

@@ -211,7 +211,8 @@ class ByEvents(ByHTTP):
         yield self.settle(subscription)
         after = None if subscription.is_pattern else subscription.token
         address = self._address(subscription.channel, after=after, who=subscription.who)
-        stream = _Stream(subscription, lambda: self.owner.proved(self))
+        reader = EventReader(self._pages.longest)
+        stream = _Stream(subscription, reader, lambda: self.owner.proved(self))
         subscription.begin()
         asked = self._pages.listen(address, stream.take)
         (ended,) = yield within(self.opening, asked, self.owner.clock)
@@ -260,11 +261,16 @@ class _Stream:
     :ivar alive: Called when something has come.
     """
 
-    def __init__(self, subscription: Subscription, proved: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        reader: EventReader,
+        proved: Callable[[], None],
+    ) -> None:
         self.alive: Callable[[], None] = _nothing
         self._subscription = subscription
         self._proved = proved
-        self._reader = EventReader()
+        self._reader = reader
         self._begun = False
 
     def take(self, data: bytes) -> None:
