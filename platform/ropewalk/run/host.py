@@ -17,13 +17,15 @@ from attrs import define, field, frozen
 from msgspec import Struct
 from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
 from ropewalk.interfaces import IHealth, IHost, IHub, IOperations, IWeb
-from ropewalk.net.endpoints import Claim, claim
+from ropewalk.net.endpoints import Claim, claim, claim_datagrams
 from ropewalk.net.listening import Listener, namer
+from ropewalk.net.receiving import DatagramListener
 from ropewalk.plugin import caller
 from ropewalk.run.configuration import Plan, Planned, SiteSettings
 from ropewalk.run.lifecycle import Unit
@@ -39,7 +41,10 @@ from ropewalk.web.site import Site
 if TYPE_CHECKING:
     from ropewalk.operations import Operations
 
-__all__ = ["Host", "Owned", "PluginHost"]
+__all__ = ["Door", "Host", "Owned", "PluginHost"]
+
+#: Where somebody can come in.
+Door = Listener | DatagramListener
 
 
 class Owned(Struct, frozen=True):
@@ -50,7 +55,7 @@ class Owned(Struct, frozen=True):
     :ivar place: Where in its source.
     """
 
-    listener: Listener
+    listener: Door
     claim: Claim
     owner: str
     place: str
@@ -143,6 +148,30 @@ class Host:
         :raise Conflict: When another listener wants the same address.
         """
         wanted = claim(endpoint)
+        self._see_that_free(wanted, owner, place)
+        trusts = self._proxies.trusts if self._proxies else None
+        listener = Listener(endpoint, factory, owner, self.reactor, self._names, trusts)
+        self.listeners.append(Owned(listener, wanted, owner, place))
+        return listener
+
+    def datagrams(
+        self, owner: str, place: str, endpoint: str, protocol: DatagramProtocol
+    ) -> DatagramListener:
+        """
+        The same for datagrams.
+
+        :raise BadEndpoint: When none can come there.
+        :raise Conflict: When others want the same address.
+        """
+        wanted = claim_datagrams(endpoint)
+        self._see_that_free(wanted, owner, place)
+        listener = DatagramListener(
+            endpoint, protocol, owner, self.reactor, self._names
+        )
+        self.listeners.append(Owned(listener, wanted, owner, place))
+        return listener
+
+    def _see_that_free(self, wanted: Claim, owner: str, place: str) -> None:
         for other in self.listeners:
             if other.claim.clashes(wanted):
                 raise Conflict(
@@ -150,10 +179,6 @@ class Host:
                     f"service {other.owner!r} ({other.place})",
                     f"service {owner!r} ({place})",
                 )
-        trusts = self._proxies.trusts if self._proxies else None
-        listener = Listener(endpoint, factory, owner, self.reactor, self._names, trusts)
-        self.listeners.append(Owned(listener, wanted, owner, place))
-        return listener
 
     def reconfigure(self, plan: Plan) -> None:
         """Work by other settings, so far as a running site can."""
@@ -168,7 +193,7 @@ class Host:
         if self._access is not None:
             self._access.flush()
 
-    def owned_by(self, owner: str) -> tuple[Listener, ...]:
+    def owned_by(self, owner: str) -> tuple[Door, ...]:
         """The listeners of a service."""
         return tuple(each.listener for each in self.listeners if each.owner == owner)
 
@@ -275,7 +300,7 @@ class Host:
             if mount.kind == "socket"
         ]
         listeners = [
-            Entry("Lines", _command(each.listener), about[each.owner])
+            Entry(_sort(each.listener), _command(each.listener), about[each.owner])
             for each in self.listeners
             if each.owner in about
         ]
@@ -335,6 +360,10 @@ class PluginHost:
         """See :meth:`ropewalk.interfaces.IHost.listener`."""
         return self._host.listener(self.name, caller(), endpoint, factory)
 
+    def datagrams(self, endpoint: str, protocol: Any) -> DatagramListener:
+        """See :meth:`ropewalk.interfaces.IHost.datagrams`."""
+        return self._host.datagrams(self.name, caller(), endpoint, protocol)
+
 
 def _about(planned: Planned) -> str:
     """The first sentence of the service module's docstring."""
@@ -349,15 +378,22 @@ def _page(mount: Mount, about: str) -> Entry:
     return Entry("Pages", mount.host + mount.path, about)
 
 
-def _command(listener: Listener) -> str:
-    """What to type to talk to a listener."""
+def _sort(listener: Door) -> str:
+    """What comes there, for people."""
+    return "Datagrams" if isinstance(listener, DatagramListener) else "Lines"
+
+
+def _command(listener: Door) -> str:
+    """What to type to talk to a listener; datagrams take more than typing."""
+    if isinstance(listener, DatagramListener):
+        return f"udp:{listener.place}"
     host, colon, port = listener.place.rpartition(":")
     if listener.description.startswith("haproxy:"):
         return listener.place  # only a proxy can talk to it
     return f"nc {host.strip('[]')} {port}" if colon else listener.place
 
 
-def _url(listener: Listener) -> str:
+def _url(listener: Door) -> str:
     endpoint = listener.description.removeprefix("haproxy:")
     scheme = "https" if endpoint.startswith(("ssl:", "tls:")) else "http"
     place = listener.place

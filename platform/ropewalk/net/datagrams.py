@@ -1,0 +1,478 @@
+# -*- test-case-name: tests.test_datagrams -*-
+"""
+Datagrams over UDP, for games and devices: each peer is an object, made when it comes
+and forgotten when it is silent.
+
+UDP knows no connections, and an address on a datagram proves nothing. So there is a
+bound on everything that a stranger can have more of: peers, of one address and of all;
+datagrams a second; bytes in one; and of answers to somebody who has not proved to be
+there, no more bytes than came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import MessageLengthError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ropewalk.errors import RopewalkError
+from ropewalk.net.flow import Patience, Turns
+from ropewalk.net.listening import Crowd, namer
+from ropewalk.telemetry import Work, work
+from ropewalk.wire.proofs import HELLO, MARK, Cookies, challenge, read_answer
+
+__all__ = ["DatagramFigures", "DatagramPeer", "Datagrams"]
+
+#: What UDP over IPv4 can say at once: RFC 768, less the headers.
+_MOST = 65_507
+
+
+class DatagramFigures(Struct):
+    """
+    What was heard and said, in numbers.
+
+    :ivar heard: Datagrams that were handed on.
+    :ivar sent: Datagrams that were sent; those of the proof are not counted.
+    :ivar challenged: Strangers that were asked to prove where they are.
+    :ivar refused: Newcomers that were not let in: there were too many.
+    :ivar limited: Datagrams of peers that send too many.
+    :ivar too_long: Datagrams that are too long.
+    :ivar withheld: Datagrams not sent to peers that have proved nothing.
+    :ivar lost: Datagrams that the network did not take.
+    """
+
+    heard: int = 0
+    sent: int = 0
+    challenged: int = 0
+    refused: int = 0
+    limited: int = 0
+    too_long: int = 0
+    withheld: int = 0
+    lost: int = 0
+
+
+class DatagramPeer:
+    """
+    Somebody who sends datagrams. Override :meth:`heard`, and the other methods where
+    there is something to do. What :meth:`opened`, :meth:`heard` and :meth:`closed`
+    return is waited for, if it can be awaited, before the next is called.
+
+    :cvar longest: The longest datagram that is heard, in bytes. (1200 go through any
+        network in one piece: RFC 9000, section 14.)
+    :cvar idle: Seconds without a datagram after which the peer is forgotten; 0 never
+        does.
+    :cvar rate: How many datagrams a second are heard, in the long run.
+    :cvar burst: How many are heard at once; the others are dropped.
+    :cvar ahead: How many may wait for the answer to an earlier one; the others are
+        dropped.
+    :ivar address: Where it is, an ``IAddress``.
+    :ivar name: ``"c17"``.
+    :ivar proven: Whether it has proved to be there.
+    """
+
+    longest = 1200
+    idle = 30.0
+    rate = 100.0
+    burst = 100
+    ahead = 16
+
+    address: Any
+    name: str
+    proven: bool
+    work: Work
+
+    _home: Datagrams
+    _place: tuple[str, int]
+    _turns: Turns
+    _patience: Patience
+    _gone: bool
+    _held: bool
+    _credit: int
+    _tokens: float
+    _filled: float
+
+    _log = Logger()
+
+    # What to override.
+
+    def opened(self) -> Any:
+        """Somebody is there."""
+
+    def heard(self, datagram: bytes) -> Any:
+        """
+        Take a datagram.
+
+        Raising a :class:`~ropewalk.errors.RopewalkError` calls :meth:`complain`.
+        """
+
+    def closed(self) -> Any:
+        """
+        Nobody is there any more. Called once, after :meth:`opened`, and when nothing
+        that was heard is still being worked on.
+        """
+
+    def complain(self, error: RopewalkError) -> None:
+        """Say what is wrong. Unless overridden, nothing is said."""
+
+    def goodbye(self, reason: str) -> bytes | None:
+        """The last datagram before the peer is forgotten, if there is one."""
+        return None
+
+    # What to call.
+
+    def send(self, datagram: bytes) -> bool:
+        """
+        Send a datagram. It may get lost, or come late.
+
+        :return: whether the network has taken it. A peer that is gone is sent nothing,
+            nor is one that has proved nothing and has sent fewer bytes than it was
+            sent.
+        :raise ValueError: When it is longer than UDP can say, or looks like a part of
+            the proof.
+        """
+        if len(datagram) > _MOST:
+            raise ValueError(f"UDP cannot say {len(datagram)} bytes at once")
+        if self._home.proof and datagram.startswith(MARK):
+            raise ValueError(f"a datagram may not begin with {MARK!r}")
+        if self._gone:
+            return False
+        if not self.proven and len(datagram) > self._credit:
+            self._home.count("withheld")
+            return False
+        self._credit -= len(datagram)
+        return self._home.write(datagram, self._place)
+
+    def prove(self) -> None:
+        """
+        It has proved to be there, by some way of yours: by saying what you had sent to
+        it and nobody can guess.
+        """
+        self.proven = True
+        self._home.proved(self._place)
+
+    def leave(self, last: bytes | None = None) -> None:
+        """Forget the peer, with a last datagram if there is one to say."""
+        if self._gone:
+            return
+        if last is not None:
+            self.send(last)
+        self._gone = True
+        self._patience.wait(0)
+        self._home.forget(self._place)
+        self._turns.end(self._close)
+
+    def __str__(self) -> str:
+        host, port = self._place
+        return f"{self.name} from {f'[{host}]' if ':' in host else host}:{port}"
+
+    # What the gathering of peers calls.
+
+    def begin(
+        self, home: Datagrams, place: tuple[str, int], name: str, proven: bool
+    ) -> None:
+        """It is there."""
+        self.address, self.name, self.proven = _address(place), name, proven
+        self.work = replace(home.work, connection=name)
+        self._home, self._place = home, place
+        self._gone = self._held = False
+        self._credit = 0
+        self._tokens, self._filled = float(self.burst), home.clock.seconds()
+        self._turns = Turns(self._wrong, self._hold, home.clock, self.ahead)
+        self._patience = Patience(self._silent, home.clock)
+        self._patience.wait(self.idle)
+        self._turns.take(self.opened)
+
+    def take(self, datagram: bytes) -> None:
+        """It has sent something, which may be nothing to be heard."""
+        if self._gone:
+            return
+        now = self._home.clock.seconds()
+        self._patience.since = now
+        self._credit += len(datagram)
+        if len(datagram) > self.longest:
+            self._home.count("too_long")
+        elif not self._may(now) or self._held:
+            self._home.count("limited")
+        else:
+            self._home.count("heard")
+            self._turns.take(self.heard, datagram)
+
+    def part(self, reason: str) -> None:
+        """Say goodbye when what it waits for is done."""
+        self._turns.end(lambda: self.leave(self._last(reason)))
+
+    def _may(self, now: float) -> bool:
+        """Whether it may send one more: a bucket of tokens, filled by the rate."""
+        more = (now - self._filled) * self.rate
+        self._tokens, self._filled = min(float(self.burst), self._tokens + more), now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _hold(self, hold: bool) -> None:
+        self._held = hold
+
+    def _silent(self) -> None:
+        self.leave(self._last(f"nothing was heard for {self.idle:g} seconds"))
+
+    def _last(self, reason: str) -> bytes | None:
+        """What it says at last. One that does not know that goes without a word."""
+        try:
+            return self.goodbye(reason)
+        except Exception:
+            self._log.failure("{peer} could not say goodbye", peer=self)
+            return None
+
+    def _close(self) -> Any:
+        return self.closed()
+
+    def _wrong(self, failure: Failure) -> None:
+        if isinstance(failure.value, RopewalkError):
+            self.complain(failure.value)
+            return
+        self._log.failure("what was heard could not be answered", failure)
+        self.complain(RopewalkError("something went wrong here; it is in our log"))
+
+
+class Datagrams(DatagramProtocol):
+    """
+    The peers at one place: makes one of each address that sends something, and hands
+    them what they send. Give it to ``host.datagrams``.
+
+    :param make: Makes a peer: a subclass of :class:`DatagramPeer`, say.
+    :param args: What it is called with.
+    :param clock: Where time comes from.
+    :param most: How many peers there may be.
+    :param most_of_one: How many of them may have one address (of IPv6: one network of
+        64 bits); 0 for any number.
+    :param proof: Whether a peer is made only of who has proved to be there, as
+        :mod:`ropewalk.wire.proofs` has it. Without that, a peer is made of anybody who
+        sends something. Until :meth:`DatagramPeer.prove` is called, it is sent no more
+        bytes than it has sent, and when there are too many it gives way to others.
+    :ivar work: Whose peers they are.
+    :ivar next_name: Makes names for them.
+    """
+
+    noisy = False
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        make: Callable[..., DatagramPeer],
+        *args: Any,
+        clock: IReactorTime,
+        most: int = 1024,
+        most_of_one: int = 64,
+        proof: bool = True,
+    ) -> None:
+        self.work = Work()
+        self.next_name: Callable[[], str] = namer()
+        self.clock = clock
+        self.make = make
+        self._args = args
+        self._most, self._most_of_one = most, most_of_one
+        self.proof = proof
+        self._cookies = Cookies()
+        self._crowd = Crowd()
+        self._peers: dict[tuple[str, int], tuple[DatagramPeer, str]] = {}
+        self._unproven: dict[tuple[str, int], None] = {}
+        self._figures = DatagramFigures()
+        self._closed = self._full = False
+        self._empty: list[Deferred[None]] = []
+
+    @property
+    def peers(self) -> tuple[DatagramPeer, ...]:
+        """The peers, those first that came first."""
+        return tuple(peer for peer, _ in self._peers.values())
+
+    @property
+    def figures(self) -> DatagramFigures:
+        """What was done so far."""
+        return replace(self._figures)
+
+    def close(self, reason: str) -> Deferred[None]:
+        """
+        Let nobody in any more, and say goodbye to those who are.
+
+        :return: fires when nobody is left; how long that takes is for them to say.
+        """
+        self._closed = True
+        for peer in self.peers:
+            self._within(peer, peer.part, reason)
+        if not self._peers:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._empty.append(waiting)
+        return waiting
+
+    def abort(self) -> None:
+        """Forget everybody at once."""
+        for peer in self.peers:
+            self._within(peer, peer.leave)
+
+    # What Twisted calls.
+
+    def startProtocol(self) -> None:
+        self._closed = False
+
+    def stopProtocol(self) -> None:
+        self._closed = True
+        self.abort()
+
+    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        known = self._peers.get(addr)
+        if known is None:
+            self._greet(datagram, addr)
+        elif self.proof and datagram.startswith(MARK):
+            self._hear_again(known[0], datagram, addr)
+        else:
+            self._within(known[0], known[0].take, datagram)
+
+    # What peers call.
+
+    def write(self, datagram: bytes, place: tuple[str, int]) -> bool:
+        """Send something, if that is possible."""
+        transport: Any = self.transport
+        if transport is None:
+            return False
+        try:
+            transport.write(datagram, place)
+        except (OSError, ValueError, MessageLengthError) as error:
+            # Full, unreachable or too long, today: nobody who uses UDP relies on it.
+            self._log.debug("nothing was sent to {to}: {error}", to=place, error=error)
+            self.count("lost")
+            return False
+        self.count("sent")
+        return True
+
+    def count(self, what: str) -> None:
+        """Count one more of something."""
+        setattr(self._figures, what, getattr(self._figures, what) + 1)
+
+    def proved(self, place: tuple[str, int]) -> None:
+        """Somebody has proved to be there."""
+        self._unproven.pop(place, None)
+
+    def forget(self, place: tuple[str, int]) -> None:
+        """Somebody is gone."""
+        _, whose = self._peers.pop(place)
+        self._unproven.pop(place, None)
+        self._crowd.leave(whose)
+        self._full = False
+        if not self._peers:
+            waiting, self._empty = self._empty, []
+            for each in waiting:
+                each.callback(None)
+
+    # Those who come.
+
+    def _greet(self, datagram: bytes, place: tuple[str, int]) -> None:
+        """Somebody sends something whom nobody knows."""
+        if self._closed:
+            return
+        if not self.proof:
+            peer = self._let_in(place, proven=False)
+            if peer is not None:
+                self._within(peer, peer.take, datagram)
+            return
+        first = self._proved(datagram, place)
+        if first is None:
+            return
+        peer = self._let_in(place, proven=True)
+        if peer is not None and first:
+            self._within(peer, peer.take, first)
+
+    def _hear_again(
+        self, peer: DatagramPeer, datagram: bytes, place: tuple[str, int]
+    ) -> None:
+        """
+        Somebody whom we know proves once more to be there: what we said did not come,
+        or they have begun anew.
+        """
+        first = self._proved(datagram, place)
+        if first:
+            self._within(peer, peer.take, first)
+
+    def _proved(self, datagram: bytes, place: tuple[str, int]) -> bytes | None:
+        """
+        What else somebody says who proves to be there; ``None`` for anybody else, who
+        is asked to.
+        """
+        answered = read_answer(datagram)
+        now = self.clock.seconds()
+        if answered is not None and self._cookies.knows(answered[0], place, now):
+            return answered[1]
+        self._challenge(datagram, place)
+        return None
+
+    def _challenge(self, datagram: bytes, place: tuple[str, int]) -> None:
+        if len(datagram) < len(HELLO) or self.transport is None:
+            return
+        self.count("challenged")
+        cookie = self._cookies.make(place, self.clock.seconds())
+        if self.write(challenge(cookie), place):
+            self._figures.sent -= 1
+
+    def _let_in(self, place: tuple[str, int], proven: bool) -> DatagramPeer | None:
+        if len(self._peers) >= self._most and self._unproven:
+            oldest, _ = self._peers[next(iter(self._unproven))]
+            self._within(oldest, oldest.leave)
+        if len(self._peers) >= self._most:
+            self._refuse()
+            return None
+        whose = self._crowd.enter(_address(place), self._most_of_one)
+        if whose is None:
+            self.count("refused")
+            return None
+        try:
+            peer = self.make(*self._args)
+        except Exception:
+            self._log.failure("there is no peer for {place}", place=place)
+            self._crowd.leave(whose)
+            return None
+        self._peers[place] = peer, whose
+        if not proven:
+            self._unproven[place] = None
+        name = self.next_name()
+        token = work.set(replace(self.work, connection=name))
+        try:
+            peer.begin(self, place, name, proven)
+        finally:
+            work.reset(token)
+        return peer
+
+    def _refuse(self) -> None:
+        self.count("refused")
+        if not self._full:
+            self._full = True
+            self._log.warn(
+                "there are {most} peers; more are not let in till some are gone",
+                most=self._most,
+            )
+
+    def _within(
+        self, peer: DatagramPeer, function: Callable[..., Any], *args: Any
+    ) -> None:
+        token = work.set(peer.work)
+        try:
+            function(*args)
+        except Exception:
+            self._log.failure("{peer} failed", peer=peer)
+        finally:
+            work.reset(token)
+
+
+def _address(place: tuple[str, int]) -> IPv4Address | IPv6Address:
+    kind = IPv6Address if ":" in place[0] else IPv4Address
+    return kind("UDP", *place)
