@@ -626,7 +626,7 @@ class HostTests(TestCase):
     @inlineCallbacks
     def test_whose_work(self) -> Steps[None]:
         """
-        What a peer does is logged as its service's, under a name that no connection has.
+        What a peer does is logged as its service's, under a name of its own.
         """
         log = Observed.during(self)
         host = yield self.start(self.service(self.shout))
@@ -671,8 +671,8 @@ class HostTests(TestCase):
     @inlineCallbacks
     def test_beside_lines(self) -> Steps[None]:
         """
-        A service may have a port of TCP with the same number, and is told so in "ready";
-        the page at ``/`` has both.
+        Where datagrams come to is told when the daemon is ready, and on the page at
+        ``/``; nobody talks lines there, nor sends datagrams to where there is nothing.
         """
         log = Observed.during(self)
 
@@ -682,6 +682,8 @@ class HostTests(TestCase):
 
         host = yield self.start(self.service(both))
         self.assertIn("shout answers at 127.0.0.1:7072", log.texts)
+        page = (yield host.http().get("/")).text
+        self.assertIn("udp:127.0.0.1:7072", page)
         with self.assertRaises(LookupError):
             host.lines("shout")
         with self.assertRaises(LookupError):
@@ -773,9 +775,11 @@ class SocketTests(SocketCase):
         listener.privilegedStartService()
         assert listener._bound is not None
         where = listener._bound.getsockname()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
-            with self.assertRaises(OSError):
-                another.bind(where)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another,
+            self.assertRaises(OSError),
+        ):
+            another.bind(where)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
             one.sendto(b"early", where)
             listener.startService()

@@ -63,7 +63,7 @@ class HTTPClientTests(TestCase):
 
     def client(self, **options: Any) -> HTTPClient:
         client = HTTPClient(self.clock, **{"private": True, **options})
-        self.addCleanup(client.close)
+        self.addCleanup(client.stopService)
         return client
 
     @inlineCallbacks

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 from treq.client import HTTPClient as Treq
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -56,10 +57,13 @@ class Answer(Struct, frozen=True):
     whole: bool = True
 
 
-class HTTPClient:
+class HTTPClient(Service):
     """
     Asks others. It keeps no cookies, follows no redirects, and takes no compressed
     answers: a few bytes of those can become any number.
+
+    It is a service for the sake of its end: put it among the children of yours, and its
+    connections are closed when that stops.
 
     :param reactor: The reactor.
     :param private: Whether addresses may be called that are not the internet's: this
@@ -115,6 +119,10 @@ class HTTPClient:
         except TimeoutError:
             raise TimedOut(f"{method} {shown(url)}", self._seconds) from None
         return answer
+
+    def stopService(self) -> Deferred[Any]:
+        super().stopService()
+        return self.close()
 
     def close(self) -> Deferred[Any]:
         """
