@@ -10,8 +10,15 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from twisted.application.service import Service
 from twisted.internet import reactor as global_reactor
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -523,6 +530,131 @@ class PeerTests(Case):
         self.home.doStop()
         self.assertEqual(self.home.peers, ())
         self.assertEqual((self.sent(), self.clock.getDelayedCalls()), ([], []))
+
+
+class Machine(RuleBasedStateMachine):
+    """
+    Strangers, peers and time, in any order. The model knows who has answered a
+    challenge, and who was let in.
+    """
+
+    most, most_of_one = 4, 2
+
+    proof = st.shared(st.booleans(), key="proof")
+    place = st.tuples(
+        st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), st.integers(1, 3)
+    )
+
+    @initialize(proof=proof)
+    def begin(self, proof: bool) -> None:
+        self.clock, self.air = Clock(), Air()
+        self.happened: list[Any] = []
+        self.home = Datagrams(
+            Peer,
+            self.happened,
+            clock=self.clock,
+            most=self.most,
+            most_of_one=self.most_of_one,
+            proof=proof,
+        )
+        self.home.makeConnection(self.air)  # type: ignore[arg-type]
+        # Bytes that came in somebody's name, and that were sent to them, while they
+        # had proved nothing.
+        self.balance: dict[tuple[str, int], int] = {}
+
+    @rule(place=place, datagram=st.binary(max_size=120) | st.just(HELLO))
+    def send(self, place: tuple[str, int], datagram: bytes) -> None:
+        self.receive(place, datagram)
+
+    @rule(place=place, text=st.sampled_from(["say abc", "fall", "wrong", "leave"]))
+    def talk(self, place: tuple[str, int], text: str) -> None:
+        self.receive(place, text.encode())
+
+    @rule(place=place, first=st.sampled_from([b"", b"say hello", b"leave"]))
+    def come(self, place: tuple[str, int], first: bytes) -> None:
+        self.receive(place, HELLO)
+        for asked, to in list(self.air.sent):
+            reply = Prover(first).take(asked)[0]
+            if reply is not None and to == place:
+                self.receive(place, reply)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 20.0, 70.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.look()
+
+    @rule(index=st.integers(0, 3))
+    def prove(self, index: int) -> None:
+        if index < len(self.home.peers):
+            self.home.peers[index].prove()
+            self.look()
+
+    @rule()
+    def shout(self) -> None:
+        for peer in self.home.peers:
+            peer.send(b"to everybody")
+        self.look()
+
+    def receive(self, place: tuple[str, int], datagram: bytes) -> None:
+        self.balance[place] = self.balance.get(place, 0) + len(datagram)
+        self.home.datagramReceived(datagram, place)
+        self.look()
+
+    def look(self) -> None:
+        """Nobody who has proved nothing is sent more than came in their name."""
+        for datagram, to in self.air.sent:
+            self.balance[to] = self.balance.get(to, 0) - len(datagram)
+        self.air.sent.clear()
+        for peer in self.home.peers:
+            if peer.proven:
+                self.balance[peer.address.host, peer.address.port] = 10**9
+        assert min(self.balance.values(), default=0) >= 0, self.balance
+
+    @invariant()
+    def bounded(self) -> None:
+        peers = self.home.peers
+        hosts = [peer.address.host for peer in peers]
+        assert len(peers) <= self.most
+        assert all(hosts.count(host) <= self.most_of_one for host in hosts)
+        names = [name for what, name in self.pairs("opened")]
+        gone = [name for what, name in self.pairs("closed")]
+        assert [peer.name for peer in peers] == [x for x in names if x not in gone]
+        assert len(set(gone)) == len(gone)
+        assert len(self.clock.getDelayedCalls()) <= len(peers)
+
+    def pairs(self, what: str) -> list[tuple[str, Any]]:
+        return [
+            each
+            for each in self.happened
+            if isinstance(each, tuple) and each[0] == what
+        ]
+
+    def teardown(self) -> None:
+        if hasattr(self, "home"):
+            self.home.doStop()
+            assert self.home.peers == ()
+            assert self.clock.getDelayedCalls() == []
+            assert len(self.pairs("opened")) == len(self.pairs("closed"))
+
+
+class MachineTests(SynchronousTestCase):
+    """
+    Bounds hold, whatever happens.
+    """
+
+    def test_any_steps(self) -> None:
+        """
+        Whatever comes from whom, there are no more peers than there may be, who is
+        opened is closed once, nobody is sent more than they may be, and nothing is
+        raised.
+        """
+        run_state_machine_as_test(
+            Machine,
+            settings=settings(
+                max_examples=150, stateful_step_count=25, deadline=None, database=None
+            ),
+        )
+        self.flushLoggedErrors(ZeroDivisionError)
 
 
 class EndpointTests(SynchronousTestCase):

@@ -10,10 +10,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import TestCase as SocketCase
 from twisted.web.client import ResponseFailed
 
 from ropewalk.awaiting import inlineCallbacks
@@ -242,6 +244,48 @@ class PrivateTests(TestCase):
         self.addCleanup(client.close)
         answer = yield client.request("GET", "http://93.184.216.34/")
         self.assertEqual(answer.status, 204)
+
+
+class SocketTests(SocketCase):
+    """
+    The same through sockets.
+    """
+
+    def setUp(self) -> None:
+        self.reactor: Any = global_reactor
+        self.seen: list[Any] = []
+        factory: Any = Factory()
+        factory.noisy = False
+        says = b"HTTP/1.1 204 Fine\r\n\r\n"
+        factory.buildProtocol = lambda address: Other(says, self.seen)
+        port: Any = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.number = port.getHost().port
+
+    @inlineCallbacks
+    def ask(self, host: str, private: bool) -> Steps[int]:
+        client = HTTPClient(self.reactor, private=private, pooled=0)
+        self.addCleanup(client.close)
+        answer = yield client.request("GET", f"http://{host}:{self.number}/")
+        status: int = answer.status
+        return status
+
+    @inlineCallbacks
+    def test_private(self) -> Steps[None]:
+        """
+        This machine is called when that is allowed.
+        """
+        self.assertEqual((yield self.ask("127.0.0.1", private=True)), 204)
+
+    @inlineCallbacks
+    def test_not_private(self) -> Steps[None]:
+        """
+        And otherwise not, however it is written: nobody sees a connection.
+        """
+        for host in "127.0.0.1", "localhost", "2130706433", "0x7f.1":
+            with self.assertRaises(NotPublic, msg=host):
+                yield self.ask(host, private=False)
+        self.assertEqual(self.seen, [])
 
 
 class PublicTests(SynchronousTestCase):

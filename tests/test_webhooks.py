@@ -14,7 +14,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -22,10 +24,10 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadChannel, BadWebhook, Invalid
 from ropewalk.hub import MemoryHub
 from ropewalk.hub.spoken import said
-from ropewalk.interfaces import ISubscriber, ITallied, Steps
+from ropewalk.interfaces import ISubscriber, ITallied, Message, Steps
 from ropewalk.outbound import Retries
-from ropewalk.outbound.http import HTTPClient
-from ropewalk.outbound.senders import retry_after
+from ropewalk.outbound.http import Answer, HTTPClient
+from ropewalk.outbound.senders import Sender, retry_after
 from ropewalk.outbound.signing import Seen, key_of, make_secret, sign, verify
 from ropewalk.outbound.webhooks import Hook, HookFigures, HookLimits, Webhooks
 from ropewalk.schema import Secret, write_json
@@ -684,6 +686,7 @@ class WebhooksTests(TestCase):
         )
         for url in (
             *("", "example.org", "ftp://example.org/", "https://", "https:///a"),
+            *("https://example.org/\n", "https://example.org/a b", "https://é.org/"),
             *("https://ada:geheim@example.org/", "https://a:0/", "https://a:99999/"),
         ):
             with self.assertRaises(Invalid, msg=url) as caught:
@@ -697,6 +700,86 @@ class WebhooksTests(TestCase):
         self.assertNotIn("geheim", str(caught.exception))
         with self.assertRaises(Invalid):
             make(self.hook(secrets=()))
+
+
+class Fickle:
+    """
+    Somebody who is asked, and answers by a list, each time at once; then always well.
+
+    :ivar heard: The bodies, and what became of each.
+    """
+
+    def __init__(self, answers: list[int]) -> None:
+        self.answers = answers
+        self.heard: list[tuple[Any, int]] = []
+
+    def request(
+        self, method: str, url: str, *, body: bytes, headers: dict[str, str]
+    ) -> Deferred[Answer]:
+        status = self.answers.pop(0) if self.answers else 200
+        self.heard.append((json.loads(body)["body"], status))
+        if not status:
+            return fail(ConnectionRefusedError())
+        return succeed(Answer(status, {"retry-after": "7"}, b""))
+
+
+class SenderTests(SynchronousTestCase):
+    """
+    One receiver, whatever it answers.
+    """
+
+    @given(
+        st.lists(st.sampled_from([200, 204, 0, 302, 404, 410, 429, 500, 503])),
+        st.integers(0, 8),
+        st.integers(1, 4),
+        st.sampled_from(["oldest", "newest"]),
+        st.integers(0, 3),
+    )
+    def test_whatever_is_answered(
+        self,
+        answers: list[int],
+        published: int,
+        room: int,
+        when_full: Any,
+        times: int,
+    ) -> None:
+        """
+        What is taken is taken once, and in order; nobody is asked more often than is
+        said, nor anything after 410; and all that was published is accounted for.
+        """
+        clock, fickle, gone = Clock(), Fickle(list(answers)), list[Sender]()
+        http: Any = fickle
+        sender = Sender(
+            Hook("https://example.org/", ("a",), (NEW,)),
+            http,
+            clock,
+            clock.seconds,
+            HookLimits(waiting=room, when_full=when_full),
+            Retries(times=times, first=1.0),
+            gone.append,
+            lambda: 0.0,
+        )
+        for number in range(published):
+            sender.deliver(Message("a", number + 1, 0.0, number, "e"))
+        for _ in range(50):
+            clock.advance(10)
+        taken = [body for body, status in fickle.heard if 200 <= status < 300]
+        self.assertEqual(taken, sorted(set(taken)))
+        asked = [body for body, _ in fickle.heard]
+        self.assertEqual(asked, sorted(asked))
+        for body in set(asked):
+            self.assertLessEqual(asked.count(body), times + 1)
+        statuses = [status for _, status in fickle.heard]
+        self.assertEqual(bool(gone), 410 in statuses)
+        self.assertNotIn(410, statuses[:-1])
+        figures = sender.figures
+        self.assertEqual(figures.sent, len(taken))
+        self.assertEqual(figures.waiting, 0)
+        late = published - figures.sent - figures.failed - figures.dropped
+        # Of one that is gone, what is published after that is nobody's.
+        self.assertEqual(late if not gone else min(late, 0), 0)
+        self.assertEqual(clock.getDelayedCalls(), [])
+        self.successResultOf(sender.stop())
 
 
 class DocumentationTests(SynchronousTestCase):

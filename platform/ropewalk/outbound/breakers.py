@@ -3,7 +3,9 @@
 A circuit breaker: who fails again and again is left alone for a while, and then asked
 once whether they are well again.
 
-Three states::
+Three states:
+
+.. code-block:: text
 
     closed ── threshold failures in a row ──▶ open
     open ── seconds have passed ──▶ half-open

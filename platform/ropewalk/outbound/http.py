@@ -71,7 +71,8 @@ class HTTPClient(Service):
     :param seconds: How long an answer may take, all of it, more than 0.
     :param longest: How much of a body is read, in bytes, 0 or more. When there is more
         the connection is closed.
-    :param pooled: How many connections to one place are kept for the next question.
+    :param pooled: How many connections to one place are kept for the next question, 0
+        or more.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class HTTPClient(Service):
         self._reactor = reactor
         self._seconds = seconds
         self._longest = longest
-        self._pool = HTTPConnectionPool(reactor)
+        self._pool = HTTPConnectionPool(reactor, persistent=pooled > 0)
         self._pool.maxPersistentPerHost = pooled
         self._pool.cachedConnectionTimeout = _KEPT
         outside = reactor if private else _Outside(reactor)

@@ -203,10 +203,14 @@ def _check(hook: Hook) -> None:
         parts = urlsplit(hook.url)
         odd = parts.scheme not in ("http", "https") or not parts.hostname
         odd = odd or parts.port == 0 or "@" in parts.netloc
+        odd = odd or not all("!" <= each <= "~" for each in hook.url)
     except ValueError:
         odd = True
     if odd:
-        problem = "expected https://, a host and a path, without a name or a password"
+        problem = (
+            "expected https://, a host and a path, in ASCII without blanks, and "
+            "neither a name nor a password"
+        )
         faults.append(Fault("url", problem))
     for number, secret in enumerate(hook.secrets):
         try:

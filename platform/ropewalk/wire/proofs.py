@@ -1,7 +1,9 @@
 # -*- test-case-name: tests.test_datagrams -*-
 """
 How somebody proves to be where their datagrams say that they come from. Anybody can
-write any address onto a datagram; only who is there gets what is sent to it::
+write any address onto a datagram; only who is there gets what is sent to it:
+
+.. code-block:: text
 
     client                              server
       hello                ──▶
