@@ -38,6 +38,7 @@ from ropewalk.net.datagrams import DatagramPeer, Datagrams
 from ropewalk.net.endpoints import Doorway, claim, claim_datagrams
 from ropewalk.net.receiving import DatagramListener
 from ropewalk.run.host import PluginHost
+from ropewalk.run.routes import map_routes
 from ropewalk.telemetry import work
 from ropewalk.testing import TestCase
 from ropewalk.web import Routes
@@ -469,10 +470,10 @@ class PeerTests(Case):
         """
         When no peer can be made, that is logged, and the next one has a chance.
         """
-        self.home.make = lambda happened: 1 // 0  # type: ignore[assignment, return-value]
+        self.home.protocol = lambda happened: 1 // 0  # type: ignore[assignment, return-value]
         self.come(self.home, GRACE)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.home.make = Peer
+        self.home.protocol = Peer
         self.come(self.home, GRACE)
         self.assertEqual(len(self.home.peers), 2)
 
@@ -814,6 +815,10 @@ class HostTests(TestCase):
 
         host = yield self.start(self.service(both))
         self.assertIn("shout answers at 127.0.0.1:7072", log.texts)
+        [port] = map_routes(host._host).ports
+        self.assertEqual(
+            (port.endpoint, port.answers), ("udp:7072:interface=127.0.0.1", "Shout")
+        )
         page = (yield host.http().get("/")).text
         self.assertIn("udp:127.0.0.1:7072", page)
         with self.assertRaises(LookupError):

@@ -16,13 +16,16 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.trial.unittest import TestCase as SocketCase
-from twisted.web.client import ResponseFailed
+from twisted.web.client import ResponseFailed, ResponseNeverReceived
+from twisted.web.error import SchemeNotSupported
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import NotPublic, TimedOut
 from ropewalk.interfaces import Steps
 from ropewalk.outbound.http import Answer, HTTPClient, is_public
 from ropewalk.testing import TestCase
+from tests.certificates import self_signed
+from tests.observing import Observed
 
 URL = "http://127.0.0.1:8080/"
 
@@ -186,6 +189,40 @@ class HTTPClientTests(TestCase):
         asking = self.client().request("GET", URL)
         yield self.clock.advance(1)  # what Twisted waits for the other kind of address
         self.failureResultOf(asking, ConnectionRefusedError)
+
+    @inlineCallbacks
+    def test_a_certificate_of_nobodys(self) -> Steps[None]:
+        """
+        Over TLS, nothing is said to whom nobody vouches for.
+        """
+        seen: list[Any] = []
+        factory: Any = Factory()
+        factory.noisy = False
+        factory.buildProtocol = lambda address: Other(b"", seen)
+        context, _ = self_signed()
+        self.clock.listenSSL(8443, factory, context)
+        asking = self.client().request("GET", "https://localhost:8443/")
+        yield self.clock.settle()
+        error = self.failureResultOf(asking, ResponseNeverReceived).value
+        self.assertIn("certificate verify failed", str(error.reasons[0].value))
+        self.assertEqual(seen, ["closed"])
+
+    def test_another_scheme(self) -> None:
+        """
+        What is neither ``http:`` nor ``https:`` is not asked for.
+        """
+        asking = self.client().request("GET", "ftp://127.0.0.1/")
+        self.failureResultOf(asking, SchemeNotSupported)
+
+    @inlineCallbacks
+    def test_the_log(self) -> Steps[None]:
+        """
+        That it connects is not logged.
+        """
+        self.other(b"HTTP/1.1 204 Fine\r\n\r\n")
+        log = Observed.during(self)
+        yield self.client().request("GET", URL)
+        self.assertEqual(log.texts, [])
 
     @inlineCallbacks
     def test_cut_off(self) -> Steps[None]:

@@ -259,6 +259,7 @@ class Datagrams(DatagramProtocol):
         :mod:`ropewalk.wire.proofs` has it. Without that, a peer is made of anybody who
         sends something. Until :meth:`DatagramPeer.prove` is called, it is sent no more
         bytes than it has sent, and when there are too many it gives way to others.
+    :ivar protocol: What makes a peer.
     :ivar work: Whose peers they are.
     :ivar next_name: Makes names for them.
     """
@@ -279,7 +280,7 @@ class Datagrams(DatagramProtocol):
         self.work = Work()
         self.next_name: Callable[[], str] = namer()
         self.clock = clock
-        self.make = make
+        self.protocol = make
         self._args = args
         self._most, self._most_of_one = most, most_of_one
         self.proof = proof
@@ -436,7 +437,7 @@ class Datagrams(DatagramProtocol):
             self.count("refused")
             return None
         try:
-            peer = self.make(*self._args)
+            peer = self.protocol(*self._args)
         except Exception:
             self._log.failure("there is no peer for {place}", place=place)
             self._crowd.leave(whose)

@@ -86,9 +86,7 @@ class DatagramListener(Service):
 
     @property
     def serves(self) -> Any:
-        """What makes the peers, or hears all of them."""
-        if isinstance(self.protocol, Datagrams):
-            return self.protocol.make
+        """What hears all that comes, as it was given."""
         return self.protocol
 
     def privilegedStartService(self) -> None:

@@ -17,12 +17,26 @@ from msgspec import Struct
 from treq.client import HTTPClient as Treq
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import (
+    URI,
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+    ResponseDone,
+)
+from twisted.web.error import SchemeNotSupported
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from twisted.web.iweb import (
+    IAgent,
+    IAgentEndpointFactory,
+    IBodyProducer,
+    IResponse,
+)
 from zope.interface import directlyProvides, implementer, providedBy
 
 from ropewalk.awaiting import inlineCallbacks, within
@@ -90,8 +104,8 @@ class HTTPClient(Service):
         self._pool = HTTPConnectionPool(reactor, persistent=pooled > 0)
         self._pool.maxPersistentPerHost = pooled
         self._pool.cachedConnectionTimeout = _KEPT
-        outside = reactor if private else _Outside(reactor)
-        agent = Agent(outside, connectTimeout=seconds, pool=self._pool)
+        places = _Places(reactor if private else _Outside(reactor), seconds)
+        agent = Agent.usingEndpointFactory(reactor, places, self._pool)
         self._agent = _Uncompressed(agent)
 
     @inlineCallbacks
@@ -222,6 +236,47 @@ class _Outside:
         if not is_public(host):
             raise NotPublic(host)
         return self._reactor.connectTCP(host, port, *args, **kwargs)
+
+
+@implementer(IAgentEndpointFactory)
+class _Places:
+    """
+    Where URLs lead to: as with Twisted's own agent, certificates and all.
+
+    :param seconds: How long connecting may take.
+    """
+
+    def __init__(self, reactor: Any, seconds: float) -> None:
+        self._reactor = reactor
+        self._seconds = seconds
+        self._policy = BrowserLikePolicyForHTTPS()
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        host = uri.host.decode("ascii")
+        place: IStreamClientEndpoint = HostnameEndpoint(
+            self._reactor, host, uri.port, self._seconds
+        )
+        if uri.scheme == b"https":
+            creator = self._policy.creatorForNetloc(uri.host, uri.port)
+            place = wrapClientTLS(creator, place)
+        elif uri.scheme != b"http":
+            raise SchemeNotSupported(f"expected http: or https:, got {uri.scheme!r}")
+        return _Quiet(place)
+
+
+@implementer(IStreamClientEndpoint)
+class _Quiet:
+    """
+    An endpoint of which the log does not tell when it connects.
+    """
+
+    def __init__(self, place: IStreamClientEndpoint) -> None:
+        self._place = place
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        protocolFactory.noisy = False
+        connecting: Deferred[Any] = self._place.connect(protocolFactory)
+        return connecting
 
 
 @implementer(IAgent)
