@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hmac
 import json
+import sys
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from hypothesis import given
@@ -34,7 +36,7 @@ from ropewalk.schema import Secret, write_json
 from ropewalk.testing import TestCase
 from ropewalk.web import Routes
 from tests.observing import Observed
-from tests.test_schema import run_page
+from tests.test_schema import blocks, run_page
 
 OLD, NEW = Secret(make_secret()), Secret(make_secret())
 
@@ -782,10 +784,44 @@ class SenderTests(SynchronousTestCase):
         self.successResultOf(sender.stop())
 
 
-class DocumentationTests(SynchronousTestCase):
+class DocumentationTests(TestCase):
     """
     ``docs/webhooks.rst`` is true.
     """
+
+    @inlineCallbacks
+    def test_service(self) -> Steps[None]:
+        """
+        The service on the page takes the settings on the page, secret and all, and
+        calls nobody but the public internet.
+        """
+        names, _ = run_page("webhooks.rst")
+        module: Any = ModuleType("orders", "Tells of orders.")
+        module.__file__ = __file__
+        module.Settings, made = names["Settings"], []
+
+        def make(settings: Any, host: Any) -> Any:
+            made.append(names["makeService"](settings, host))
+            return made[0]
+
+        module.makeService = make
+        sys.modules["orders"] = module
+        self.addCleanup(sys.modules.pop, "orders")
+        [text] = blocks("webhooks.rst", "toml")
+        host = yield self.start(
+            module, settings=f"[orders]\n{text}", environ={"ORDERS_SECRET": NEW}
+        )
+        yield host.hub.publish("orders.new", {"rope": 12})
+        yield self.clock.advance(1)
+        [webhooks] = made
+        self.assertEqual(
+            webhooks.figures(),
+            {"https://example.org/hooks/orders": HookFigures()},
+        )
+        yield self.clock.advance(6)
+        self.assertEqual([each.retried for each in webhooks.figures().values()], [1])
+        yield host.stop()
+        self.assertEqual([each.dropped for each in webhooks.figures().values()], [1])
 
     def test_page(self) -> None:
         """
