@@ -35,8 +35,8 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadEndpoint, Conflict, RopewalkError, StartFailed
 from ropewalk.interfaces import IHost, Steps
 from ropewalk.net.datagrams import DatagramPeer, Datagrams
+from ropewalk.net.datagrams.listening import DatagramListener
 from ropewalk.net.endpoints import Doorway, claim, claim_datagrams
-from ropewalk.net.receiving import DatagramListener
 from ropewalk.run.host import PluginHost
 from ropewalk.run.routes import map_routes
 from ropewalk.telemetry import work

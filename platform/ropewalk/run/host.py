@@ -23,9 +23,9 @@ from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
 from ropewalk.interfaces import IHealth, IHost, IHub, IOperations, IWeb
+from ropewalk.net.datagrams.listening import DatagramListener
 from ropewalk.net.endpoints import Claim, claim, claim_datagrams
 from ropewalk.net.listening import Listener, namer
-from ropewalk.net.receiving import DatagramListener
 from ropewalk.plugin import caller
 from ropewalk.run.configuration import Plan, Planned, SiteSettings
 from ropewalk.run.lifecycle import Unit
