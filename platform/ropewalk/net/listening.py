@@ -33,7 +33,14 @@ from ropewalk.net.endpoints import Doorway
 from ropewalk.net.segments import Named
 from ropewalk.telemetry import Work, work, working
 
-__all__ = ["Connection", "ConnectionFactory", "Crowd", "Listener", "namer", "spoken"]
+__all__ = [
+    "Connection",
+    "ConnectionFactory",
+    "Crowd",
+    "Listener",
+    "namer",
+    "spoken",
+]
 
 
 class Connection(Named, ProtocolWrapper):

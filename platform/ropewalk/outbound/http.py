@@ -49,6 +49,9 @@ __all__ = ["Answer", "HTTPClient", "is_public"]
 #: (RFC 6052), and what is compatible with IPv4 (RFC 4291, section 2.5.5.1).
 _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 
+#: What a network of one's own translates (RFC 8215). Older Pythons do not know it.
+_LOCAL = IPv6Network("64:ff9b:1::/48")
+
 #: Seconds for which a connection is kept. Servers close those that are idle, some after
 #: 75 seconds and others after 5; a question that crosses with that is lost.
 _KEPT = 4
@@ -187,7 +190,7 @@ def is_public(address: str) -> bool:
         within_it = _embedded(found)
         if within_it is not None:
             return is_public(str(within_it))
-        if found.teredo is not None or found.scope_id is not None:
+        if found.teredo is not None or found.scope_id is not None or found in _LOCAL:
             return False
     return found.is_global and not found.is_multicast
 

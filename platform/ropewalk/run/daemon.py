@@ -26,7 +26,8 @@ from ropewalk import awaiting
 from ropewalk.awaiting import inlineCallbacks, within
 from ropewalk.errors import StartFailed
 from ropewalk.interfaces import Steps
-from ropewalk.run.host import Door, Host
+from ropewalk.net.doors import Door
+from ropewalk.run.host import Host
 from ropewalk.run.lifecycle import Lifecycle
 from ropewalk.run.statuses import Status
 from ropewalk.run.systemd import Systemd

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
 from ropewalk.interfaces import IHealth, IHost, IHub, IOperations, IWeb
-from ropewalk.net.datagrams.listening import DatagramListener
+from ropewalk.net.doors import Door
 from ropewalk.net.endpoints import Claim, claim, claim_datagrams
 from ropewalk.net.listening import Listener, namer
 from ropewalk.plugin import caller
@@ -39,12 +39,10 @@ from ropewalk.web.proxies import Proxies
 from ropewalk.web.site import Site
 
 if TYPE_CHECKING:
+    from ropewalk.net.datagrams.listening import DatagramListener
     from ropewalk.operations import Operations
 
-__all__ = ["Door", "Host", "Owned", "PluginHost"]
-
-#: Where somebody can come in.
-Door = Listener | DatagramListener
+__all__ = ["Host", "Owned", "PluginHost"]
 
 
 class Owned(Struct, frozen=True):
@@ -163,6 +161,9 @@ class Host:
         :raise BadEndpoint: When none can come there.
         :raise Conflict: When others want the same address.
         """
+        # Only who has datagrams waits for what it takes to be imported.
+        from ropewalk.net.datagrams.listening import DatagramListener
+
         wanted = claim_datagrams(endpoint)
         self._see_that_free(wanted, owner, place)
         listener = DatagramListener(
@@ -380,12 +381,12 @@ def _page(mount: Mount, about: str) -> Entry:
 
 def _sort(listener: Door) -> str:
     """What comes there, for people."""
-    return "Datagrams" if isinstance(listener, DatagramListener) else "Lines"
+    return "Datagrams" if listener.description.startswith("udp:") else "Lines"
 
 
 def _command(listener: Door) -> str:
     """What to type to talk to a listener; datagrams take more than typing."""
-    if isinstance(listener, DatagramListener):
+    if listener.description.startswith("udp:"):
         return f"udp:{listener.place}"
     host, colon, port = listener.place.rpartition(":")
     if listener.description.startswith("haproxy:"):
