@@ -10,7 +10,13 @@ answers for it (OWASP calls what this prevents server-side request forgery).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
 from typing import Any
 
 from msgspec import Struct
@@ -49,8 +55,9 @@ __all__ = ["Answer", "HTTPClient", "is_public"]
 #: (RFC 6052), and what is compatible with IPv4 (RFC 4291, section 2.5.5.1).
 _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 
-#: What a network of one's own translates (RFC 8215). Older Pythons do not know it.
-_LOCAL = IPv6Network("64:ff9b:1::/48")
+#: Networks that Pythons before 3.13 take for public: protocol assignments (RFC 6890,
+#: section 2.2.2), and what a network of one's own translates (RFC 8215).
+_LOCAL = (IPv4Network("192.0.0.0/24"), IPv6Network("64:ff9b:1::/48"))
 
 #: Seconds for which a connection is kept. Servers close those that are idle, some after
 #: 75 seconds and others after 5; a question that crosses with that is lost.
@@ -190,8 +197,10 @@ def is_public(address: str) -> bool:
         within_it = _embedded(found)
         if within_it is not None:
             return is_public(str(within_it))
-        if found.teredo is not None or found.scope_id is not None or found in _LOCAL:
+        if found.teredo is not None or found.scope_id is not None:
             return False
+    if any(found in network for network in _LOCAL):
+        return False
     return found.is_global and not found.is_multicast
 
 
