@@ -19,6 +19,8 @@ from ropewalk.errors import (
     BadOperation,
     BadPlugin,
     BadSettings,
+    BadWebhook,
+    BreakerOpen,
     ChannelFull,
     Conflict,
     Fault,
@@ -32,6 +34,7 @@ from ropewalk.errors import (
     NeedsReactor,
     NoSuchOperation,
     NotAwaitable,
+    NotPublic,
     RopewalkError,
     SettingFault,
     StartFailed,
@@ -89,6 +92,16 @@ SENTENCES: dict[RopewalkError, str] = {
     ),
     BadChannelRule("rooms.*", "chat.py:7", "keep is -1"): (
         "the rule for channels 'rooms.*' (chat.py:7): keep is -1"
+    ),
+    BreakerOpen("the warehouse", 12.0): (
+        "'the warehouse' has failed too often; it is tried again in 12.0 seconds"
+    ),
+    NotPublic("10.0.0.1"): (
+        "10.0.0.1 is no address of the internet; calls to this machine and to private "
+        "networks have to be allowed in the settings"
+    ),
+    BadWebhook("it has no signature"): (
+        "this webhook is not believed: it has no signature"
     ),
     ChannelFull("lobby", 2): "channel 'lobby' already has 2 subscribers",
     TooManyChannels(100): (

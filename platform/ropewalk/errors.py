@@ -20,6 +20,8 @@ __all__ = [
     "BadOperation",
     "BadPlugin",
     "BadSettings",
+    "BadWebhook",
+    "BreakerOpen",
     "ChannelFull",
     "Conflict",
     "Fault",
@@ -33,6 +35,7 @@ __all__ = [
     "NeedsReactor",
     "NoSuchOperation",
     "NotAwaitable",
+    "NotPublic",
     "RopewalkError",
     "SettingFault",
     "StartFailed",
@@ -365,6 +368,68 @@ class TimedOut(RopewalkError):
         return (
             f"{self.what!r} took more than {self.seconds:g} seconds, and was cancelled"
         )
+
+
+@define
+class BreakerOpen(RopewalkError):
+    """
+    Something has failed so often that it is not even tried for a while.
+
+    :ivar what: What.
+    :ivar seconds: After how many seconds it will be tried again.
+    """
+
+    status = 503
+
+    what: str
+    seconds: float
+
+    @property
+    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Says the same to a web client, in whole seconds."""
+        return {"Retry-After": str(max(1, math.ceil(self.seconds)))}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what!r} has failed too often; it is tried again in "
+            f"{self.seconds:.1f} seconds"
+        )
+
+
+@define
+class NotPublic(RopewalkError):
+    """
+    Somebody is to be called at an address that is not one of the internet's: of this
+    machine, of a private network, of a cloud's own services.
+
+    :ivar address: The address.
+    """
+
+    status = 403
+
+    address: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.address} is no address of the internet; calls to this machine and "
+            "to private networks have to be allowed in the settings"
+        )
+
+
+@define
+class BadWebhook(RopewalkError):
+    """
+    What came is not what a webhook of somebody who knows the secret looks like.
+
+    :ivar problem: What is wrong with it.
+    """
+
+    status = 401
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"this webhook is not believed: {self.problem}"
 
 
 @define

@@ -700,3 +700,17 @@ class IHost(Interface):
         :raise MissingExtra: When it needs a library that is not installed.
         :raise Conflict: When another service listens there.
         """
+
+    def datagrams(endpoint: str, protocol: Any) -> Any:
+        """
+        A service that takes datagrams. As with :meth:`listener`, the port is bound
+        before the daemon gives up its privileges, what comes is heard when every
+        service has started, and on stopping each peer is told goodbye.
+
+        :param endpoint: Where: ``"udp:7072"``, ``"udp:7072:interface=127.0.0.1"``.
+        :param protocol: A :class:`~ropewalk.net.datagrams.Datagrams`, or any Twisted
+            ``DatagramProtocol``.
+        :return: an ``IService``, to be returned from ``makeService``.
+        :raise BadEndpoint: When the string is no such endpoint.
+        :raise Conflict: When another service takes datagrams there.
+        """

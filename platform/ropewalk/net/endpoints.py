@@ -40,7 +40,15 @@ from ropewalk.net.proxied import ProxiedFactory
 from ropewalk.net.transports import LoopNetwork, network
 from ropewalk.schema import nearest
 
-__all__ = ["BadDestination", "Claim", "Doorway", "claim", "make_client"]
+__all__ = [
+    "BadDestination",
+    "Claim",
+    "Doorway",
+    "bind",
+    "claim",
+    "claim_datagrams",
+    "make_client",
+]
 
 #: The arguments of the endpoints that are Twisted's own, in the order in which
 #: they come where they have no names.
@@ -78,6 +86,10 @@ _TCP = {
     "tls": {"interface": "::", "port": "443"},
 }
 
+#: The one for datagrams, which is ours, and what it means unless told.
+_DATAGRAMS: dict[str, tuple[str, ...]] = {"udp": ("port", "interface")}
+_UDP = {"udp": {"interface": ""}}
+
 #: How many connections may wait to be accepted, where an endpoint does not say. Twisted
 #: says 50: of a burst, the others come again only after a second.
 _BACKLOG = 1024
@@ -88,6 +100,12 @@ _PROXIED = "haproxy:"
 _NOBODY_TRUSTED = (
     "haproxy: takes a proxy's word for who is calling, and no proxy is trusted; "
     'name yours in [host]: trusted_proxies = ["127.0.0.1"]'
+)
+
+_NO_DATAGRAMS = "datagrams come to udp: and a port, udp:7072:interface=127.0.0.1"
+
+_DATAGRAMS_ONLY = (
+    "udp: has datagrams and no connections; give host.datagrams() a protocol for them"
 )
 
 _NO_PATH = "write unix: and the path of the socket"
@@ -102,8 +120,8 @@ class Claim(Struct, frozen=True):
     """
     What an endpoint takes for itself.
 
-    :ivar kind: ``"tcp"``, ``"unix"``, or another endpoint's prefix.
-    :ivar address: A TCP port, an absolute path, the index or name of a socket
+    :ivar kind: ``"tcp"``, ``"udp"``, ``"unix"``, or another endpoint's prefix.
+    :ivar address: A port, an absolute path, the index or name of a socket
         that systemd passed on, or the rest of the string.
     :ivar interface: The address to listen on; empty for all those of IPv4,
         ``"::"`` for all there are.
@@ -117,7 +135,7 @@ class Claim(Struct, frozen=True):
         """Whether both cannot be had at once. Port 0 is as many as one likes."""
         if (self.kind, self.address) != (other.kind, other.address):
             return False
-        if self.kind != "tcp":
+        if self.kind not in ("tcp", "udp"):
             return True
         return self.address != "0" and (
             _covers(self.interface, other.interface)
@@ -125,10 +143,11 @@ class Claim(Struct, frozen=True):
         )
 
     def __str__(self) -> str:
-        if self.kind != "tcp":
+        if self.kind not in ("tcp", "udp"):
             return f"{self.kind}:{self.address}"
         interface = "" if self.interface == "::" else self.interface
-        return f"TCP port {self.address} of {interface or 'every interface'}"
+        name = f"{self.kind.upper()} port {self.address}"
+        return f"{name} of {interface or 'every interface'}"
 
 
 def claim(description: str) -> Claim:
@@ -150,11 +169,40 @@ def claim(description: str) -> Claim:
         if kind == "tcp6" and not interface:
             interface = "::"
         return Claim("tcp", port, interface)
+    if kind == "udp":
+        return _claim_udp(description)
     if kind == "unix" and arguments.get("address"):
         return Claim("unix", os.path.abspath(arguments["address"]))
     if kind == "systemd":
         return Claim("systemd", arguments.get("index") or arguments.get("name", ""))
     return Claim(kind, rest)
+
+
+def claim_datagrams(description: str) -> Claim:
+    """
+    Say where datagrams are to come to.
+
+    :param description: ``"udp:7072"``, ``"udp:7072:interface=127.0.0.1"``.
+    :raise BadEndpoint: When it is no such string.
+    """
+    kind, arguments = _parse(description, _DATAGRAMS, _UDP)
+    if kind != "udp":
+        raise BadEndpoint(description, _NO_DATAGRAMS)
+    slip = _slip(kind, arguments, _DATAGRAMS["udp"], ValueError())
+    if slip is not None:
+        raise BadEndpoint(description, slip)
+    wanted = _claim_udp(description)
+    if not _is_port(wanted.address):
+        raise BadEndpoint(description, _no_port(wanted.address))
+    return wanted
+
+
+def _claim_udp(description: str) -> Claim:
+    _, arguments = _parse(description, _DATAGRAMS, _UDP)
+    port = arguments.get("port", "")
+    with suppress(ValueError):
+        port = str(int(port))
+    return Claim("udp", port, _known_as(arguments["interface"]))
 
 
 class BadDestination(BadEndpoint):
@@ -312,7 +360,7 @@ class Doorway:
             and IReactorSocket.providedBy(self._reactor)
         ):
             port = int(self._claim.address)
-            self._early.bound = port, _bind(self._claim.interface, port)
+            self._early.bound = port, bind(self._claim.interface, port)
 
     def open(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -447,12 +495,19 @@ def _covers(wide: str, narrow: str) -> bool:
     return wide in (narrow, "::") or (not wide and ":" not in narrow)
 
 
-def _bind(interface: str, port: int) -> socket.socket:
+def bind(
+    interface: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> socket.socket:
+    """
+    Make a socket that has an address, and does not block.
+
+    :raise CannotListenError: When it cannot be had.
+    """
     family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, kind)
     try:
         bound.setblocking(False)
-        if os.name == "posix":
+        if os.name == "posix" and kind == socket.SOCK_STREAM:
             # As Twisted's own ports do: a restart need not wait for the last
             # connections of the process before it (TIME_WAIT).
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -502,6 +557,8 @@ def _problem(description: str, error: Exception) -> str:
     kind, arguments = _parse(description)
     if kind == "haproxy":
         return _problem(description.partition(":")[2], error)
+    if kind == "udp":
+        return _DATAGRAMS_ONLY
     known = _ARGUMENTS.get(kind, ())
     slip = _slip(kind, arguments, known, error)
     if slip is not None:

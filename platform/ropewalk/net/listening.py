@@ -33,7 +33,14 @@ from ropewalk.net.endpoints import Doorway
 from ropewalk.net.segments import Named
 from ropewalk.telemetry import Work, work, working
 
-__all__ = ["Connection", "ConnectionFactory", "Listener", "namer"]
+__all__ = [
+    "Connection",
+    "ConnectionFactory",
+    "Crowd",
+    "Listener",
+    "namer",
+    "spoken",
+]
 
 
 class Connection(Named, ProtocolWrapper):
@@ -147,7 +154,7 @@ class Connection(Named, ProtocolWrapper):
     def __str__(self) -> str:
         if self.transport is None:
             return self.name
-        return f"{self.name} from {_spoken(self.getPeer())}"
+        return f"{self.name} from {spoken(self.getPeer())}"
 
 
 class Crowd:
@@ -317,12 +324,17 @@ class Listener(Service):
     def place(self) -> str:
         """Where it accepts, for people: ``"127.0.0.1:7070"``."""
         address = self.address
-        return self.description if address is None else _spoken(address)
+        return self.description if address is None else spoken(address)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
         """The connections alive, oldest first."""
         return tuple(self._factory.alive)
+
+    @property
+    def serves(self) -> Any:
+        """What makes the protocols of its connections, as it was given."""
+        return self._factory.wrappedFactory
 
     @property
     def factory(self) -> ConnectionFactory:
@@ -402,7 +414,7 @@ def namer() -> Callable[[], str]:
     return lambda: f"c{next(numbers)}"
 
 
-def _spoken(address: Any) -> str:
+def spoken(address: Any) -> str:
     """An address as people write it."""
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if host is not None and port is not None:

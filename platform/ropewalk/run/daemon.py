@@ -26,7 +26,7 @@ from ropewalk import awaiting
 from ropewalk.awaiting import inlineCallbacks, within
 from ropewalk.errors import StartFailed
 from ropewalk.interfaces import Steps
-from ropewalk.net.listening import Listener
+from ropewalk.net.doors import Door
 from ropewalk.run.host import Host
 from ropewalk.run.lifecycle import Lifecycle
 from ropewalk.run.statuses import Status
@@ -267,7 +267,7 @@ class Daemon(Service):
                 return False
         return True
 
-    def _name_left(self, listeners: Sequence[Listener], seconds: float) -> None:
+    def _name_left(self, listeners: Sequence[Door], seconds: float) -> None:
         left = [each for listener in listeners for each in listener.connections]
         self._log.error(
             "would not close within {seconds:g} seconds, of {count}: {connections}",
@@ -296,5 +296,5 @@ def _cannot_listen(error: CannotListenError) -> str:
     detail = getattr(cause, "strerror", None) or str(cause)
     hint = ""
     if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
-        hint = f"; `ss -ltnp 'sport = :{error.port}'` shows who has it"
+        hint = f"; `ss -lntup 'sport = :{error.port}'` shows who has it"
     return f"cannot listen on {where}: {detail}{hint}"

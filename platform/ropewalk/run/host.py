@@ -18,12 +18,14 @@ from msgspec import Struct
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
 from ropewalk.interfaces import IAuthoriser, IHealth, IHost, IHub, IOperations, IWeb
-from ropewalk.net.endpoints import Claim, claim
+from ropewalk.net.doors import Door
+from ropewalk.net.endpoints import Claim, claim, claim_datagrams
 from ropewalk.net.listening import Listener, namer
 from ropewalk.plugin import caller
 from ropewalk.run.authority import Authority
@@ -40,6 +42,7 @@ from ropewalk.web.site import Site
 
 if TYPE_CHECKING:
     from ropewalk.hub import MemoryHub
+    from ropewalk.net.datagrams.listening import DatagramListener
     from ropewalk.operations import Operations
 
 __all__ = ["Host", "Owned", "PluginHost"]
@@ -53,7 +56,7 @@ class Owned(Struct, frozen=True):
     :ivar place: Where in its source.
     """
 
-    listener: Listener
+    listener: Door
     claim: Claim
     owner: str
     place: str
@@ -166,6 +169,33 @@ class Host:
         :raise Conflict: When another listener wants the same address.
         """
         wanted = claim(endpoint)
+        self._see_that_free(wanted, owner, place)
+        trusts = self._proxies.trusts if self._proxies else None
+        listener = Listener(endpoint, factory, owner, self.reactor, self._names, trusts)
+        self.listeners.append(Owned(listener, wanted, owner, place))
+        return listener
+
+    def datagrams(
+        self, owner: str, place: str, endpoint: str, protocol: DatagramProtocol
+    ) -> DatagramListener:
+        """
+        The same for datagrams.
+
+        :raise BadEndpoint: When none can come there.
+        :raise Conflict: When others want the same address.
+        """
+        # Only who has datagrams waits for what it takes to be imported.
+        from ropewalk.net.datagrams.listening import DatagramListener
+
+        wanted = claim_datagrams(endpoint)
+        self._see_that_free(wanted, owner, place)
+        listener = DatagramListener(
+            endpoint, protocol, owner, self.reactor, self._names
+        )
+        self.listeners.append(Owned(listener, wanted, owner, place))
+        return listener
+
+    def _see_that_free(self, wanted: Claim, owner: str, place: str) -> None:
         for other in self.listeners:
             if other.claim.clashes(wanted):
                 raise Conflict(
@@ -173,10 +203,6 @@ class Host:
                     f"service {other.owner!r} ({other.place})",
                     f"service {owner!r} ({place})",
                 )
-        trusts = self._proxies.trusts if self._proxies else None
-        listener = Listener(endpoint, factory, owner, self.reactor, self._names, trusts)
-        self.listeners.append(Owned(listener, wanted, owner, place))
-        return listener
 
     def reconfigure(self, plan: Plan) -> None:
         """Work by other settings, so far as a running site can."""
@@ -191,7 +217,7 @@ class Host:
         if self._access is not None:
             self._access.flush()
 
-    def owned_by(self, owner: str) -> tuple[Listener, ...]:
+    def owned_by(self, owner: str) -> tuple[Door, ...]:
         """The listeners of a service."""
         return tuple(each.listener for each in self.listeners if each.owner == owner)
 
@@ -305,7 +331,7 @@ class Host:
             if mount.kind == "socket" and mount.plugin in about
         ]
         listeners = [
-            Entry("Lines", _command(each.listener), about[each.owner])
+            Entry(_sort(each.listener), _command(each.listener), about[each.owner])
             for each in self.listeners
             if each.owner in about
         ]
@@ -374,6 +400,10 @@ class PluginHost:
         """See :meth:`ropewalk.interfaces.IHost.listener`."""
         return self._host.listener(self.name, caller(), endpoint, factory)
 
+    def datagrams(self, endpoint: str, protocol: Any) -> DatagramListener:
+        """See :meth:`ropewalk.interfaces.IHost.datagrams`."""
+        return self._host.datagrams(self.name, caller(), endpoint, protocol)
+
 
 def _about(planned: Planned) -> str:
     """The first sentence of the service module's docstring."""
@@ -388,15 +418,22 @@ def _page(mount: Mount, about: str) -> Entry:
     return Entry("Pages", mount.host + mount.path, about)
 
 
-def _command(listener: Listener) -> str:
-    """What to type to talk to a listener."""
+def _sort(listener: Door) -> str:
+    """What comes there, for people."""
+    return "Datagrams" if listener.description.startswith("udp:") else "Lines"
+
+
+def _command(listener: Door) -> str:
+    """What to type to talk to a listener; datagrams take more than typing."""
+    if listener.description.startswith("udp:"):
+        return f"udp:{listener.place}"
     host, colon, port = listener.place.rpartition(":")
     if listener.description.startswith("haproxy:"):
         return listener.place  # only a proxy can talk to it
     return f"nc {host.strip('[]')} {port}" if colon else listener.place
 
 
-def _url(listener: Listener) -> str:
+def _url(listener: Door) -> str:
     endpoint = listener.description.removeprefix("haproxy:")
     scheme = "https" if endpoint.startswith(("ssl:", "tls:")) else "http"
     place = listener.place

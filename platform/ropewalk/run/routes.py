@@ -150,7 +150,7 @@ def map_routes(host: Host) -> RouteMap:
     ports = [
         Port(
             each.listener.description,
-            _named(each.listener.factory.wrappedFactory),
+            _named(each.listener.serves),
             each.place,
             each.owner,
         )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Text,
     )
     from ropewalk.testing.clock import Clock, Restless, Silence
+    from ropewalk.testing.datagrams import DatagramClient
     from ropewalk.testing.host import LeftBehind, MemoryHost
     from ropewalk.testing.reactor import MemoryReactor
     from ropewalk.testing.response import Response
@@ -43,6 +44,7 @@ __all__ = [
     "Clock",
     "Closed",
     "Closing",
+    "DatagramClient",
     "HTTPClient",
     "LeftBehind",
     "LineClient",
@@ -63,6 +65,7 @@ _HOMES = {
     "case": "NeverRun TestCase",
     "clients": "Closed Closing HTTPClient LineClient SocketClient Text",
     "clock": "Clock Restless Silence",
+    "datagrams": "DatagramClient",
     "host": "LeftBehind MemoryHost",
     "reactor": "MemoryReactor",
     "response": "Response",

@@ -47,6 +47,7 @@ from ropewalk.testing.clients import (
     SocketClient,
     trusting,
 )
+from ropewalk.testing.datagrams import DatagramClient
 from ropewalk.testing.reactor import MemoryEndpoint, MemoryReactor
 from ropewalk.web.access import AccessLog
 
@@ -220,6 +221,21 @@ class MemoryHost:
         """
         return LineClient(self.clock, self.endpoint(where, peer=peer, cut=cut), where)
 
+    def datagrams(
+        self, where: str, *, peer: str = "127.0.0.1", proof: bool = True
+    ) -> DatagramClient:
+        """
+        Somebody who sends datagrams.
+
+        :param where: Where to: ``"udp:7072"``, or the name of the service that takes
+            datagrams at one place only.
+        :param peer: The address to come from.
+        :param proof: Whether they prove to be there, as
+            :mod:`ropewalk.wire.proofs` has it.
+        """
+        address: Any = self._find(where, datagrams=True).listener.address
+        return DatagramClient(self.clock, (address.host, address.port), peer, proof)
+
     def endpoint(
         self, where: str, *, peer: str = "127.0.0.1", cut: int = 0
     ) -> IStreamClientEndpoint:
@@ -273,7 +289,8 @@ class MemoryHost:
             yield self.clock.settle()
             raise self._daemon.failed or StartFailed("host", problem)
         for owned in self._host.listeners:
-            self._doors[owned] = _Door.of(owned)
+            if owned.claim.kind != "udp":
+                self._doors[owned] = _Door.of(owned)
 
     @inlineCallbacks
     def stop(self) -> Steps[Status]:
@@ -333,7 +350,14 @@ class MemoryHost:
         return f"the service {begun[-1]!r} is still starting" if begun else "no start"
 
     def _door(self, where: str | None) -> _Door:
-        there = list(self._doors)
+        return self._doors[self._find(where)]
+
+    def _find(self, where: str | None, datagrams: bool = False) -> Owned:
+        there = [
+            each
+            for each in self._host.listeners
+            if (each.claim.kind == "udp") is datagrams
+        ]
         if where is None:
             sites = self._host.sites.owners
             named = [each for each in there if each.owner in sites][:1]
@@ -342,7 +366,7 @@ class MemoryHost:
         else:
             named = [each for each in there if each.owner == where]
         if len(named) == 1:
-            return self._doors[named[0]]
+            return named[0]
         problem = "several listeners are meant" if named else "nobody listens"
         told = [f"{each.listener.description} of {each.owner}" for each in there]
         raise LookupError(f"{problem} at {where or 'the web site'}; there are {told}")

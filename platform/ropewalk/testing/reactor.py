@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_testing -*-
 """
 A reactor whose network is in memory, and whose time a test moves. Its threads are
-those of the reactor that really runs. Processes and datagrams it has none.
+those of the reactor that really runs. Processes it has none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -32,6 +32,7 @@ from twisted.internet.interfaces import (
     IReactorSSL,
     IReactorTCP,
     IReactorThreads,
+    IReactorUDP,
     IReactorUNIX,
     IStreamClientEndpoint,
 )
@@ -42,6 +43,7 @@ from zope.interface import implementer
 from ropewalk.awaiting import inlineCallbacks, run
 from ropewalk.interfaces import Steps
 from ropewalk.testing.clock import Clock
+from ropewalk.testing.post import Post
 from ropewalk.testing.transport import MemoryTransport, join
 
 __all__ = ["MemoryEndpoint", "MemoryPort", "MemoryReactor"]
@@ -56,6 +58,7 @@ _EVERYWHERE = ("", "0.0.0.0", "::")
     IReactorTCP,
     IReactorSSL,
     IReactorUNIX,
+    IReactorUDP,
     IReactorThreads,
     IReactorPluggableNameResolver,
 )
@@ -75,6 +78,7 @@ class MemoryReactor(Clock):
         self._ports: list[MemoryPort] = []
         self._numbers = count(_DYNAMIC)
         self._alive: dict[MemoryTransport, None] = {}
+        self._post = Post(self.soon)
         self._triggers: list[tuple[str, Callable[..., Any], Any, Any]] = []
         self.nameResolver: IHostnameResolver = _Resolver()
 
@@ -108,6 +112,16 @@ class MemoryReactor(Clock):
         wantPID: bool = False,
     ) -> IListeningPort:
         return self._listen(MemoryPort(self, UNIXAddress(address), factory))
+
+    def listenUDP(
+        self,
+        port: int,
+        protocol: Any,
+        interface: str = "",
+        maxPacketSize: int = 8192,
+    ) -> IListeningPort:
+        address = _address(interface or "0.0.0.0", port or next(self._numbers), "UDP")
+        return self._post.listen(address, protocol, maxPacketSize)
 
     def connectTCP(
         self,
@@ -449,9 +463,9 @@ class _Resolution:
         """It is over already."""
 
 
-def _address(host: str, port: int) -> Any:
+def _address(host: str, port: int, transport: Literal["TCP", "UDP"] = "TCP") -> Any:
     kind = IPv6Address if ":" in host else IPv4Address
-    return kind("TCP", "127.0.0.1" if host == "localhost" else host, port)
+    return kind(transport, "127.0.0.1" if host == "localhost" else host, port)
 
 
 def _place(address: Any) -> tuple[str, Any]:
