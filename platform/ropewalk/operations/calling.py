@@ -26,7 +26,7 @@ from ropewalk.operations.parameters import Arguments, Parameters, Progress
 from ropewalk.operations.peers import Free
 from ropewalk.telemetry import Doing, Work, work
 
-__all__ = ["Call", "Called", "Registered", "Terms"]
+__all__ = ["Called", "Invocation", "Registered", "Terms"]
 
 _log = Logger()
 
@@ -80,7 +80,7 @@ class Terms(Struct, eq=False):
     observe: Callable[[Called], None] | None = None
 
 
-class Call:
+class Invocation:
     """
     One call. It is done in the name of the service that offers the operation.
     """

@@ -25,7 +25,7 @@ from ropewalk.errors import (
     RopewalkError,
 )
 from ropewalk.interfaces import Caller, IAuthoriser, IOperations, Steps
-from ropewalk.operations.calling import Call, Called, Registered, Terms
+from ropewalk.operations.calling import Called, Invocation, Registered, Terms
 from ropewalk.operations.declaring import Declaration, declaration_of
 from ropewalk.operations.describing import Offered, describe
 from ropewalk.operations.figures import Count, Figures
@@ -161,7 +161,7 @@ class Operations:
         own = operation.declared.timeout
         if timeout is None or (own is not None and own < timeout):
             timeout = own
-        call = Call(operation, caller, progress, self._terms, write)
+        call = Invocation(operation, caller, progress, self._terms, write)
         return call.run(arguments, timeout)
 
     def observe(self, observe: Callable[[Called], None] | None) -> None:
