@@ -299,6 +299,99 @@ ACTIONS: Any = st.lists(
 )
 
 
+class Slow(Calls):
+    """
+    Takes every message for one that is not usual.
+    """
+
+    def _hear_one(self, message: bytes) -> bool:
+        return False
+
+
+USUAL = st.fixed_dictionaries(
+    {
+        "jsonrpc": st.just("2.0") | st.sampled_from(["1.0", 2, None]),
+        "method": st.sampled_from(
+            [
+                f"house.{name}"
+                for name in ("echo", "close", "fall", "odd", "burn", "enter")
+            ]
+            + ["house.knock", "house.wait", "house.none", "rpc.cancel", "", 5]
+        ),
+    },
+    optional={
+        "id": st.sampled_from([1, "a", -(2**63), 2**63, 2**64, 1.5, True, None, [1]]),
+        "params": st.sampled_from(
+            [
+                *({}, {"text": "ä"}, {"text": 5}, {"txt": "a"}, ["a"], [], None, "a"),
+                *({"guest": {"name": "Ada"}}, {"id": 1}),
+            ]
+        ),
+        "progress": st.booleans(),
+        "more": st.none(),
+    },
+)
+
+
+class UsualTests(SynchronousTestCase):
+    """
+    The usual request is taken in another way, with the same outcome.
+    """
+
+    def answers(self, kind: type[Calls], messages: list[Any]) -> list[Any]:
+        """What is said to some messages, and what then comes of those that wait."""
+        offered, said = Callables(), list[Any]()
+        operations = Operations(Clock())
+        operations.add("house", offered)
+        operations.authorise(Knock())
+
+        def say(message: bytes) -> None:
+            said.append(json.loads(message))
+
+        calls = kind(operations, MemoryHub(lambda: 0.0), say, CallSettings())
+        calls.begin(Caller("test", "192.0.2.1"))
+        for message in messages:
+            calls.hear(json.dumps(message).encode())
+            if offered.waiting:
+                said.append("waits")
+                offered.come()
+        said.append((offered.callers, calls.busy, operations.figures().keys()))
+        calls.cancel()
+        self.flushLoggedErrors()
+        return said
+
+    @given(st.lists(USUAL, max_size=5))
+    def test_same(self, messages: list[Any]) -> None:
+        """
+        Whatever is asked.
+        """
+        self.assertEqual(self.answers(Calls, messages), self.answers(Slow, messages))
+
+    def test_taken(self) -> None:
+        """
+        Usual is one request, to be answered, with parameters by name.
+        """
+        usual = request("house.echo", 1, params={"text": "a"})
+        for message, taken in (
+            (usual, True),
+            ({**usual, "id": "x"}, True),
+            ([usual], False),
+            ({**usual, "params": ["a"]}, False),
+            ({**usual, "progress": True}, False),
+            ({**usual, "method": "house.none"}, False),
+            ({**usual, "method": "rpc.present"}, False),
+        ):
+            calls = Calls(
+                Operations(Clock()),
+                MemoryHub(lambda: 0.0),
+                lambda said: None,
+                CallSettings(),
+            )
+            calls._operations.add("house", Callables())
+            raw = json.dumps(message).encode()
+            self.assertEqual(calls._hear_one(raw), taken, message)
+
+
 class Model:
     """
     A peer that does whatever occurs to it.

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from ropewalk.errors import Invalid, NoSuchOperation, RopewalkError, TooMany
 
@@ -43,15 +43,18 @@ __all__ = [
     "Heard",
     "Id",
     "NoRequest",
+    "One",
     "Request",
     "Response",
     "cancelled_answer",
     "error_answer",
     "notification",
     "read",
+    "read_one",
     "refusal",
     "request",
     "result_answer",
+    "write_result",
 ]
 
 #: Section 5.1 of the specification.
@@ -172,6 +175,41 @@ def read(raw: bytes, most: int, form: Format = JSON) -> Heard:
         problem = f"a batch has at most {most} requests, and this has {len(data)}"
         return _refused(INVALID_REQUEST, problem)
     return Heard(tuple(map(_read_request, data)), batch=True)
+
+
+class One(Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    The usual request: one, to be answered, with parameters by name.
+    """
+
+    jsonrpc: Literal["2.0"]
+    method: str
+    id: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
+    params: dict[str, Any] = {}
+
+
+_decode_one = msgspec.json.Decoder(One).decode
+
+
+def read_one(raw: bytes) -> One | None:
+    """
+    Read the usual request in JSON, which is cheaper than :func:`read`; ``None`` for
+    whatever else it is.
+    """
+    try:
+        return _decode_one(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def write_result(number: int | str, result: bytes) -> bytes:
+    """
+    Write the answer to such a request that went well: as :func:`result_answer`.
+
+    :param result: The result, in JSON.
+    """
+    head = b'{"jsonrpc":"2.0","id":%b,"result":' % msgspec.json.encode(number)
+    return b"".join((head, result, b"}"))
 
 
 def _refused(code: int, problem: str) -> Heard:
