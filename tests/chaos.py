@@ -34,7 +34,10 @@ reactor: Any = global_reactor
 _LEAST, _MOST = 60, 20_000
 
 #: Of ten connections, so many are refused, and so many of those that end are stalled.
-_REFUSED, _STALLED = 1, 1
+_REFUSED, _STALLED = 1, 0.5
+
+#: Messages that the slowest may be behind. More are not said until it has caught up.
+_BEHIND = 1000
 
 #: Seconds between two messages.
 _EVERY = 0.002
@@ -43,7 +46,7 @@ _EVERY = 0.002
 _WANDERED = 40
 
 #: Seconds of silence after which clients begin to wonder.
-_SILENCE = 0.2
+_SILENCE = 0.5
 
 
 class FlappingProxy(Factory):
@@ -338,12 +341,14 @@ class Chaos:
 
     def _go_on(self) -> None:
         """Say something, until enough was cut and everybody is back."""
-        self._publish()
+        slowest = min(len(ear.heard) for ear in self.ears)
+        if self.published - slowest < _BEHIND:
+            self._publish()
+            if self.published % _WANDERED == 0:
+                self.ears[-1].wander(self._random)
         if self._calm_since is None:
             for ear in self.ears:
                 ear.speak()
-            if self.published % _WANDERED == 0:
-                self.ears[-1].wander(self._random)
             if self.cuts.total() >= self._cuts:
                 self._calm_since = self.published
                 for proxy in self.proxies:

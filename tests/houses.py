@@ -77,7 +77,7 @@ class House:
     def __init__(self, reactor: Any, beat: float = 15.0) -> None:
         self.reactor = reactor
         self.hub = MemoryHub(reactor.seconds, clock=reactor)
-        self.hub.declare("rooms.*", ChannelRule(publish=ANYONE, keep=100_000))
+        self.hub.declare("rooms.*", ChannelRule(publish=ANYONE, keep=20_000))
         self.hub.declare("short.*", ChannelRule(publish=ANYONE, keep=3))
         self.hub.declare("none.*", ChannelRule(publish=ANYONE, keep=0))
         self.hub.declare("secret", ChannelRule(subscribe=NOBODY))

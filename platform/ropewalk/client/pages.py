@@ -52,7 +52,7 @@ class Pages:
 
     def endpointForURI(self, uri: Any) -> IStreamClientEndpoint:
         """All pages are at one place."""
-        return self._place.endpoint(self._reactor)
+        return _Quietly(self._place.endpoint(self._reactor))
 
     @inlineCallbacks
     def ask(self, method: str, path: str, body: Any = ...) -> Steps[Any]:
@@ -128,6 +128,21 @@ class Pages:
             response.code,
             facts.get("errors"),
         )
+
+
+@implementer(IStreamClientEndpoint)
+class _Quietly:
+    """
+    Connects without a line in the log for each page.
+    """
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        protocolFactory.noisy = False
+        connecting: Deferred[Any] = self._endpoint.connect(protocolFactory)
+        return connecting
 
 
 def _collect(response: Any, longest: int) -> Deferred[bytes]:
