@@ -26,14 +26,14 @@ const options = JSON.parse(decodeURIComponent(location.hash.slice(1)));
 window.heard = [];
 window.met = [];
 window.states = [];
-window.gaps = 0;
+window.gaps = [];
 window.rope = new Ropewalk({ pause: 0.02, ...options });
 rope.addEventListener("state", () => states.push(`${rope.way} ${rope.state}`));
 const hear = ({ body }) => heard.push(body);
 window.listen = (channel, more) => rope.subscribe(channel, hear, {
   joined: ({ who }) => met.push(`+${who}`),
   left: ({ who }) => met.push(`-${who}`),
-  gap: () => (gaps += 1),
+  gap: () => gaps.push(heard.length),
   refused: ({ status, message }) => (window.refused = [status, message]),
   ...more,
 });
@@ -159,12 +159,12 @@ class WaysTests(PageTestCase):
             self.say(str(number))
             yield gatherResults([self.hears(page, *bodies) for page in pages])
         for page in pages:
-            self.assertEqual((yield page.run("gaps")), 0)
+            self.assertEqual((yield page.run("gaps")), [])
 
     @inlineCallbacks
     def test_gap(self) -> Steps[None]:
         """
-        Where the history does not reach back so far, that is told.
+        Where the history does not reach back so far, that is told before what it has.
         """
         pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
         self.say("first")
@@ -175,7 +175,75 @@ class WaysTests(PageTestCase):
         bodies = ["first", *range(3, 103)]
         yield gatherResults([self.hears(page, *bodies) for page in pages])
         for page in pages:
-            self.assertEqual((yield page.run("gaps")), 1)
+            self.assertEqual((yield page.run("gaps")), [1])
+
+    @inlineCallbacks
+    def test_kept(self) -> Steps[None]:
+        """
+        Who wants to hears first what is kept, and then what comes; that the history
+        does not reach back to the first is no gap.
+        """
+        for number in range(103):
+            self.host.hub.publish("rooms.hall", number)
+        bodies = [*range(3, 103)]
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
+        for page in pages:
+            yield page.run("void listen('rooms.hall', {kept: true})")
+        yield gatherResults([self.hears(page, *bodies) for page in pages])
+        for number in range(103, 106):
+            self.host.hub.publish("rooms.hall", number)
+            bodies.append(number)
+            yield gatherResults([self.hears(page, *bodies) for page in pages])
+            self.cut()
+        for page in pages:
+            self.assertEqual((yield page.run("gaps")), [])
+
+    @inlineCallbacks
+    def test_kept_of_nothing(self) -> Steps[None]:
+        """
+        Where nothing is kept it begins with the first that comes.
+        """
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
+        for page in pages:
+            yield page.run("void listen('rooms.hall', {kept: true})")
+        yield gatherResults([page.run("rope.present('rooms.hall')") for page in pages])
+        self.host.hub.publish("rooms.hall", "first")
+        yield gatherResults([self.hears(page, "first") for page in pages])
+        for page in pages:
+            self.assertEqual((yield page.run("gaps")), [])
+
+    @inlineCallbacks
+    def test_another_daemon(self) -> Steps[None]:
+        """
+        One that knows nothing of what was heard tells what it keeps, once, and that
+        something may be lost.
+        """
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
+        self.say("first")
+        yield gatherResults([self.hears(page, "first") for page in pages])
+        for page in pages:
+            # So it looks when the daemon has begun anew.
+            yield page.run(
+                "subscription.end();"
+                "void listen('rooms.lobby', {kept: true, after: 'yesterday-1.7'})"
+            )
+        yield gatherResults([self.hears(page, "first", "first") for page in pages])
+        for page in pages:
+            self.assertEqual((yield page.run("gaps")), [1])
+
+    @inlineCallbacks
+    def test_kept_of_many(self) -> Steps[None]:
+        """
+        Of many channels nobody can hear what is kept.
+        """
+        page = yield self.open()
+        told = yield page.run(
+            "(() => { try { listen('rooms.*', {kept: true}); return null }"
+            " catch (error) { return error.message } })()"
+        )
+        self.assertEqual(
+            told, "rooms.*: what is kept is of one channel, and these are many"
+        )
 
 
 class FallBackTests(PageTestCase):
