@@ -88,6 +88,8 @@ class PageTestCase(TestCase):
         words = quote(json.dumps(options))
         page: Page = yield self.browser.open(f"{self.url}page/#{words}")
         yield page.until("window.ready && rope.state === 'open'")
+        # A daemon that stops waits for whoever asks again and again.
+        self.addCleanup(page.run, "rope.close()")
         return page
 
     def say(self, *bodies: Any) -> None:
@@ -100,6 +102,15 @@ class PageTestCase(TestCase):
         yield page.until(f"heard.length >= {len(bodies)}")
         heard = yield page.run("heard")
         self.assertEqual(heard, [*bodies])
+
+    @inlineCallbacks
+    def there(self, page: Page, *names: str) -> Steps[None]:
+        """Wait until these are in the lobby, and nobody else."""
+        found: list[str] | None = None
+        while found != [*names]:
+            yield page.run("0")  # that takes a moment
+            people = yield self.host.hub.present("rooms.lobby")
+            found = [each.who for each in people]
 
     def cut(self) -> None:
         """Cut every connection."""
@@ -230,6 +241,35 @@ class WaysTests(PageTestCase):
         yield gatherResults([self.hears(page, "first", "first") for page in pages])
         for page in pages:
             self.assertEqual((yield page.run("gaps")), [1])
+
+    @inlineCallbacks
+    def test_rename(self) -> Steps[None]:
+        """
+        One can change one's name, and hears everything once all the same.
+        """
+        for way in WAYS:
+            page = yield self.open(ways=[way])
+            self.say(way)
+            yield self.hears(page, way)
+            yield page.run("subscription.rename('grace')")
+            self.say("and", "on")
+            yield self.hears(page, way, "and", "on")
+            yield self.there(page, "grace")
+            self.assertEqual((yield page.run("gaps")), [], way)
+            yield page.run("rope.close()")
+            yield self.there(page)
+
+    @inlineCallbacks
+    def test_impossible_name(self) -> Steps[None]:
+        """
+        Who is refused another name hears no more, and is not there under the old one.
+        """
+        page = yield self.open()
+        yield page.run("subscription.rename('x'.repeat(256))")
+        yield page.until("window.refused")
+        self.assertEqual((yield page.run("refused[0]")), 422)
+        there = yield page.run("rope.present('rooms.lobby')")
+        self.assertEqual(there, {"people": [], "subscriptions": 0})
 
     @inlineCallbacks
     def test_kept_of_many(self) -> Steps[None]:

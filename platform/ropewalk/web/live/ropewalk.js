@@ -100,6 +100,8 @@ export class Ropewalk extends EventTarget {
     /** Whether it talks to the daemon: "connecting", "open" or "closed". A "state" event
      *  tells that it has changed. */
     this.state = "connecting";
+    /** Why it does not, where the daemon has said so: "shutting down". */
+    this.reason = "";
     /** @type {Map<string, Subscription>} */
     this._subscriptions = new Map();
     /** @type {Set<Call>} */
@@ -184,15 +186,17 @@ export class Ropewalk extends EventTarget {
 
   _opened() {
     this._failures = 0;
+    this.reason = "";
     this._become("open");
     for (const call of this._calls) {
       if (!call.sent) this._send(call);
     }
   }
 
-  /** @param {boolean} was_open */
-  _lost(was_open) {
+  /** @param {boolean} was_open @param {string} [reason] */
+  _lost(was_open, reason = "") {
     if (this.state === "closed") return;
+    if (was_open || reason) this.reason = reason;
     this._way.stop();
     for (const call of this._calls) {
       if (call.sent) call.refuse(new Refused("the connection was lost"));
@@ -299,6 +303,19 @@ export class Subscription {
     this._asked = this._told = false;
   }
 
+  /**
+   * Be present under another name, or under none. Asking again and again says so with
+   * the next question.
+   *
+   * @param {string} [who]
+   * @param {object} [data]
+   */
+  rename(who, data) {
+    this.who = who;
+    this.data = data;
+    if (this.stands) this._rope._way.rename(this);
+  }
+
   /** Hear it no longer. */
   end() {
     const { _subscriptions: known, _way: way } = this._rope;
@@ -382,7 +399,7 @@ function follows(before, token) {
   return same && next.sequence === last.sequence + 1;
 }
 
-// The ways. Each has start, stop, subscribe, unsubscribe, send and cancel.
+// The ways. Each has start, stop, subscribe, rename, unsubscribe, send and cancel.
 
 class ByWebSocket {
   /** @param {Ropewalk} rope */
@@ -408,7 +425,7 @@ class ByWebSocket {
       this._silence.broken();
       this._hear(JSON.parse(data));
     };
-    socket.onclose = () => this._rope._lost(this._open);
+    socket.onclose = ({ reason }) => this._rope._lost(this._open, reason);
   }
 
   stop() {
@@ -429,8 +446,16 @@ class ByWebSocket {
         if (!whole) subscription._lack();
         subscription._begin(token);
       },
-      refuse: (error) => subscription._refuse(error),
+      refuse: (error) => {
+        this.unsubscribe(subscription); // it may have stood under another name
+        subscription._refuse(error);
+      },
     });
+  }
+
+  /** @param {Subscription} subscription */
+  rename(subscription) {
+    this.subscribe(subscription);
   }
 
   /** @param {Subscription} subscription */
@@ -650,6 +675,12 @@ class ByEvents extends ByHTTP {
   }
 
   /** @param {Subscription} subscription */
+  rename(subscription) {
+    this.unsubscribe(subscription);
+    this.subscribe(subscription);
+  }
+
+  /** @param {Subscription} subscription */
   unsubscribe(subscription) {
     const { channel } = subscription;
     const known = this._sources.get(channel);
@@ -707,6 +738,8 @@ class ByPolling extends ByHTTP {
     const more = token === undefined ? { limit: kept ? MOST : 0 } : { wait: POLL };
     return this._address(subscription, token, more);
   }
+
+  rename() {} // it is said with the next question
 
   /** @param {Subscription} subscription */
   unsubscribe(subscription) {
