@@ -22,6 +22,7 @@ help:
 	@echo "make lint     check style and formatting     (make format mends it)"
 	@echo "make types    check the types"
 	@echo "make docs     build the documentation into docs/_build/html"
+	@echo "make chaos    cut 10,000 connections of clients (CUTS=300 SEED=7: others)"
 	@echo "make bench    measure us beside our peers      (QUICK=1: a glance)"
 	@echo "make clean    remove whatever can be made again"
 	@echo
@@ -51,6 +52,11 @@ docs: $(VENV)/ready-docs
 	@$(PATHS) "$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+# Nothing is lost by clients whose connections are cut at random.
+chaos: $(VENV)/ready-test
+	@$(PATHS) CUTS=$(or $(CUTS),10000) SEED=$(SEED) \
+		"$(BIN)/trial" --reactor $(REACTOR) tests.test_chaos
+
 # BENCH="--peers klein,ropewalk --loads plain" chooses; "make bench BENCH=--help".
 bench: $(VENV)/ready-bench
 	@$(PATHS) "$(BIN)/python" -m benchmarks.run $(if $(QUICK),--quick) $(BENCH)
@@ -73,4 +79,4 @@ $(VENV)/ready-%: setup.cfg pyproject.toml workshop/environment workshop/build_ro
 	@sh workshop/environment "$(VENV)" "$*" "$(PYTHON)"
 	@touch $@
 
-.PHONY: help run test lint format types docs bench bench-report clean
+.PHONY: help run test lint format types docs chaos bench bench-report clean

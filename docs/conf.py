@@ -35,3 +35,17 @@ html_theme = "furo"
 html_title = f"Ropewalk {release}"
 html_show_sphinx = False
 html_copy_source = False
+
+
+def _tell_apart(app, what, name, obj, options, lines):
+    """
+    Two errors are called Refused: one is said to those who ask a site, the other by
+    those who ask a daemon. Which of them is raised, the module says.
+    """
+    home = "client" if name.startswith("ropewalk.client") else "web.problems"
+    whole = f":raise ~ropewalk.{home}.Refused:"
+    lines[:] = [line.replace(":raise Refused:", whole) for line in lines]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", _tell_apart)

@@ -167,6 +167,20 @@ class PollTests(ChannelCase):
         self.visit.leave()
         self.assertEqual(self.subscribers(), 0)
 
+    def test_goodbye(self) -> None:
+        """
+        When the daemon ends, who waits is answered at once.
+        """
+        self.visit.send(request("/channels/rooms.lobby?wait=20"))
+        self.visit.connection.drain("shutting down")
+        answer = self.visit.answer()
+        self.assertEqual(self.bodies(answer), [])
+        self.assertEqual(answer.headers["connection"], "close")
+        self.assertEqual(self.subscribers(), 0)
+        late = self.place.visit()
+        late.send(request("/channels/rooms.lobby?wait=20"))
+        self.assertEqual(self.bodies(late.answer()), [])
+
     def test_may_not(self) -> None:
         """
         Whether there is such a channel is not told to whom it is not for.
@@ -429,6 +443,19 @@ class EventsTests(ChannelCase):
         self.assertEqual(heard, tokens[: len(heard)])
         self.assertLess(len(heard), 103)
         self.assertEqual(self.subscribers(), 1)
+
+    def test_goodbye(self) -> None:
+        """
+        When the daemon ends, a stream ends behind what was said.
+        """
+        visit, other = self.listen(), self.listen()
+        list(self.heard(visit))
+        self.say("1")
+        visit.connection.drain("shutting down")
+        self.assertEqual(self.bodies_of(visit), ["1"])
+        self.assertTrue(visit.closed)
+        self.assertEqual(self.subscribers(), 0)
+        other.leave()
 
     def test_head(self) -> None:
         """

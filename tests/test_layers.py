@@ -23,7 +23,7 @@ LAYERS = (
     {"data"},
     {"hub", "operations", "jobs", "auth", "outbound"},
     {"web", "net"},
-    {"console"},
+    {"client", "console"},
     {"run", "testing", "__main__"},
 )
 
@@ -34,7 +34,7 @@ NEIGHBOURS = {("settings", "schema"), ("testing", "run"), ("__main__", "run")}
 
 #: Nobody imports these, wherever they stand: they are named in plugins, in
 #: entry points and by tests.
-SUMMITS = {"console", "run", "testing", "__main__"}
+SUMMITS = {"client", "console", "run", "testing", "__main__"}
 
 GLOBAL_REACTOR = "twisted.internet.reactor"
 

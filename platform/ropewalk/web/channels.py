@@ -128,6 +128,7 @@ class ChannelPages:
         caller = caller_of(request)
         if preferred(request, JSON, EVENTS) == EVENTS:
             events = _Events(self._hub, self._clock, channel, self.beat, self.unread)
+            events.end_with(request)
             # A browser that comes back has heard more than when it came first.
             token = last_event_id or after
             yield events.begin(token, who, caller, 1000 + int(2000 * self._chance()))
@@ -140,7 +141,12 @@ class ChannelPages:
         if limit == 0 and after is None:
             now: str = yield self._hub.token(channel, by=caller)
             return Heard([], now, True)
-        heard: Heard = yield self._poll(channel, after, wait, limit, who, caller)
+        ear = _Ear(limit, latest=after is None)
+        forget = _at_the_end(request, ear.hear_no_more)
+        try:
+            heard: Heard = yield self._poll(channel, ear, after, wait, who, caller)
+        finally:
+            forget()
         return heard
 
     @routes.post("/<channel>")
@@ -175,13 +181,12 @@ class ChannelPages:
     def _poll(
         self,
         channel: str,
+        ear: _Ear,
         after: str | None,
         wait: float,
-        limit: int,
         who: str | None,
         caller: Caller,
     ) -> Steps[Heard]:
-        ear = _Ear(limit, latest=after is None)
         # Without a token all that is kept is new: as after one that nobody knows.
         resumed: Resumed = yield self._hub.subscribe(
             channel, ear, who, after or "", by=caller
@@ -214,12 +219,22 @@ class _Ear:
         self._limit = limit
         self._latest = latest
         self._first: Deferred[None] | None = None
+        self._over = False
         self.messages: deque[Message] = deque(maxlen=limit)
 
     def hear(self) -> Deferred[None]:
-        """Wait for the first."""
+        """Wait for the first, or the end."""
+        if self._over:
+            return succeed(None)
         self._first = Deferred()
         return self._first
+
+    def hear_no_more(self) -> None:
+        """Wait no longer."""
+        self._over = True
+        first, self._first = self._first, None
+        if first is not None and not first.called:
+            first.callback(None)
 
     def deliver(self, message: Message) -> None:
         if self._latest or len(self.messages) < self._limit:
@@ -259,6 +274,11 @@ class _Events:
         self._waiting: deque[bytes] = deque()
         self._taker: Deferred[bytes] | None = None
         self._cut = False
+        self._forget: Callable[[], None] = lambda: None
+
+    def end_with(self, request: Any) -> None:
+        """End when the site says goodbye: the client comes back to another."""
+        self._forget = _at_the_end(request, self._end)
 
     @inlineCallbacks
     def begin(
@@ -298,6 +318,7 @@ class _Events:
 
     def aclose(self) -> Deferred[None]:
         """Nobody is there any more."""
+        self._forget()
         return self._hub.unsubscribe(self._channel, self)
 
     # What the hub calls.
@@ -319,6 +340,12 @@ class _Events:
         told = present(presence)
         body = {"channel": channel, "who": told.who, "since": told.since}
         self._add(_event(event, {**body, "data": told.data}))
+
+    def _end(self) -> None:
+        self._cut = True
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker.errback(StopAsyncIteration())
 
     def _take(self) -> Deferred[bytes]:
         if self._waiting:
@@ -344,6 +371,12 @@ class _Events:
 
     def _forget_taker(self, _: Deferred[bytes]) -> None:
         self._taker = None
+
+
+def _at_the_end(request: Any, call: Callable[[], None]) -> Callable[[], None]:
+    """Have something called when the site of a request says goodbye."""
+    forget: Callable[[], None] = request.site.when_draining(call)
+    return forget
 
 
 def _behind(token: str | None) -> bytes:

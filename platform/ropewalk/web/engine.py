@@ -130,7 +130,7 @@ class Channel(ChannelBase, http.HTTPChannel):
         by ``Connection: close`` (RFC 9112, section 9.6).
         """
         if self.site is not None:
-            self.site.draining = True
+            self.site.drain()
         if self._successor is not None:
             drain_streams(self._successor)
             return
@@ -614,6 +614,9 @@ class _DrainableHTTP:
             if not channel.requests:
                 channel.loseConnection()
         else:
+            site = getattr(channel, "site", None)
+            if site is not None:
+                site.drain()
             drain_streams(channel)
 
 

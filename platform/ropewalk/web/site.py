@@ -101,6 +101,7 @@ class Site(server.Site):
         self._look_around()
         self.longest_body = longest_body
         self.draining = False
+        self._waiting: dict[object, Callable[[], None]] = {}
         self.request_id = request_id.encode("ascii")
         self.explain: Callable[[Request, Failure], bytes | None] | None = None
         self.formats: Formats = NONE
@@ -112,6 +113,38 @@ class Site(server.Site):
         self.deadlines = Deadlines(reactor)
 
     protocol: Any = Channel
+
+    def drain(self) -> None:
+        """
+        Say goodbye from now on: each connection is closed when its request has been
+        answered. Answers that wait for something to happen end.
+        """
+        if self.draining:
+            return
+        self.draining = True
+        waiting, self._waiting = self._waiting, {}
+        for call in waiting.values():
+            try:
+                call()
+            except Exception:
+                self._log.failure("{call} could not end what it waits for", call=call)
+
+    def when_draining(self, call: Callable[[], None]) -> Callable[[], None]:
+        """
+        Have something called when the site says goodbye: at once, if it does already.
+
+        :return: takes that back.
+        """
+        if self.draining:
+            call()
+            return lambda: None
+        key = object()
+        self._waiting[key] = call
+
+        def forget() -> None:
+            self._waiting.pop(key, None)
+
+        return forget
 
     @property
     def limits(self) -> HttpLimits:
