@@ -765,6 +765,48 @@ class RuleContract(HubCase):
         self.assertNotEqual(*places)
         self.assertIn("'rooms.*'", str(caught.exception))
 
+    @inlineCallbacks
+    def test_another(self) -> Steps[None]:
+        """
+        A rule can be put in the place of another, and counts from then on: what it
+        does not keep is forgotten, who is in stays in. Where there was none, it is
+        the first.
+        """
+        self.hub.declare("rooms.*", ChannelRule(keep=3), replace=True)
+        by_name = yield self.ears("rooms.hall")
+        by_pattern = Ears()
+        yield self.hub.subscribe("rooms.*", by_pattern, by=ADA)
+        yield self.say(1, 2, 3, channel="rooms.hall")
+        yield self.refused(Forbidden, self.hub.publish("rooms.hall", 4, by=ADA))
+        another = ChannelRule(subscribe=NOBODY, publish=ANYONE, keep=2)
+        self.hub.declare("rooms.*", another, replace=True)
+        self.assertEqual(self.hub.declared(), {"rooms.*": another})
+        self.assertEqual((yield self.history("rooms.hall")), [2, 3])
+        yield self.say(4, channel="rooms.hall", by=ADA)
+        self.assertEqual(by_name.said, [1, 2, 3, 4])
+        self.assertEqual(by_pattern.said, [1, 2, 3, 4])
+        yield self.refused(Forbidden, self.hub.subscribe("rooms.hall", Ears(), by=ADA))
+
+    def test_impossible_another(self) -> None:
+        """
+        What is refused takes nobody's place. Who comes later and does not want to
+        replace anything is told where the last one is.
+        """
+        rule = ChannelRule(keep=3)
+        self.hub.declare("rooms.*", ChannelRule())
+        self.hub.declare("rooms.*", rule, replace=True)
+        wrong = ChannelRule(keep=-1)
+        with self.assertRaises(BadChannelRule) as refused:
+            self.hub.declare("rooms.*", wrong, replace=True)
+        with self.assertRaises(Conflict) as caught:
+            self.hub.declare("rooms.*", ChannelRule())
+        lines = [
+            int(place.rpartition(":")[2])
+            for place in (caught.exception.first, refused.exception.place)
+        ]
+        self.assertEqual(lines[1] - lines[0], 3)
+        self.assertEqual(self.hub.declared(), {"rooms.*": rule})
+
     def test_impossible(self) -> None:
         """
         What no channel can be is refused where it is declared, in words.

@@ -26,14 +26,14 @@ const options = JSON.parse(decodeURIComponent(location.hash.slice(1)));
 window.heard = [];
 window.met = [];
 window.states = [];
-window.gaps = 0;
+window.gaps = [];
 window.rope = new Ropewalk({ pause: 0.02, ...options });
 rope.addEventListener("state", () => states.push(`${rope.way} ${rope.state}`));
 const hear = ({ body }) => heard.push(body);
 window.listen = (channel, more) => rope.subscribe(channel, hear, {
   joined: ({ who }) => met.push(`+${who}`),
   left: ({ who }) => met.push(`-${who}`),
-  gap: () => (gaps += 1),
+  gap: () => gaps.push(heard.length),
   refused: ({ status, message }) => (window.refused = [status, message]),
   ...more,
 });
@@ -88,6 +88,8 @@ class PageTestCase(TestCase):
         words = quote(json.dumps(options))
         page: Page = yield self.browser.open(f"{self.url}page/#{words}")
         yield page.until("window.ready && rope.state === 'open'")
+        # A daemon that stops waits for whoever asks again and again.
+        self.addCleanup(page.run, "rope.close()")
         return page
 
     def say(self, *bodies: Any) -> None:
@@ -100,6 +102,15 @@ class PageTestCase(TestCase):
         yield page.until(f"heard.length >= {len(bodies)}")
         heard = yield page.run("heard")
         self.assertEqual(heard, [*bodies])
+
+    @inlineCallbacks
+    def there(self, page: Page, *names: str) -> Steps[None]:
+        """Wait until these are in the lobby, and nobody else."""
+        found: list[str] | None = None
+        while found != [*names]:
+            yield page.run("0")  # that takes a moment
+            people = yield self.host.hub.present("rooms.lobby")
+            found = [each.who for each in people]
 
     def cut(self) -> None:
         """Cut every connection."""
@@ -159,12 +170,12 @@ class WaysTests(PageTestCase):
             self.say(str(number))
             yield gatherResults([self.hears(page, *bodies) for page in pages])
         for page in pages:
-            self.assertEqual((yield page.run("gaps")), 0)
+            self.assertEqual((yield page.run("gaps")), [])
 
     @inlineCallbacks
     def test_gap(self) -> Steps[None]:
         """
-        Where the history does not reach back so far, that is told.
+        Where the history does not reach back so far, that is told before what it has.
         """
         pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
         self.say("first")
@@ -175,7 +186,104 @@ class WaysTests(PageTestCase):
         bodies = ["first", *range(3, 103)]
         yield gatherResults([self.hears(page, *bodies) for page in pages])
         for page in pages:
-            self.assertEqual((yield page.run("gaps")), 1)
+            self.assertEqual((yield page.run("gaps")), [1])
+
+    @inlineCallbacks
+    def test_kept(self) -> Steps[None]:
+        """
+        Who wants to hears first what is kept, and then what comes; that the history
+        does not reach back to the first is no gap.
+        """
+        for number in range(103):
+            self.host.hub.publish("rooms.hall", number)
+        bodies = [*range(3, 103)]
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
+        for page in pages:
+            yield page.run("void listen('rooms.hall', {kept: true})")
+        yield gatherResults([self.hears(page, *bodies) for page in pages])
+        for number in range(103, 106):
+            self.host.hub.publish("rooms.hall", number)
+            bodies.append(number)
+            yield gatherResults([self.hears(page, *bodies) for page in pages])
+            self.cut()
+        for page in pages:
+            self.assertEqual((yield page.run("gaps")), [])
+
+    @inlineCallbacks
+    def test_kept_of_nothing(self) -> Steps[None]:
+        """
+        Where nothing is kept it begins with the first that comes.
+        """
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
+        for page in pages:
+            yield page.run("void listen('rooms.hall', {kept: true})")
+        yield gatherResults([page.run("rope.present('rooms.hall')") for page in pages])
+        self.host.hub.publish("rooms.hall", "first")
+        yield gatherResults([self.hears(page, "first") for page in pages])
+        for page in pages:
+            self.assertEqual((yield page.run("gaps")), [])
+
+    @inlineCallbacks
+    def test_another_daemon(self) -> Steps[None]:
+        """
+        One that knows nothing of what was heard tells what it keeps, once, and that
+        something may be lost.
+        """
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
+        self.say("first")
+        yield gatherResults([self.hears(page, "first") for page in pages])
+        for page in pages:
+            # So it looks when the daemon has begun anew.
+            yield page.run(
+                "subscription.end();"
+                "void listen('rooms.lobby', {kept: true, after: 'yesterday-1.7'})"
+            )
+        yield gatherResults([self.hears(page, "first", "first") for page in pages])
+        for page in pages:
+            self.assertEqual((yield page.run("gaps")), [1])
+
+    @inlineCallbacks
+    def test_rename(self) -> Steps[None]:
+        """
+        One can change one's name, and hears everything once all the same.
+        """
+        for way in WAYS:
+            page = yield self.open(ways=[way])
+            self.say(way)
+            yield self.hears(page, way)
+            yield page.run("subscription.rename('grace')")
+            self.say("and", "on")
+            yield self.hears(page, way, "and", "on")
+            yield self.there(page, "grace")
+            self.assertEqual((yield page.run("gaps")), [], way)
+            yield page.run("rope.close()")
+            yield self.there(page)
+
+    @inlineCallbacks
+    def test_impossible_name(self) -> Steps[None]:
+        """
+        Who is refused another name hears no more, and is not there under the old one.
+        """
+        page = yield self.open()
+        yield page.run("subscription.rename('x'.repeat(256))")
+        yield page.until("window.refused")
+        self.assertEqual((yield page.run("refused[0]")), 422)
+        there = yield page.run("rope.present('rooms.lobby')")
+        self.assertEqual(there, {"people": [], "subscriptions": 0})
+
+    @inlineCallbacks
+    def test_kept_of_many(self) -> Steps[None]:
+        """
+        Of many channels nobody can hear what is kept.
+        """
+        page = yield self.open()
+        told = yield page.run(
+            "(() => { try { listen('rooms.*', {kept: true}); return null }"
+            " catch (error) { return error.message } })()"
+        )
+        self.assertEqual(
+            told, "rooms.*: what is kept is of one channel, and these are many"
+        )
 
 
 class FallBackTests(PageTestCase):

@@ -1,27 +1,26 @@
 """
 Chat rooms shared by browsers, ``nc`` and ``curl``.
 
-Read from top to bottom: the shapes (what can be set, what can be said), the
-rules (they know channels, never a socket), one face for each protocol, and
-``makeService``, which puts them together.
+A room is a channel. The daemon offers channels to whoever may have them: to browsers at
+``/live``, to ``curl`` at ``/channels/rooms.lobby``. So there is not much to say here:
+what a line is, what a room promises, a page, and how one talks with ``nc``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from klein import Klein
 from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import Invalid, RopewalkError
+from ropewalk.errors import RopewalkError
+from ropewalk.hub import ANYONE, ChannelRule
 from ropewalk.interfaces import (
+    Caller,
     IHost,
     IHub,
     ISubscriber,
@@ -30,22 +29,10 @@ from ropewalk.interfaces import (
     Steps,
 )
 from ropewalk.net.protocols import LineFactory, LineProtocol
-from ropewalk.net.sockets import Socket
-from ropewalk.schema import Meta, Shape, read, read_json
-from ropewalk.web.accept import preferred
+from ropewalk.schema import Meta, Shape, read
+from ropewalk.web import File, Redirect, Routes, redirect
 
-PAGE = Path(__file__).with_name("chatroom.html").read_bytes()
-
-
-# The shapes.
-
-
-class Settings(Shape):
-    """The table ``[chat]`` of the settings file."""
-
-    listen: str = "tcp:7070:interface=127.0.0.1"
-    history: Annotated[int, Meta(ge=0, le=10_000)] = 100
-
+PAGE = Path(__file__).with_name("chatroom.html")
 
 #: What would begin a new line in somebody's terminal, or do worse there.
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -73,6 +60,13 @@ Room = Annotated[
 ]
 
 
+class Settings(Shape):
+    """The table ``[chat]`` of the settings file."""
+
+    listen: str = "tcp:7070:interface=127.0.0.1"
+    history: Annotated[int, Meta(ge=0, le=10_000)] = 100
+
+
 class Line(Shape):
     """What somebody says."""
 
@@ -80,223 +74,60 @@ class Line(Shape):
     text: Text
 
 
-class Glance(Shape):
-    """Somebody without a name: hears what is said in a room, and is not seen."""
+class Visit(Shape):
+    """Where somebody is, and as whom."""
 
     room: Room
-
-
-class Visit(Glance):
-    """Somebody with a name, who may speak and is seen."""
-
     name: Name
 
-
-class Saying(Shape):
-    """What a browser sends: it has said who it is when it came."""
-
-    text: str
-
-
-class NotJSON(RopewalkError):
-    """
-    A form of another site could send anything else in our visitor's name.
-    """
-
-    status = 415
+    @property
+    def channel(self) -> str:
+        """What is heard there."""
+        return f"rooms.{self.room}"
 
 
-# The rules.
+def rule_of(settings: Settings) -> ChannelRule:
+    """What every room promises. Who is back within five seconds has not left."""
+    return ChannelRule(shape=Line, publish=ANYONE, keep=settings.history, away=5)
 
 
-class Rooms:
-    """
-    What can be done in a room. Each is a channel of the hub.
+# For browsers: a page, which talks to the channel itself.
 
-    :ivar history: How many messages a room remembers.
-    """
-
-    def __init__(self, hub: IHub, history: int) -> None:
-        self._hub = hub
-        self.history = history
-
-    @inlineCallbacks
-    def say(self, room: str, line: Line) -> Steps[Message]:
-        """Say something in a room."""
-        message: Message = yield self._hub.publish(
-            _channel(room), line, keep=self.history
-        )
-        return message
-
-    @inlineCallbacks
-    def enter(self, visit: Glance, visitor: ISubscriber) -> Steps[None]:
-        """Hear what is said in a room, and be seen in it if there is a name."""
-        name = visit.name if isinstance(visit, Visit) else None
-        yield self._hub.subscribe(_channel(visit.room), visitor, name)
-
-    @inlineCallbacks
-    def leave(self, room: str, visitor: ISubscriber) -> Steps[None]:
-        """Neither hear nor be seen any more."""
-        yield self._hub.unsubscribe(_channel(room), visitor)
-
-    @inlineCallbacks
-    def recent(self, room: str) -> Steps[Sequence[Message]]:
-        """The last messages, oldest first."""
-        messages: Sequence[Message] = yield self._hub.history(
-            _channel(room), self.history
-        )
-        return messages
-
-    @inlineCallbacks
-    def present(self, room: str) -> Steps[list[str]]:
-        """Who is in a room, the one who came first first."""
-        present: Sequence[Presence] = yield self._hub.present(_channel(room))
-        return [presence.who for presence in present]
+routes = Routes()
 
 
-def _channel(room: str) -> str:
-    return f"rooms.{read(Glance, {'room': room}).room}"
+@routes.get("/")
+def first() -> Redirect:
+    """Where to begin."""
+    return redirect("/chat/lobby")
 
 
-def _told(message: Message) -> dict[str, Any]:
-    at = datetime.fromtimestamp(message.at, UTC)
-    return {
-        "sequence": message.sequence,
-        "at": at.isoformat(timespec="seconds"),
-        "author": message.body.author,
-        "text": message.body.text,
-    }
+@routes.get("/<room>")
+def show(room: Room) -> File:
+    """A room."""
+    return File(PAGE)
 
 
-# The face for curl and for a browser that opens the page: a Klein application.
-
-
-class RoomPages:
-    """``/chat/<room>``: a page for people, JSON for programs."""
-
-    routes = Klein()
-
-    def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
-
-    @routes.route("/", methods=["GET"])
-    def first(self, request: Any) -> bytes:
-        """Where to begin."""
-        request.redirect(b"/chat/lobby")
-        return b""
-
-    @routes.route("/<room>", methods=["GET"])
-    @inlineCallbacks
-    def show(self, request: Any, room: str) -> Steps[bytes]:
-        """A room: the page, or its recent messages."""
-        messages = yield self._rooms.recent(room)
-        present = yield self._rooms.present(room)
-        request.setHeader(b"vary", b"accept")
-        if preferred(request, "application/json", "text/html") == "text/html":
-            request.setHeader(b"content-type", b"text/html; charset=utf-8")
-            return PAGE
-        return _json(
-            request,
-            {
-                "room": room,
-                "present": present,
-                "messages": [_told(message) for message in messages],
-            },
-        )
-
-    @routes.route("/<room>", methods=["POST"])
-    @inlineCallbacks
-    def say(self, request: Any, room: str) -> Steps[bytes]:
-        """Say something: ``{"author": "Alan", "text": "hello"}``."""
-        kind = request.getHeader("content-type") or "nothing"
-        if kind.partition(";")[0].strip().lower() != "application/json":
-            raise NotJSON(f"expected Content-Type: application/json, got {kind}")
-        line = read_json(Line, request.content.read())
-        message = yield self._rooms.say(room, line)
-        request.setResponseCode(201)
-        return _json(request, _told(message))
-
-
-def _json(request: Any, value: object) -> bytes:
-    request.setHeader(b"content-type", b"application/json")
-    return json.dumps(value, ensure_ascii=False).encode("utf-8") + b"\n"
-
-
-# The face for a browser that stays: a WebSocket.
-
-
-@implementer(ISubscriber)
-class RoomSocket(Socket):
-    """
-    ``/chat/live?room=lobby&name=Ada``. Everything is JSON with a ``type``; what
-    the browser sends is ``{"text": "hello"}``.
-    """
-
-    def __init__(self, rooms: Rooms) -> None:
-        super().__init__()
-        self._rooms = rooms
-        self._visit: Glance | None = None
-
-    @inlineCallbacks
-    def opened(self) -> Steps[None]:
-        visit = read(Visit if "name" in self.query else Glance, self.query)
-        yield self._rooms.enter(visit, self)
-        self._visit = visit
-        messages = yield self._rooms.recent(visit.room)
-        self._tell("history", messages=[_told(message) for message in messages])
-        self._tell("present", who=(yield self._rooms.present(visit.room)))
-
-    @inlineCallbacks
-    def heard(self, message: str | bytes) -> Steps[None]:
-        raw = message if isinstance(message, bytes) else message.encode("utf-8")
-        said = read_json(Saying, raw)
-        visit = self._visit
-        if not isinstance(visit, Visit):
-            raise RopewalkError("say who you are before you speak: ?name=…")
-        line = read(Line, {"author": visit.name, "text": said.text})
-        yield self._rooms.say(visit.room, line)
-
-    @inlineCallbacks
-    def closed(self) -> Steps[None]:
-        if self._visit is not None:
-            yield self._rooms.leave(self._visit.room, self)
-
-    def complain(self, error: RopewalkError) -> None:
-        faults = error.faults if isinstance(error, Invalid) else ()
-        self._tell(
-            "problem",
-            problem=str(error),
-            faults=[{"path": each.path, "problem": each.problem} for each in faults],
-        )
-
-    def deliver(self, message: Message) -> None:
-        self._tell("message", **_told(message))
-
-    def joined(self, channel: str, presence: Presence) -> None:
-        self._tell("joined", who=presence.who)
-
-    def left(self, channel: str, presence: Presence) -> None:
-        self._tell("left", who=presence.who)
-
-    def _tell(self, kind: str, **values: object) -> None:
-        self.say(json.dumps({"type": kind, **values}, ensure_ascii=False))
-
-
-# The face for `nc`: lines.
+# For people with `nc`: lines.
 
 
 @implementer(ISubscriber)
 class RoomLines(LineProtocol):
-    """``/join lobby Ada``, and then every line is said."""
+    """
+    ``/join lobby Ada``, and then every line is said.
+
+    :cvar recent: How many of the last messages somebody is told who comes in.
+    """
 
     idle = 12 * 60 * 60.0  # somebody may just listen
+    recent = 50
 
-    def __init__(self, rooms: Rooms, clock: IReactorTime) -> None:
+    def __init__(self, hub: IHub, clock: IReactorTime) -> None:
         super().__init__(clock)
-        self._rooms = rooms
+        self._hub = hub
+        self._caller = Caller("lines")
         self._visit: Visit | None = None
         self._said: Line | None = None
-        self._heard = 0  # the sequence number of the last message
         self._commands = {
             "/join": self._join,
             "/who": self._who,
@@ -305,6 +136,8 @@ class RoomLines(LineProtocol):
         }
 
     def opened(self) -> None:
+        address = getattr(self.transport.getPeer(), "host", "")
+        self._caller = Caller("lines", address)
         self.say("* Welcome. To come in, type: /join lobby YourName")
         self.say("* Then every line is said. /who, /quit and /help do what they say.")
 
@@ -324,12 +157,9 @@ class RoomLines(LineProtocol):
     @inlineCallbacks
     def closed(self) -> Steps[None]:
         if self._visit is not None:
-            yield self._rooms.leave(self._visit.room, self)
+            yield self._hub.unsubscribe(self._visit.channel, self)
 
     def deliver(self, message: Message) -> None:
-        if message.sequence <= self._heard:
-            return  # it was among the recent ones
-        self._heard = message.sequence
         if message.body is not self._said:  # who typed it has seen it
             self.say(f"{message.body.author}: {message.body.text}")
 
@@ -343,25 +173,34 @@ class RoomLines(LineProtocol):
     def _speak(self, text: str) -> Steps[None]:
         visit = self._here()
         self._said = read(Line, {"author": visit.name, "text": text})
-        yield self._rooms.say(visit.room, self._said)
+        yield self._hub.publish(visit.channel, self._said, by=self._caller)
 
     @inlineCallbacks
     def _join(self, words: str = "") -> Steps[None]:
         room, _, name = words.partition(" ")
         visit = read(Visit, {"room": room, "name": name.strip()})
-        if self._visit is not None:
-            yield self._rooms.leave(self._visit.room, self)
-            self._visit = None
-        self._heard = 0
-        yield self._rooms.enter(visit, self)
+        before, channel = self._visit, visit.channel
+        moves = before is None or before.channel != channel
+        after = (yield self._recall(channel)) if moves else None
+        yield self._hub.subscribe(channel, self, visit.name, after, by=self._caller)
         self._visit = visit
-        for message in (yield self._rooms.recent(visit.room)):
+        if before is not None and moves:
+            yield self._hub.unsubscribe(before.channel, self)
+
+    @inlineCallbacks
+    def _recall(self, channel: str) -> Steps[str]:
+        """Tell what was said last, and find out after what one hears the rest."""
+        last: Sequence[Message] = yield self._hub.history(
+            channel, self.recent, by=self._caller
+        )
+        for message in last:
             self.deliver(message)
+        return last[-1].token if last else ""
 
     @inlineCallbacks
     def _who(self, _: str = "") -> Steps[None]:
-        present = yield self._rooms.present(self._here().room)
-        self.say(f"* here: {', '.join(present)}")
+        present = yield self._hub.present(self._here().channel, by=self._caller)
+        self.say(f"* here: {', '.join(each.who for each in present)}")
 
     def _quit(self, _: str = "") -> None:
         self.leave("* goodbye")
@@ -381,22 +220,21 @@ class RoomLines(LineProtocol):
 class Chat(MultiService):
     """What starts and stops: the listener inside. SIGHUP reconfigures it."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, hub: IHub) -> None:
         super().__init__()
-        self._rooms = rooms
+        self._hub = hub
 
     def reconfigure(self, settings: Settings) -> list[str]:
         """Take new settings; the address is one that only a restart changes."""
-        self._rooms.history = settings.history
+        self._hub.declare("rooms.*", rule_of(settings), replace=True)
         return ["listen"]
 
 
 def makeService(settings: Settings, host: IHost) -> Chat:
     """Build the service. Nothing is started here."""
-    rooms = Rooms(host.hub, settings.history)
-    host.web.mount("/chat", RoomPages(rooms).routes)
-    host.web.socket("/chat/live", RoomSocket, rooms)
-    chat = Chat(rooms)
-    lines = LineFactory(RoomLines, rooms, host.reactor)
+    host.hub.declare("rooms.*", rule_of(settings))
+    host.web.mount("/chat", routes)
+    chat = Chat(host.hub)
+    lines = LineFactory(RoomLines, host.hub, host.reactor)
     host.listener(settings.listen, lines).setServiceParent(chat)
     return chat

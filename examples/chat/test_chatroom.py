@@ -7,11 +7,31 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import BadSettings
 from ropewalk.interfaces import Steps
 from ropewalk.testing import Closed, LineClient, MemoryHost, SocketClient, TestCase
+
+#: The lobby, as programs see it.
+LOBBY = "rooms.lobby"
+LOBBY_PAGE = f"/channels/{LOBBY}"
+
+
+def asked(method: str, number: int = 1, /, **params: Any) -> dict[str, Any]:
+    """What the page asks of a channel."""
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def said(told: list[Any]) -> list[str]:
+    """What was said, of all that a browser was told."""
+    bodies = [
+        each.json()["params"]["body"]
+        for each in told
+        if each.json().get("method") == "rpc.message"
+    ]
+    return [f"{body['author']}: {body['text']}" for body in bodies]
 
 
 class ChatTests(TestCase):
@@ -37,9 +57,22 @@ class ChatTests(TestCase):
     @inlineCallbacks
     def browser(self, name: str, cut: int = 0) -> Steps[SocketClient]:
         """Somebody who has come in with a browser."""
-        socket = self.host.socket(f"/chat/live?room=lobby&name={name}", cut=cut)
+        socket = self.host.socket("/live", cut=cut)
+        yield socket.send(asked("rpc.subscribe", channel=LOBBY, who=name))
         yield socket.received()
         return socket
+
+    @inlineCallbacks
+    def kept(self, page: str = LOBBY_PAGE) -> Steps[list[str]]:
+        """What a room remembers."""
+        messages = (yield self.http.get(page)).json()["messages"]
+        return [each["body"]["text"] for each in messages]
+
+    @inlineCallbacks
+    def present(self) -> Steps[list[str]]:
+        """Who is in the lobby."""
+        there = (yield self.http.get(f"{LOBBY_PAGE}/present")).json()
+        return [each["who"] for each in there["people"]]
 
 
 class TalkTests(ChatTests):
@@ -59,16 +92,16 @@ class TalkTests(ChatTests):
         yield grace.received()
 
         yield ada.send("hello")
-        yield grace.send({"text": "hello, Ada"})
-        yield self.http.post("/chat/lobby", json={"author": "Alan", "text": "hi"})
+        body = {"author": "Grace", "text": "hello, Ada"}
+        yield grace.send(asked("rpc.publish", channel=LOBBY, body=body))
+        answer = yield self.http.post(LOBBY_PAGE, json={"author": "Alan", "text": "hi"})
 
-        said = ["Ada: hello", "Grace: hello, Ada", "Alan: hi"]
-        self.assertEqual((yield linus.received()), said)
-        heard = [each.json() for each in (yield grace.received())[-3:]]
-        self.assertEqual([f"{each['author']}: {each['text']}" for each in heard], said)
-        room = (yield self.http.get("/chat/lobby")).json()
-        self.assertEqual([each["sequence"] for each in room["messages"]], [1, 2, 3])
-        self.assertEqual([each["sequence"] for each in heard], [1, 2, 3])
+        self.assertEqual(answer.status, 201)
+        lines = ["Ada: hello", "Grace: hello, Ada", "Alan: hi"]
+        self.assertEqual((yield linus.received()), lines)
+        self.assertEqual(said((yield grace.received())), lines)
+        self.assertEqual((yield ada.received())[-2:], lines[1:])
+        self.assertEqual((yield self.kept()), ["hello", "hello, Ada", "hi"])
 
     @inlineCallbacks
     def test_bytes_in_awkward_pieces(self) -> Steps[None]:
@@ -78,7 +111,7 @@ class TalkTests(ChatTests):
         ada = yield self.typist("Ada", cut=1)
         grace = yield self.browser("Grace", cut=1)
         yield ada.send("größer")
-        self.assertEqual((yield grace.receive()).json()["text"], "größer")
+        self.assertEqual(said((yield grace.received())), ["Ada: größer"])
 
     @inlineCallbacks
     def test_who_comes_later_hears_what_was_said(self) -> Steps[None]:
@@ -86,17 +119,49 @@ class TalkTests(ChatTests):
         A room remembers as many messages as it is set to, for everybody.
         """
         for text in "abcd":
-            yield self.http.post("/chat/lobby", json={"author": "Alan", "text": text})
-        room = (yield self.http.get("/chat/lobby")).json()
-        self.assertEqual([each["text"] for each in room["messages"]], ["b", "c", "d"])
-        socket = self.host.socket("/chat/live?room=lobby")
-        history = (yield socket.receive()).json()
-        self.assertEqual(history["messages"], room["messages"])
-        lines = self.host.lines("chat")
-        yield lines.send("/join lobby Ada")
-        self.assertEqual(
-            (yield lines.received())[-3:], ["Alan: b", "Alan: c", "Alan: d"]
-        )
+            yield self.http.post(LOBBY_PAGE, json={"author": "Alan", "text": text})
+        self.assertEqual((yield self.kept()), ["b", "c", "d"])
+        lines = ["Alan: b", "Alan: c", "Alan: d"]
+        socket = self.host.socket("/live")
+        yield socket.send(asked("rpc.subscribe", channel=LOBBY, after=""))
+        self.assertEqual(said((yield socket.received())), lines)
+        ada = self.host.lines("chat")
+        yield ada.send("/join lobby Ada")
+        self.assertEqual((yield ada.received())[-4:], [*lines, "* Ada is here"])
+
+    @inlineCallbacks
+    def test_a_long_history(self) -> Steps[None]:
+        """
+        Who comes in with ``nc`` is told the last of a long one, and then what comes.
+        """
+        yield self.host.reload(history=1000)
+        for number in range(60):
+            line = {"author": "Alan", "text": str(number)}
+            yield self.http.post(LOBBY_PAGE, json=line)
+        ada = self.host.lines("chat")
+        yield ada.send("/join lobby Ada")
+        told = [f"Alan: {number}" for number in range(10, 60)]
+        self.assertEqual((yield ada.received())[2:], [*told, "* Ada is here"])
+
+    @inlineCallbacks
+    def test_moving(self) -> Steps[None]:
+        """
+        Who joins another room leaves the first; in the same one it is another name,
+        and nothing is told twice.
+        """
+        ada = yield self.typist("Ada")
+        grace = yield self.typist("Grace")
+        yield ada.received()
+        yield ada.send("hello")
+        yield ada.send("/join lobby Countess")
+        came = ["* Ada has left", "* Countess is here"]
+        self.assertEqual((yield ada.received()), came)
+        self.assertEqual((yield grace.received()), ["Ada: hello", *came])
+        yield ada.send("/join attic Ada")
+        yield grace.send("gone?")
+        yield self.clock.advance(5)
+        self.assertEqual((yield ada.received()), ["* Ada is here"])
+        self.assertEqual((yield grace.received()), ["* Countess has left"])
 
     @inlineCallbacks
     def test_rooms_are_apart(self) -> Steps[None]:
@@ -104,7 +169,9 @@ class TalkTests(ChatTests):
         What is said in one room is not heard in another.
         """
         ada = yield self.typist("Ada")
-        yield self.http.post("/chat/attic", json={"author": "Alan", "text": "boo"})
+        yield self.http.post(
+            "/channels/rooms.attic", json={"author": "Alan", "text": "boo"}
+        )
         self.assertEqual((yield ada.received()), [])
 
     @inlineCallbacks
@@ -116,10 +183,23 @@ class TalkTests(ChatTests):
         stuck = yield self.typist("Stuck")
         yield stuck.pause()
         yield ada.send(b"%b\n" % (b"x" * 500) * 800)
+        yield self.clock.advance(5)
         yield ada.send("/who")
         self.assertEqual(
             (yield ada.received())[-2:], ["* Stuck has left", "* here: Ada"]
         )
+
+    @inlineCallbacks
+    def test_the_page(self) -> Steps[None]:
+        """
+        A browser gets a page for a room, and finds the first by itself.
+        """
+        first = yield self.http.get("/chat/")
+        self.assertEqual(first.headers["location"], "/chat/lobby")
+        page = yield self.http.get("/chat/lobby")
+        self.assertTrue(page.headers["content-type"].startswith("text/html"))
+        self.assertIn('from "/ropewalk.js"', page.text)
+        self.assertEqual((yield self.http.get("/ropewalk.js")).status, 200)
 
 
 class PresenceTests(ChatTests):
@@ -142,9 +222,21 @@ class PresenceTests(ChatTests):
         await linus.send("/quit")
         self.assertEqual(await linus.receive(), "* goodbye")
         await grace.close(abort=True)
+        await self.clock.advance(5)
         self.assertEqual(await ada.received(), ["* Linus has left", "* Grace has left"])
-        room = await self.http.get("/chat/lobby")
-        self.assertEqual(room.json()["present"], ["Ada"])
+        self.assertEqual(await self.present(), ["Ada"])
+
+    async def test_a_tunnel(self) -> None:
+        """
+        Who is back within five seconds has not left.
+        """
+        ada = await self.typist("Ada")
+        grace = await self.browser("Grace")
+        await grace.close(abort=True)
+        await self.clock.advance(4)
+        await self.browser("Grace")
+        await self.clock.advance(60)
+        self.assertEqual(await ada.received(), ["* Grace is here"])
 
     async def test_all_at_once(self) -> None:
         """
@@ -152,8 +244,15 @@ class PresenceTests(ChatTests):
         """
         names = [f"Guest{number}" for number in range(10)]
         await asyncio.gather(*(self.browser(name) for name in names))
-        room = await self.http.get("/chat/lobby")
-        self.assertEqual(sorted(room.json()["present"]), sorted(names))
+        self.assertEqual(sorted(await self.present()), sorted(names))
+
+    async def test_a_wild_name(self) -> None:
+        """
+        A name from elsewhere does nothing to a terminal.
+        """
+        ada = await self.typist("Ada")
+        await self.browser("\x1b[2J\nEve")
+        self.assertEqual(await ada.received(), ["* \\x1b[2J", "    Eve is here"])
 
     async def test_silence(self) -> None:
         """
@@ -180,35 +279,35 @@ class FaultTests(ChatTests):
         """
         Problem details, with the path of each fault.
         """
-        wrong = yield self.http.post("/chat/lobby", json={"author": "", "txt": "hi"})
+        wrong = yield self.http.post(LOBBY_PAGE, json={"author": "", "txt": "hi"})
         self.assertEqual(wrong.status, 422)
         self.assertEqual(wrong.headers["content-type"], "application/problem+json")
         paths = [error["path"] for error in wrong.json()["errors"]]
         self.assertEqual(paths, ["author", "text", "txt"])
         broken = yield self.http.post(
-            "/chat/lobby", data=b"{", headers={"Content-Type": "application/json"}
+            LOBBY_PAGE, data=b"{", headers={"Content-Type": "application/json"}
         )
         self.assertEqual(broken.status, 400)
-        form = yield self.http.post("/chat/lobby", data={"author": "Eve"})
+        form = yield self.http.post(LOBBY_PAGE, data={"author": "Eve"})
         self.assertEqual(form.status, 415)
+        room = yield self.http.get("/chat/a.b")
+        self.assertEqual(room.status, 404)
+        self.assertIn("room: expected", room.text)
 
     @inlineCallbacks
     def test_socket(self) -> Steps[None]:
         """
-        A ``problem`` message; the connection stays.
+        An error for each request; the connection stays.
         """
         ada = yield self.browser("Ada")
-        yield ada.send({"text": "x" * 501})
-        problem = (yield ada.receive()).json()
-        self.assertEqual(problem["type"], "problem")
-        self.assertEqual([each["path"] for each in problem["faults"]], ["text"])
-        yield ada.send("{")
-        self.assertEqual((yield ada.receive()).json()["type"], "problem")
-        yield ada.send({"text": "well"})
-        self.assertEqual((yield ada.receive()).json()["text"], "well")
-        nobody = self.host.socket("/chat/live?room=lobby&name=")
-        problem = (yield nobody.receive()).json()
-        self.assertEqual([each["path"] for each in problem["faults"]], ["name"])
+        for text, paths in (("x" * 501, ["text"]), ("two\nlines", ["text"])):
+            body = {"author": "Ada", "text": text}
+            yield ada.send(asked("rpc.publish", 2, channel=LOBBY, body=body))
+            problem = (yield ada.receive()).json()["error"]["data"]
+            self.assertEqual([each["path"] for each in problem["errors"]], paths)
+        body = {"author": "Ada", "text": "well"}
+        yield ada.send(asked("rpc.publish", 3, channel=LOBBY, body=body))
+        self.assertEqual(said((yield ada.received())), ["Ada: well"])
 
     @inlineCallbacks
     def test_lines(self) -> Steps[None]:
@@ -256,13 +355,14 @@ class OperatorTests(ChatTests):
         How much a room remembers can be changed while people talk; where the
         chat listens cannot.
         """
+        for text in "ab":
+            yield self.http.post(LOBBY_PAGE, json={"author": "Alan", "text": text})
         report = yield self.host.reload(history=1, listen="tcp:7071")
         came = {each.change.key: each.applied for each in report}
         self.assertEqual(came, {"history": True, "listen": False})
-        for text in "ab":
-            yield self.http.post("/chat/lobby", json={"author": "Alan", "text": text})
-        room = (yield self.http.get("/chat/lobby")).json()
-        self.assertEqual([each["text"] for each in room["messages"]], ["b"])
+        self.assertEqual((yield self.kept()), ["b"])
+        yield self.http.post(LOBBY_PAGE, json={"author": "Alan", "text": "c"})
+        self.assertEqual((yield self.kept()), ["c"])
 
     @inlineCallbacks
     def test_settings(self) -> Steps[None]:

@@ -322,16 +322,19 @@ class IHub(Interface):
     allowed.
     """
 
-    def declare(pattern: str, rule: ChannelRule) -> None:
+    def declare(pattern: str, rule: ChannelRule, *, replace: bool = False) -> None:
         """
         Say what the channels promise whose names match a pattern. For those that are
         there already it counts from now on.
 
         :param pattern: ``"rooms.*"``, ``"rooms.**"`` or ``"rooms.lobby"``.
+        :param replace: Whether the rule takes the place of the one that the pattern
+            has, if it has one: for a service that is told other settings.
         :raise BadChannel: When it is no pattern.
         :raise BadChannelRule: When no channel can be like this, or the rule needs a
             clock and the hub was given none.
-        :raise Conflict: When the pattern was declared before.
+        :raise Conflict: When the pattern was declared before, and nothing is to be
+            replaced.
         """
 
     def declared() -> Mapping[str, ChannelRule]:

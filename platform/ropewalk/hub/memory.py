@@ -85,9 +85,11 @@ class MemoryHub:
 
     # What IHub promises.
 
-    def declare(self, pattern: str, rule: ChannelRule) -> None:
+    def declare(
+        self, pattern: str, rule: ChannelRule, *, replace: bool = False
+    ) -> None:
         """See :meth:`ropewalk.interfaces.IHub.declare`."""
-        self._rules.declare(pattern, rule, caller())
+        self._rules.declare(pattern, rule, caller(), replace)
         self._exchange.follow()
 
     def declared(self) -> Mapping[str, ChannelRule]:

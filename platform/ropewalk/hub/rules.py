@@ -85,7 +85,9 @@ class Rules:
     _timed: bool
     _declared: PatternTree[Declared] = field(factory=PatternTree, init=False)
 
-    def declare(self, pattern: str, rule: ChannelRule, place: str) -> None:
+    def declare(
+        self, pattern: str, rule: ChannelRule, place: str, replace: bool = False
+    ) -> None:
         """
         See :meth:`ropewalk.interfaces.IHub.declare`.
 
@@ -95,7 +97,7 @@ class Rules:
         if problem := _problem(rule, self._timed):
             raise BadChannelRule(pattern, place, problem)
         known = self._declared.get(parsed)
-        if known is not None:
+        if known is not None and not replace:
             raise Conflict(f"the channels {pattern!r}", known.place, place)
         self._declared[parsed] = Declared.of(parsed, rule, place)
 

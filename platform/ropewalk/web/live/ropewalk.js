@@ -34,6 +34,8 @@
  * @property {string} [who]  A name to be present under.
  * @property {object} [data]  What others are to see of it.
  * @property {string} [after]  The token of the last message that is known already.
+ * @property {boolean} [kept]  Hear first what is kept, where there is no such token: all
+ *     of it, or by asking again and again the last 1000. A pattern cannot.
  * @property {(someone: Present) => void} [joined]  Told of those who come,
  * @property {(someone: Present) => void} [left]  and go. Asking again and again does not.
  * @property {() => void} [gap]  Told when the history does not reach back to what was
@@ -72,6 +74,7 @@ export class Refused extends Error {
 
 const LONGEST_PAUSE = 60;
 const POLL = 25; // seconds that the daemon may wait for something new
+const MOST = 1000; // messages that it tells in one answer
 const PATIENCE = 2; // attempts before the next way is tried
 const ANSWER = 10; // seconds that the daemon has to answer whether it is there
 
@@ -97,6 +100,8 @@ export class Ropewalk extends EventTarget {
     /** Whether it talks to the daemon: "connecting", "open" or "closed". A "state" event
      *  tells that it has changed. */
     this.state = "connecting";
+    /** Why it does not, where the daemon has said so: "shutting down". */
+    this.reason = "";
     /** @type {Map<string, Subscription>} */
     this._subscriptions = new Map();
     /** @type {Set<Call>} */
@@ -123,6 +128,9 @@ export class Ropewalk extends EventTarget {
   subscribe(channel, heard, listening = {}) {
     if (this._subscriptions.has(channel)) {
       throw new Error(`${channel} is subscribed to already`);
+    }
+    if (listening.kept && channel.includes("*")) {
+      throw new Error(`${channel}: what is kept is of one channel, and these are many`);
     }
     const subscription = new Subscription(this, channel, heard, listening);
     this._subscriptions.set(channel, subscription);
@@ -178,15 +186,17 @@ export class Ropewalk extends EventTarget {
 
   _opened() {
     this._failures = 0;
+    this.reason = "";
     this._become("open");
     for (const call of this._calls) {
       if (!call.sent) this._send(call);
     }
   }
 
-  /** @param {boolean} was_open */
-  _lost(was_open) {
+  /** @param {boolean} was_open @param {string} [reason] */
+  _lost(was_open, reason = "") {
     if (this.state === "closed") return;
+    if (was_open || reason) this.reason = reason;
     this._way.stop();
     for (const call of this._calls) {
       if (call.sent) call.refuse(new Refused("the connection was lost"));
@@ -289,6 +299,21 @@ export class Subscription {
     this.token = listening.after;
     this.who = listening.who;
     this.data = listening.data;
+    this.kept = listening.kept ?? false;
+    this._asked = this._told = false;
+  }
+
+  /**
+   * Be present under another name, or under none. Asking again and again says so with
+   * the next question.
+   *
+   * @param {string} [who]
+   * @param {object} [data]
+   */
+  rename(who, data) {
+    this.who = who;
+    this.data = data;
+    if (this.stands) this._rope._way.rename(this);
   }
 
   /** Hear it no longer. */
@@ -304,6 +329,14 @@ export class Subscription {
     return this._rope._subscriptions.get(this.channel) === this;
   }
 
+  /** The daemon is asked for what came. @returns {string | undefined}  After what. */
+  _ask() {
+    this._asked = this.token !== undefined && place(this.token).sequence > 0;
+    this._told = false;
+    // Whatever is kept came after a message that nobody knows.
+    return this.token ?? (this.kept ? "" : undefined);
+  }
+
   /** It stands: what comes from now on is after this. @param {string | null} token */
   _begin(token) {
     if (token !== null) this.token = token;
@@ -313,7 +346,10 @@ export class Subscription {
   _take(said) {
     if (!this.stands) return;
     // A pattern has channels with a numbering of their own each.
-    if (!this.channel.includes("*")) this.token = said.token;
+    if (!this.channel.includes("*")) {
+      if (!follows(this.token, said.token)) this._miss();
+      this.token = said.token;
+    }
     this._heard(said);
   }
 
@@ -322,8 +358,16 @@ export class Subscription {
     if (this.stands) this._listening[event]?.(someone);
   }
 
+  /** The daemon says that something is lost. By WebSocket it does so after it has told
+   *  what is kept, of which the first has said it then. */
+  _lack() {
+    if (this._asked) this._miss();
+  }
+
   _miss() {
-    if (this.stands) this._listening.gap?.();
+    if (!this.stands || this._told) return;
+    this._told = true;
+    this._listening.gap?.();
   }
 
   /** @param {Refused} error */
@@ -335,7 +379,27 @@ export class Subscription {
   }
 }
 
-// The ways. Each has start, stop, subscribe, unsubscribe, send and cancel.
+/** What a token says. @param {string} token */
+function place(token) {
+  const dot = token.lastIndexOf(".");
+  return { numbering: token.slice(0, dot), sequence: Number(token.slice(dot + 1)) };
+}
+
+/**
+ * Whether no message was between two.
+ *
+ * @param {string | undefined} before  Before the first there is none, or one that was
+ *     given a token before there was a numbering.
+ * @param {string} token
+ */
+function follows(before, token) {
+  if (before === undefined) return true;
+  const [last, next] = [place(before), place(token)];
+  const same = last.numbering === next.numbering || last.sequence === 0;
+  return same && next.sequence === last.sequence + 1;
+}
+
+// The ways. Each has start, stop, subscribe, rename, unsubscribe, send and cancel.
 
 class ByWebSocket {
   /** @param {Ropewalk} rope */
@@ -361,7 +425,7 @@ class ByWebSocket {
       this._silence.broken();
       this._hear(JSON.parse(data));
     };
-    socket.onclose = () => this._rope._lost(this._open);
+    socket.onclose = ({ reason }) => this._rope._lost(this._open, reason);
   }
 
   stop() {
@@ -375,15 +439,23 @@ class ByWebSocket {
   /** @param {Subscription} subscription */
   subscribe(subscription) {
     if (!this._open) return; // it is done when it opens
-    const { channel, token, who, data } = subscription;
-    const params = { channel, who, data, after: token };
+    const { channel, who, data } = subscription;
+    const params = { channel, who, data, after: subscription._ask() };
     this._request(`s${++this._number}`, "rpc.subscribe", params, {
       answer: ({ whole, token }) => {
-        if (!whole) subscription._miss();
+        if (!whole) subscription._lack();
         subscription._begin(token);
       },
-      refuse: (error) => subscription._refuse(error),
+      refuse: (error) => {
+        this.unsubscribe(subscription); // it may have stood under another name
+        subscription._refuse(error);
+      },
     });
+  }
+
+  /** @param {Subscription} subscription */
+  rename(subscription) {
+    this.subscribe(subscription);
   }
 
   /** @param {Subscription} subscription */
@@ -557,10 +629,10 @@ class ByHTTP {
     }
   }
 
-  /** @param {Subscription} subscription */
-  _address({ channel, token, who }, more = {}) {
+  /** @param {Subscription} subscription @param {string} [after] */
+  _address({ channel, who }, after, more = {}) {
     const query = new URLSearchParams(more);
-    if (token !== undefined) query.set("after", token);
+    if (after !== undefined) query.set("after", after);
     if (who !== undefined) query.set("who", who);
     return `${this._rope.options.channels}/${encodeURIComponent(channel)}?${query}`;
   }
@@ -581,7 +653,7 @@ class ByEvents extends ByHTTP {
 
   /** @param {Subscription} subscription */
   subscribe(subscription) {
-    const source = new EventSource(this._address(subscription));
+    const source = new EventSource(this._address(subscription, subscription._ask()));
     const silence = new Silence(this._rope, () => this._failed(subscription));
     this._sources.set(subscription.channel, { subscription, source, silence });
     const hear = (event, take) =>
@@ -593,13 +665,19 @@ class ByEvents extends ByHTTP {
     hear("message", (said) => subscription._take(said));
     hear("joined", (someone) => subscription._meet("joined", someone));
     hear("left", (someone) => subscription._meet("left", someone));
-    hear("gap", () => subscription._miss());
+    hear("gap", () => subscription._lack());
     hear("ready", ({ token }) => {
       subscription._begin(token);
       this._begun(subscription);
     });
     hear("beat", () => {});
     source.onerror = () => this._failed(subscription);
+  }
+
+  /** @param {Subscription} subscription */
+  rename(subscription) {
+    this.unsubscribe(subscription);
+    this.subscribe(subscription);
   }
 
   /** @param {Subscription} subscription */
@@ -618,7 +696,7 @@ class ByEvents extends ByHTTP {
     if (this._stopped) return;
     this.unsubscribe(subscription);
     try {
-      await this._fetch(subscription, this._address(subscription, { limit: 1 }));
+      await this._fetch(subscription, this._address(subscription, undefined, { limit: 1 }));
     } catch (error) {
       if (error instanceof Refused && error.status < 500) {
         subscription._refuse(error);
@@ -634,11 +712,9 @@ class ByPolling extends ByHTTP {
   /** @param {Subscription} subscription */
   async subscribe(subscription) {
     while (!this._stopped && subscription.stands) {
-      // Who has heard nothing yet begins now, and not with what is kept.
-      const more = subscription.token === undefined ? { limit: 0 } : { wait: POLL };
       try {
-        const heard = await this._fetch(subscription, this._address(subscription, more));
-        if (!heard.whole) subscription._miss();
+        const heard = await this._fetch(subscription, this._next(subscription));
+        if (!heard.whole) subscription._lack();
         for (const said of heard.messages) subscription._take(said);
         subscription._begin(heard.token);
         this._begun(subscription);
@@ -654,6 +730,16 @@ class ByPolling extends ByHTTP {
       }
     }
   }
+
+  /** Who has heard nothing yet begins now, or with what is kept. */
+  _next(subscription) {
+    const { token, kept } = subscription;
+    subscription._ask();
+    const more = token === undefined ? { limit: kept ? MOST : 0 } : { wait: POLL };
+    return this._address(subscription, token, more);
+  }
+
+  rename() {} // it is said with the next question
 
   /** @param {Subscription} subscription */
   unsubscribe(subscription) {
