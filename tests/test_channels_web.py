@@ -425,6 +425,10 @@ class EventsTests(ChannelCase):
             [("rooms.lobby", "1"), ("rooms.bar", "2")],
         )
         self.assertEqual(self.listen("rooms.*?after=e.1").answer().status, 422)
+        for path in "rooms.*", "rooms.*?wait=3", "rooms.*?limit=0", "rooms.*?after=e.1":
+            answer = self.ask(path)
+            self.assertEqual(answer.status, 422)
+            self.assertIn("not by polling", answer.text)
 
     def test_slow(self) -> None:
         """

@@ -108,14 +108,13 @@ class Channel:
         """
         if after is None:
             return [], True
-        kept = self.history.messages()
         epoch, _, digits = after.rpartition(".")
         known = epoch == self.epoch and digits.isascii() and digits.isdigit()
         place = int(digits) if known and len(digits) < _LONGEST else -1
         new = self.sequence - place
-        if place < 0 or not 0 <= new <= len(kept):
-            return kept, False
-        return kept[len(kept) - new :], True
+        if place < 0 or not 0 <= new <= len(self.history):
+            return self.history.messages(), False
+        return self.history.latest(new), True
 
     def due(self) -> float:
         """When something is over in it, by the clock; infinity if nothing ever is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -67,6 +68,12 @@ class History:
     def messages(self) -> list[Message]:
         """The messages, oldest first."""
         return [kept.message for kept in self._kept]
+
+    def latest(self, count: int) -> list[Message]:
+        """So many of the last messages, oldest first. There are as many."""
+        found = [kept.message for kept in islice(reversed(self._kept), count)]
+        found.reverse()
+        return found
 
     def last(self) -> Message | None:
         """The last message, from wherever it is still to be had."""

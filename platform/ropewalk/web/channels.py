@@ -23,7 +23,7 @@ from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks, within
-from ropewalk.errors import Invalid
+from ropewalk.errors import BadChannel, Invalid
 from ropewalk.hub.spoken import Present, Said, present, said
 from ropewalk.interfaces import (
     Caller,
@@ -138,6 +138,9 @@ class ChannelPages:
             # No proxy is to gather what is meant to be told at once.
             request.setHeader(b"x-accel-buffering", b"no")
             return Stream(events, EVENTS)
+        if "*" in channel:
+            problem = "a pattern is heard as a stream of events, and not by polling"
+            raise BadChannel(channel, problem)
         if limit == 0 and after is None:
             now: str = yield self._hub.token(channel, by=caller)
             return Heard([], now, True)

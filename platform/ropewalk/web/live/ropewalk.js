@@ -108,7 +108,7 @@ export class Ropewalk extends EventTarget {
     this._calls = new Set();
     this._number = 0;
     this._ways = [...this.options.ways];
-    this._failures = 0;
+    this._failures = this._attempts = 0;
     this._connect();
   }
 
@@ -185,7 +185,7 @@ export class Ropewalk extends EventTarget {
   // What the ways call.
 
   _opened() {
-    this._failures = 0;
+    this._failures = this._attempts = 0;
     this.reason = "";
     this._become("open");
     for (const call of this._calls) {
@@ -202,12 +202,17 @@ export class Ropewalk extends EventTarget {
       if (call.sent) call.refuse(new Refused("the connection was lost"));
     }
     this._become("connecting");
+    this._attempts += 1;
     this._failures += 1;
-    if (!was_open && this._failures >= PATIENCE && this._ways.length > 1) {
-      this._ways.shift();
+    if (was_open) {
+      // What was in the way of the best one may be gone.
+      this._ways = [...this.options.ways];
+      this._failures = 0;
+    } else if (this._failures >= PATIENCE) {
+      this._ways.push(this._ways.shift());
       this._failures = 0;
     }
-    const pause = Math.min(this.options.pause * 2 ** this._failures, LONGEST_PAUSE);
+    const pause = Math.min(this.options.pause * 2 ** (this._attempts - 1), LONGEST_PAUSE);
     this._timer = setTimeout(() => this._connect(), 1000 * pause * (0.5 + Math.random() / 2));
   }
 
@@ -300,7 +305,9 @@ export class Subscription {
     this.who = listening.who;
     this.data = listening.data;
     this.kept = listening.kept ?? false;
-    this._asked = this._told = false;
+    this._asked = this._told = this._stood = false;
+    /** By channel, the token of what was heard last. @type {Map<string, string>} */
+    this._last = new Map();
   }
 
   /**
@@ -339,12 +346,16 @@ export class Subscription {
 
   /** It stands: what comes from now on is after this. @param {string | null} token */
   _begin(token) {
+    // Of what was said meanwhile in the channels of a pattern nobody tells.
+    if (token === null && this._stood) this._miss();
     if (token !== null) this.token = token;
+    this._stood = true;
   }
 
   /** @param {Said} said */
   _take(said) {
-    if (!this.stands) return;
+    if (!this.stands || !isNews(this._last.get(said.channel), said.token)) return;
+    this._last.set(said.channel, said.token);
     // A pattern has channels with a numbering of their own each.
     if (!this.channel.includes("*")) {
       if (!follows(this.token, said.token)) this._miss();
@@ -397,6 +408,19 @@ function follows(before, token) {
   const [last, next] = [place(before), place(token)];
   const same = last.numbering === next.numbering || last.sequence === 0;
   return same && next.sequence === last.sequence + 1;
+}
+
+/**
+ * Whether a message is none that was heard. What is on its way while one subscribes
+ * again may come twice.
+ *
+ * @param {string | undefined} last
+ * @param {string} token
+ */
+function isNews(last, token) {
+  if (last === undefined) return true;
+  const [heard, came] = [place(last), place(token)];
+  return heard.numbering !== came.numbering || came.sequence > heard.sequence;
 }
 
 // The ways. Each has start, stop, subscribe, rename, unsubscribe, send and cancel.
