@@ -625,7 +625,7 @@ class IWeb(Interface):
         """
         Serve WebSockets at a path.
 
-        :param path: ``"/chat/live"``; exactly this path, nothing below it.
+        :param path: ``"/game/live"``; exactly this path, nothing below it.
         :param protocol: An Autobahn ``WebSocketServerProtocol`` class, called
             with ``args`` and ``kwargs`` for each connection.
         :raise Conflict: When the path is taken.

@@ -10,7 +10,8 @@ test moves, and are talked to by clients with the same three verbs, ``send``,
             host = yield self.start("chat")
             ada = host.lines("chat")
             yield ada.send("/join lobby Ada")
-            yield host.http().post("/chat/lobby", json={"author": "Alan", "text": "hi"})
+            line = {"author": "Alan", "text": "hi"}
+            yield host.http().post("/channels/rooms.lobby", json=line)
             self.assertIn("Alan: hi", (yield ada.received()))
 
 Importing ``TestCase`` or ``MemoryHost`` installs the asyncio reactor, unless somebody

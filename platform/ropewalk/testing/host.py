@@ -203,7 +203,7 @@ class MemoryHost:
         """
         Somebody who speaks WebSocket, connecting from now on.
 
-        :param path: ``"/chat/live?room=lobby"``.
+        :param path: ``"/live"``.
         :param headers: More headers for the handshake: ``{"Origin": …}``.
         :param protocols: The subprotocols to offer.
 

@@ -35,7 +35,8 @@
  * @property {object} [data]  What others are to see of it.
  * @property {string} [after]  The token of the last message that is known already.
  * @property {boolean} [kept]  Hear first what is kept, where there is no such token: all
- *     of it, or by asking again and again the last 1000. A pattern cannot.
+ *     of it, or by asking again and again the last 1000. A pattern cannot. The token ""
+ *     says the same.
  * @property {(someone: Present) => void} [joined]  Told of those who come,
  * @property {(someone: Present) => void} [left]  and go. Asking again and again does not.
  * @property {() => void} [gap]  Told when the history does not reach back to what was
@@ -301,10 +302,10 @@ export class Subscription {
     this._listening = listening;
     this.channel = channel;
     /** The token of what was heard last. @type {string | undefined} */
-    this.token = listening.after;
+    this.token = listening.after || undefined;
     this.who = listening.who;
     this.data = listening.data;
-    this.kept = listening.kept ?? false;
+    this.kept = listening.kept || listening.after === "";
     this._asked = this._told = this._stood = false;
     /** By channel, the token of what was heard last. @type {Map<string, string>} */
     this._last = new Map();
