@@ -177,6 +177,7 @@ class SiteSettings(Shape):
         sites other than ``[web]`` unless they say something.
     :ivar channels: Where channels can be heard, ``"/channels"``.
     :ivar live: Where both can be done by WebSocket, ``"/live"``.
+    :ivar asyncapi: Where that is told in an AsyncAPI document, ``"/asyncapi.json"``.
     :ivar formats: Formats of the site's own, besides the built-in ones or in place of
         them. By media type, what has each: ``"acme.formats:CBOR"``.
     :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
@@ -199,6 +200,7 @@ class SiteSettings(Shape):
     operations: PathOrNone = ""
     channels: PathOrNone = ""
     live: PathOrNone = ""
+    asyncapi: PathOrNone = "/asyncapi.json"
     formats: dict[str, str] = field(default_factory=dict)
     router: str = ""
     limits: HttpLimits = HttpLimits()

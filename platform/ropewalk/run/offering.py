@@ -22,6 +22,7 @@ from ropewalk.net.protocols import ConversationFactory
 from ropewalk.operations import Called, Operations
 from ropewalk.run.sites import WebSite
 from ropewalk.settings import Document
+from ropewalk.web.asyncapi import asyncapi_page
 from ropewalk.web.channels import ChannelPages
 from ropewalk.web.live import client_module
 from ropewalk.web.operations import OperationPages
@@ -57,6 +58,11 @@ def offer_on(
         pages.append(("channels", told.channels, ChannelPages(hub, clock).routes))
     if told.live:
         pages.append(("live", _CLIENT, client_module()))
+    if told.live and told.asyncapi:
+        page = asyncapi_page(
+            operations.offered, hub.declared, told.live, told.title or "Ropewalk"
+        )
+        pages.append(("asyncapi", told.asyncapi, page))
     try:
         for key, path, page in pages:
             place = document.origin(site.table, key)
