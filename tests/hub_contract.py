@@ -40,6 +40,7 @@ from ropewalk.interfaces import (
     Message,
     Presence,
     Resumed,
+    Since,
     Steps,
 )
 from ropewalk.schema import Meta, Shape
@@ -477,6 +478,21 @@ class ResumeContract(HubCase):
         self.assertEqual((yield self.resume(dawn)), ([2, 3], Resumed(2, whole=False)))
         yield self.refused(Forbidden, self.hub.token("lobby", by=ADA))
         yield self.refused(BadChannel, self.hub.token("*"))
+
+    @inlineCallbacks
+    def test_since(self) -> Steps[None]:
+        """
+        What came after a message can be looked at.
+        """
+        dawn = yield self.hub.token("lobby")
+        self.assertEqual((yield self.hub.since("lobby", dawn)), Since([]))
+        messages = yield self.say(1, 2, 3)
+        since = yield self.hub.since("lobby", messages[0].token)
+        self.assertEqual((since.messages, since.whole), (messages[1:], True))
+        self.assertEqual((yield self.hub.since("lobby", dawn)), Since(messages))
+        since = yield self.hub.since("lobby", "yesterday.7")
+        self.assertEqual((since.messages, since.whole), (messages, False))
+        yield self.refused(Forbidden, self.hub.since("lobby", dawn, by=ADA))
 
     @inlineCallbacks
     def test_it_does_not_reach_back(self) -> Steps[None]:

@@ -165,8 +165,9 @@ class SubscribeTests(ChannelsTestCase):
         Who is gone hears nothing, and is not there.
         """
         self.ask("rpc.subscribe", channel="rooms.lobby", who="ada")
-        self.ask("rpc.subscribe", channel="rooms.*", slow="oldest")
-        self.assertEqual(len(self.calls.channels), 2)
+        self.ask("rpc.subscribe", channel="prices", slow="oldest")
+        self.ask("rpc.subscribe", channel="rooms.*")
+        self.assertEqual(len(self.calls.channels), 3)
         self.calls.cancel()
         self.assertEqual(len(self.calls.channels), 0)
         self.say("1")
@@ -184,6 +185,75 @@ class SubscribeTests(ChannelsTestCase):
             self.ask("rpc.subscribe", channel=channel)
         self.say("1")
         self.assertEqual(self.bodies(self.taken()), ["1"])
+
+    def test_slow_once(self) -> None:
+        """
+        Who reads slowly hears a channel in one way, or would hear it twice.
+        """
+        self.ask("rpc.subscribe", channel="rooms.*", slow="oldest")
+        for channel, more in (
+            ("rooms.lobby", {}),
+            ("rooms.**", {}),
+            ("*.lobby", {"latest": "symbol"}),
+        ):
+            error = self.answer("rpc.subscribe", channel=channel, **more)
+            self.assertEqual(error["data"]["errors"][0]["path"], "channel", channel)
+            self.assertIn("'rooms.*' is heard already", error["message"])
+        self.assertIn("whole", self.answer("rpc.subscribe", channel="prices"))
+
+    def test_much_missed(self) -> None:
+        """
+        What was missed is told as fast as it is read, and what comes meanwhile behind
+        it; nothing is lost or doubled.
+        """
+        tokens = self.say(*range(50))
+        self.full = Deferred()
+        said = self.ask("rpc.subscribe", channel="rooms.lobby", after=tokens[9])
+        self.assertEqual(self.bodies(said), [10])
+        self.say("while")
+        full, self.full = self.full, None
+        full.callback(None)
+        said = self.taken()
+        self.assertEqual(self.bodies(said), [*range(11, 50), "while"])
+        told = said[-1]["result"]
+        self.assertEqual((told["missed"], told["whole"]), (41, True))
+        (token,) = self.say("now")
+        self.assertNotEqual(token, told["token"])
+        self.assertEqual(self.bodies(self.taken()), ["now"])
+
+    def begin_to_resume(self) -> Deferred[None]:
+        """Have much to be told; what fires when there is room for it."""
+        self.say(*range(5))
+        self.full = full = Deferred[None]()
+        self.ask("rpc.subscribe", channel="rooms.lobby", after="x.1")
+        self.full = None
+        return full
+
+    def test_gone_meanwhile(self) -> None:
+        """
+        Who leaves while it is told what it missed is told no more.
+        """
+        self.begin_to_resume()
+        self.calls.cancel()
+        self.assertEqual(self.bodies(self.taken()), [])
+        self.assertEqual(
+            self.successResultOf(self.hub.count("rooms.lobby")).subscriptions, 0
+        )
+
+    def test_unwanted_meanwhile(self) -> None:
+        """
+        So is who does not want it any more; its request is answered as cancelled.
+        """
+        full = self.begin_to_resume()
+        asked = request("rpc.unsubscribe", 2, params={"channel": "rooms.lobby"})
+        self.calls.hear(json.dumps(asked).encode())
+        full.callback(None)
+        answers = {each["id"]: each for each in self.taken()}
+        self.assertEqual(answers[1]["error"]["code"], -32099)
+        self.assertIsNone(answers[2]["result"])
+        self.assertEqual(
+            self.successResultOf(self.hub.count("rooms.lobby")).subscriptions, 0
+        )
 
     def test_may_not(self) -> None:
         """
@@ -246,6 +316,26 @@ class DoTests(ChannelsTestCase):
         self.assertEqual(
             [each["path"] for each in error["data"]["errors"]], ["symbol", "cost"]
         )
+
+    def test_unsayable(self) -> None:
+        """
+        What cannot be said on every protocol is not published.
+        """
+        for body in ({"n": 10**29}, [-(10**29)]):
+            error = self.answer("rpc.publish", channel="rooms.lobby", body=body)
+            self.assertEqual(error["code"], -32602)
+        for odd in ({None: 1}, {(1, 2): 1}):
+            asked = request(
+                "rpc.publish", 1, params={"channel": "rooms.lobby", "body": odd}
+            )
+            packed = PackedCalls(
+                Operations(self.clock), self.hub, self.said.append, CallSettings()
+            )
+            packed.begin(Caller("test"))
+            packed.hear(msgspec.msgpack.encode(asked))
+            (raw,) = self.taken()
+            self.assertIn("error", msgspec.msgpack.decode(raw))
+        self.assertEqual(self.successResultOf(self.hub.history("rooms.lobby")), [])
 
     def test_history(self) -> None:
         """

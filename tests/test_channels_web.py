@@ -229,6 +229,14 @@ class PublishTests(ChannelCase):
             self.assertEqual(answer.json["sequence"], number)
             self.assertTrue(answer.json["token"])
 
+    def test_unsayable(self) -> None:
+        """
+        What cannot be said on every protocol is not published.
+        """
+        answer = self.post("rooms.lobby", b'{"n": 1' + b"0" * 29 + b"}")
+        self.assertEqual(answer.status, 422, answer.text)
+        self.assertIn("msgpack cannot say it", answer.text)
+
     def test_shape(self) -> None:
         """
         Where a shape is declared, it has that; all that is wrong is told.
@@ -460,6 +468,16 @@ class EventsTests(ChannelCase):
         self.assertTrue(visit.closed)
         self.assertEqual(self.subscribers(), 0)
         other.leave()
+
+    def test_refused(self) -> None:
+        """
+        A stream that is refused leaves nothing behind.
+        """
+        self.listen("secret")
+        self.listen("rooms..x")
+        self.assertEqual(self.place.site._waiting, {})
+        self.listen().leave()
+        self.assertEqual(self.place.site._waiting, {})
 
     def test_head(self) -> None:
         """

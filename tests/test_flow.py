@@ -530,7 +530,10 @@ class BacklogTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.cuts: list[Work] = []
         self.transport = StringTransport()
-        self.backlog = Backlog(lambda: self.cuts.append(work.get()), limit=10)
+        self.clock = Clock()
+        self.backlog = Backlog(
+            lambda: self.cuts.append(work.get()), limit=10, clock=self.clock
+        )
         with working(connection="c1"):
             self.backlog.watch(self.transport)
 
@@ -569,6 +572,41 @@ class BacklogTests(SynchronousTestCase):
             ["cut off: over 10 bytes wait for a peer that does not read"],
         )
         self.assertEqual(observed.works, [Work(connection="c1")])
+
+    def test_time(self) -> None:
+        """
+        Who reads nothing for a minute of what waits is cut off, under its own name:
+        others may be waiting for it. Those are let go on.
+        """
+        self.backlog.pauseProducing()
+        self.clock.advance(59)
+        self.backlog.resumeProducing()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertIsNone(self.backlog.ready())
+        self.backlog.pauseProducing()
+        waiting = self.backlog.ready()
+        assert waiting is not None
+        observed = Observed.during(self)
+        with working(connection="c2"):
+            self.clock.advance(59)
+            self.assertNoResult(waiting)
+            self.clock.advance(1)
+        self.successResultOf(waiting)
+        self.assertEqual(self.cuts, [Work(connection="c1")])
+        self.assertIsNone(self.transport.producer)
+        (told,) = observed.texts
+        self.assertIn("nothing was read for 60 seconds", told)
+
+    def test_time_of_none(self) -> None:
+        """
+        Who is gone is not cut off any more.
+        """
+        for end in self.backlog.stopProducing, self.backlog.release:
+            self.backlog.watch(StringTransport())
+            self.backlog.pauseProducing()
+            end()
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.cuts, [])
 
     def test_who_catches_up(self) -> None:
         """

@@ -46,6 +46,7 @@ __all__ = [
     "Message",
     "Presence",
     "Resumed",
+    "Since",
     "Steps",
 ]
 
@@ -112,6 +113,18 @@ class Resumed(Struct, frozen=True):
     """
 
     missed: int = 0
+    whole: bool = True
+
+
+class Since(Struct, frozen=True):
+    """
+    What came after a message.
+
+    :ivar messages: What is kept of it, oldest first.
+    :ivar whole: Whether that is all, as in :class:`Resumed`.
+    """
+
+    messages: Sequence[Message]
     whole: bool = True
 
 
@@ -428,6 +441,15 @@ class IHub(Interface):
         :param limit: How many at most, 0 or more; ``None`` for all that is kept.
         :param by: For whom.
         :return: fires with them.
+        """
+
+    def since(channel: str, after: str, *, by: Caller | None = None) -> Deferred[Since]:
+        """
+        What came after a message.
+
+        :param after: Its token, as for :meth:`subscribe`.
+        :param by: For whom.
+        :return: fires with that.
         """
 
     def last(channel: str, *, by: Caller | None = None) -> Deferred[Message | None]:

@@ -32,6 +32,7 @@ from ropewalk.interfaces import (
     Message,
     Presence,
     Resumed,
+    Since,
 )
 
 __all__ = ["Exchange"]
@@ -151,6 +152,13 @@ class Exchange:
             state.people.say(guest)
         self._tell_all()
         return resumed
+
+    def since(self, state: Channel | None, after: str) -> Since:
+        """See :meth:`ropewalk.interfaces.IHub.since`."""
+        if state is None:
+            return Since([], after == self._channels.dawn)
+        dawn = after == self._channels.dawn
+        return Since(*state.missed(state.dawn if dawn else after))
 
     def token(self, state: Channel | None) -> str:
         """See :meth:`ropewalk.interfaces.IHub.token`."""

@@ -24,6 +24,7 @@ from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.presence import introduce
 from ropewalk.hub.rights import Rights
 from ropewalk.hub.rules import Rules
+from ropewalk.hub.sizes import check_sayable
 from ropewalk.interfaces import (
     Attendance,
     Caller,
@@ -35,6 +36,7 @@ from ropewalk.interfaces import (
     Message,
     Presence,
     Resumed,
+    Since,
 )
 from ropewalk.plugin import caller
 
@@ -156,8 +158,12 @@ class MemoryHub:
             exchange.check(channel)
         except RopewalkError:
             return fail()
-        allowed = self._rights.to_publish(by, channel)
-        return allowed.addCallback(lambda _: say(channel, body, keep))
+
+        def say_it(_: None) -> Deferred[Message]:
+            check_sayable(body)
+            return say(channel, body, keep)
+
+        return self._rights.to_publish(by, channel).addCallback(say_it)
 
     def history(
         self, channel: str, limit: int | None = None, *, by: Caller | None = None
@@ -169,6 +175,12 @@ class MemoryHub:
             return kept if limit is None else kept[max(0, len(kept) - limit) :]
 
         return self._look(channel, by, messages)
+
+    def since(
+        self, channel: str, after: str, *, by: Caller | None = None
+    ) -> Deferred[Since]:
+        """See :meth:`ropewalk.interfaces.IHub.since`."""
+        return self._look(channel, by, lambda state: self._exchange.since(state, after))
 
     def last(
         self, channel: str, *, by: Caller | None = None

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ropewalk.errors import Fault, Invalid
-from ropewalk.schema import write_json
+from ropewalk.schema import write_json, write_msgpack
 
-__all__ = ["size_in_json"]
+__all__ = ["check_sayable", "size_in_json"]
+
+_UNSAYABLE = (TypeError, ValueError, OverflowError, RuntimeError)
 
 
 def size_in_json(value: Any, path: str = "") -> int:
@@ -22,5 +24,19 @@ def size_in_json(value: Any, path: str = "") -> int:
     """
     try:
         return len(write_json(value))
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+    except _UNSAYABLE as error:
         raise Invalid((Fault(path, f"JSON cannot say it: {error}"),)) from error
+
+
+def check_sayable(value: Any) -> None:
+    """
+    See that a value can be said on every protocol: what came by one may not be for
+    another, such as a key that is no text, or an integer of more than 64 bits.
+
+    :raise Invalid: When it cannot.
+    """
+    size_in_json(value)
+    try:
+        write_msgpack(value)
+    except _UNSAYABLE as error:
+        raise Invalid((Fault("", f"msgpack cannot say it: {error}"),)) from error

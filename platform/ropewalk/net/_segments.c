@@ -224,9 +224,11 @@ Ends_write(Ends *self, PyObject *data)
         if (PyList_Append(unsent, data) < 0) return NULL;
         self->size += PyBytes_GET_SIZE(data);
     } else {
+        Py_ssize_t before = PyObject_Size(unsent);
+        if (before < 0) return NULL;
         PyObject *both = PyList_New(2);
         if (both == NULL) return NULL;
-        self->size = PyObject_Size(unsent) + PyBytes_GET_SIZE(data);
+        self->size = before + PyBytes_GET_SIZE(data);
         PyList_SET_ITEM(both, 0, unsent);
         PyList_SET_ITEM(both, 1, Py_NewRef(data));
         self->unsent = both;
@@ -441,6 +443,10 @@ Talk_write_out(Talk *self, PyObject *Py_UNUSED(ignored))
     if (data == NULL) return NULL;
     PyObject *backlog = Py_NewRef(given(self->backlog)), *room = NULL;
     PyObject *full = NULL, *size = NULL, *result = NULL;
+    if (self->unwritten == NULL || !PyList_CheckExact(self->unwritten)) {
+        PyErr_SetString(PyExc_TypeError, "what is not written is a list");
+        goto end;
+    }
     if (PyList_SetSlice(self->unwritten, 0, PY_SSIZE_T_MAX, NULL) < 0) goto end;
     set_to(&self->gatherable, is_set(self->hearing) ? gathered : nothing_gathered);
     full = PyObject_GetAttr(backlog, s_full);

@@ -251,19 +251,30 @@ class Backlog:
 
     :param cut: Ends the connection at once; the peer would not read a goodbye.
         Called at most once, in the context in which the watch began.
+    :param clock: Where time comes from; without one, time does not matter.
     :ivar limit: Bytes that may wait, beyond what the transport itself buffers.
+    :cvar patience: Seconds in which a peer has to read what the transport buffers. One
+        that does not keeps those waiting who wait for it.
     :ivar full: Whether it is full. While it is not, there is room.
     """
 
     __slots__ = (
-        *("_context", "_cut", "_ready", "_transport", "_waiting"),
+        *("_clock", "_context", "_cut", "_ready", "_timer", "_transport", "_waiting"),
         *("full", "limit"),
     )
 
+    patience = 60.0
+
     _log = Logger()
 
-    def __init__(self, cut: Callable[[], None], limit: int) -> None:
-        self._cut, self.limit = cut, limit
+    def __init__(
+        self,
+        cut: Callable[[], None],
+        limit: int,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        self._cut, self.limit, self._clock = cut, limit, clock
+        self._timer: IDelayedCall | None = None
         self._transport: Any = None
         self._context = copy_context()
         self.full = False
@@ -282,6 +293,7 @@ class Backlog:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.unregisterProducer()
+        self._stop_timer()
         self._let_go_on()
 
     def room(self, size: int) -> bool:
@@ -324,14 +336,35 @@ class Backlog:
 
     def pauseProducing(self) -> None:
         self.full = True
+        if self._clock is not None and self._timer is None:
+            late = self._context.copy().run
+            self._timer = self._clock.callLater(self.patience, late, self._too_late)
 
     def resumeProducing(self) -> None:
         self.full, self._waiting = False, 0
+        self._stop_timer()
         self._let_go_on()
 
     def stopProducing(self) -> None:
         self._transport = None
+        self._stop_timer()
         self._let_go_on()
+
+    def _too_late(self) -> None:
+        self._timer = None
+        if self._transport is None:
+            return
+        self._log.warn(
+            "cut off: nothing was read for {seconds:g} seconds of what waits",
+            seconds=self.patience,
+        )
+        self.release()
+        self._cut()
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _let_go_on(self) -> None:
         """

@@ -67,7 +67,7 @@ class Conversation(Talk, Protocol, Generic[T]):
 
     longest: int
     idle = 600.0
-    parting = 15.0
+    parting = 5.0
     unsent = 256 * 1024
     ahead = 64
 
@@ -87,7 +87,7 @@ class Conversation(Talk, Protocol, Generic[T]):
         self._hearing = False
         self._gatherable = -1  # what may be said before it is written
         self._turns = Turns(self._wrong, self._hold, clock, self.ahead)
-        self._backlog = Backlog(self._cut, self.unsent)
+        self._backlog = Backlog(self._cut, self.unsent, clock)
         self._patience = Patience(self._patience_ended, clock)
 
     # What to override.
@@ -166,6 +166,7 @@ class Conversation(Talk, Protocol, Generic[T]):
         self._leaving = True
         self._unheard = self._new_reader()
         self._patience.wait(0)
+        self._backlog.stopProducing()
         self._turns.end(self.closed)
 
     # What the listener calls.

@@ -223,7 +223,8 @@ class Socket(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         self._turns = Turns(self._wrong, self._hold, self.factory.reactor)
-        self._backlog = Backlog(self._cut, self.factory.limits.unsent)
+        reactor = self.factory.reactor
+        self._backlog = Backlog(self._cut, self.factory.limits.unsent, reactor)
         self._backlog.watch(self.transport)
         self._turns.take(self.opened)
 
@@ -258,6 +259,8 @@ class Socket(WebSocketServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
+        if self._backlog is not None:
+            self._backlog.stopProducing()
         for timer in (self._lingering, self.closeHandshakeTimeoutCall):
             if timer is not None and timer.active():
                 timer.cancel()

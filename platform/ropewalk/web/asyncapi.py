@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from twisted.web.iweb import IRequest
@@ -21,9 +20,6 @@ from ropewalk.schema.schemas import Schema, Shapes
 from ropewalk.web.texts import Text, Texts
 
 __all__ = ["asyncapi_document", "asyncapi_page"]
-
-#: How many documents are kept: there is one for each host that is asked at.
-_MOST_DOCUMENTS = 64
 
 #: One word of a channel's name, and any number of them, as regular expressions.
 _WORDS = {"*": "[^.]+", "**": r"[^.]+(\.[^.]+)*"}
@@ -45,17 +41,18 @@ def asyncapi_page(
     :param live: Where the WebSocket is: ``"/live"``.
     """
 
-    @lru_cache(_MOST_DOCUMENTS)
-    def write(host: str, secure: bool) -> Text:
+    def text(request: IRequest) -> Text:
+        host, secure = request.getHeader("host"), bool(request.isSecure())
         made = asyncapi_document(
-            offered(), declared(), live=live, title=title, host=host, secure=secure
+            offered(),
+            declared(),
+            live=live,
+            title=title,
+            host=host or "localhost",
+            secure=secure,
         )
         said = json.dumps(made, ensure_ascii=False, separators=(",", ":"))
         return Text.of(said.encode("utf-8", "replace") + b"\n")
-
-    def text(request: IRequest) -> Text:
-        host = request.getHeader("host") or "localhost"
-        return write(host, bool(request.isSecure()))
 
     return Texts("application/json", text)
 

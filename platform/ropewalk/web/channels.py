@@ -131,7 +131,12 @@ class ChannelPages:
             events.end_with(request)
             # A browser that comes back has heard more than when it came first.
             token = last_event_id or after
-            yield events.begin(token, who, caller, 1000 + int(2000 * self._chance()))
+            retry = 1000 + int(2000 * self._chance())
+            try:
+                yield events.begin(token, who, caller, retry)
+            except BaseException:
+                yield events.aclose()
+                raise
             if request.method == b"HEAD":
                 yield events.aclose()
                 return Stream((), EVENTS)
@@ -274,8 +279,9 @@ class _Events:
         self._beat = beat
         self._unread = unread
         self._bound: int | None = None  # none while it begins: that is the history
-        self._waiting: deque[bytes] = deque()
-        self._taker: Deferred[bytes] | None = None
+        # Messages are written when they are taken: so they are those of the history.
+        self._waiting: deque[bytes | Message] = deque()
+        self._taker: Deferred[bytes | Message] | None = None
         self._cut = False
         self._forget: Callable[[], None] = lambda: None
 
@@ -313,11 +319,11 @@ class _Events:
     @inlineCallbacks
     def __anext__(self) -> Steps[bytes]:
         try:
-            event: bytes = yield within(self._beat, self._take(), self._clock)
+            event: Any = yield within(self._beat, self._take(), self._clock)
         except TimeoutError:
             # A comment would do, but a page could not hear it.
             return _event("beat", {})
-        return event
+        return self._written(event) if isinstance(event, Message) else event
 
     def aclose(self) -> Deferred[None]:
         """Nobody is there any more."""
@@ -327,9 +333,7 @@ class _Events:
     # What the hub calls.
 
     def deliver(self, message: Message) -> None:
-        # A token belongs to one channel.
-        behind = _behind(None if self._many else message.token)
-        self._add(b"%bdata: %b\n\n" % (behind, write_json(said(message))))
+        self._add(message)
 
     def joined(self, channel: str, presence: Presence) -> None:
         self._come_or_go("joined", channel, presence)
@@ -350,7 +354,12 @@ class _Events:
         if taker is not None:
             taker.errback(StopAsyncIteration())
 
-    def _take(self) -> Deferred[bytes]:
+    def _written(self, message: Message) -> bytes:
+        # A token belongs to one channel.
+        behind = _behind(None if self._many else message.token)
+        return b"%bdata: %b\n\n" % (behind, write_json(said(message)))
+
+    def _take(self) -> Deferred[bytes | Message]:
         if self._waiting:
             if self._bound is not None and self._bound > self._unread:
                 self._bound -= 1
@@ -360,7 +369,7 @@ class _Events:
         self._taker = Deferred(self._forget_taker)
         return self._taker
 
-    def _add(self, event: bytes) -> None:
+    def _add(self, event: bytes | Message) -> None:
         taker, self._taker = self._taker, None
         if self._cut:
             return
@@ -372,7 +381,7 @@ class _Events:
         else:
             self._waiting.append(event)
 
-    def _forget_taker(self, _: Deferred[bytes]) -> None:
+    def _forget_taker(self, _: Deferred[bytes | Message]) -> None:
         self._taker = None
 
 

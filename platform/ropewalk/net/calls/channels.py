@@ -12,11 +12,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Raw
 from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import NoSuchOperation, RopewalkError, TooManyChannels
-from ropewalk.hub import Mailbox
+from ropewalk.errors import (
+    Fault,
+    Invalid,
+    NoSuchOperation,
+    RopewalkError,
+    TooManyChannels,
+)
+from ropewalk.hub import ChannelPattern, Mailbox
 from ropewalk.hub.spoken import present, said
 from ropewalk.interfaces import (
     Caller,
@@ -26,6 +33,7 @@ from ropewalk.interfaces import (
     Message,
     Presence,
     Resumed,
+    Since,
     Steps,
 )
 from ropewalk.schema import Meta, Shape, nearest, read, write_json
@@ -35,6 +43,10 @@ __all__ = ["METHODS", "Channels"]
 
 #: Characters of a method that nobody knows which are shown.
 _SHOWN = 80
+
+#: How often what has come meanwhile is told before somebody hears it as it comes. Who
+#: is slower than that is as slow later.
+_PASSES = 100
 
 #: Messages that may wait for a peer that reads slowly and has said what to do then.
 _WAITING = 100
@@ -181,14 +193,20 @@ class Channels:
         before = self._heard.get(channel)
         if before is None and len(self._heard) >= self._most:
             raise TooManyChannels(self._most)
+        if before is None:
+            self._refuse_twice(asked)
         subscriber = before or self._subscriber(asked)
         self._heard[channel] = subscriber
+        after, told = asked.after, Since([])
         try:
+            if after is not None and before is None and self._hears_alone(channel):
+                told = yield self._tell_missed(channel, after, caller)
+                after = told.messages[-1].token if told.messages else after
             resumed: Resumed = yield self._hub.subscribe(
                 channel,
                 subscriber,
                 asked.who,
-                asked.after,
+                after,
                 data=asked.data,
                 retained=asked.retained,
                 by=caller,
@@ -200,7 +218,60 @@ class Channels:
         token = None  # it belongs to one channel
         if "*" not in channel:
             token = yield self._hub.token(channel)
-        return {"missed": resumed.missed, "whole": resumed.whole, "token": token}
+        missed = len(told.messages) + resumed.missed
+        whole = told.whole and resumed.whole
+        return {"missed": missed, "whole": whole, "token": token}
+
+    @inlineCallbacks
+    def _tell_missed(self, channel: str, after: str, caller: Caller) -> Steps[Since]:
+        """
+        Tell what was missed, as fast as the peer reads it: it may be more than may wait
+        for one that does not. What comes meanwhile is told as well.
+
+        :return: what was told.
+        """
+        told: list[Message] = []
+        whole = True
+        for _ in range(_PASSES):
+            since: Since = yield self._hub.since(channel, after, by=caller)
+            whole = whole and since.whole
+            if not since.messages:
+                break
+            for message in since.messages:
+                self.deliver(message)
+                told.append(message)
+                room = self.ready()
+                if room is not None:
+                    yield room
+                if self._over or channel not in self._heard:
+                    raise CancelledError
+            after = told[-1].token
+        return Since(told, whole)
+
+    def _hears_alone(self, channel: str) -> bool:
+        """Whether nothing else that it hears has messages of a channel."""
+        if isinstance(self._heard[channel], _Slow) or "*" in channel:
+            return False
+        return not any(
+            "*" in other and ChannelPattern.of(other).matches(channel)
+            for other in self._heard
+        )
+
+    def _refuse_twice(self, asked: Subscribe) -> None:
+        """
+        :raise Invalid: When somebody who reads slowly would hear something twice.
+        """
+        slow = asked.slow != "cut" or asked.latest is not None
+        wanted = ChannelPattern.of(asked.channel)
+        for channel, subscriber in self._heard.items():
+            if not slow and not isinstance(subscriber, _Slow):
+                continue
+            if ChannelPattern.of(channel).meets(wanted):
+                problem = (
+                    f"{channel!r} is heard already, and has channels of this: with "
+                    "'slow' or 'latest', each channel is to be heard in one way"
+                )
+                raise Invalid((Fault("channel", problem),))
 
     @inlineCallbacks
     def _unsubscribe(self, asked: OfChannel, caller: Caller) -> Steps[Any]:
@@ -251,6 +322,8 @@ class _Slow(Mailbox):
     :param latest: As with :class:`Subscribe`.
     """
 
+    _log = Logger()
+
     def __init__(self, channels: Channels, latest: str | None) -> None:
         key = None if latest is None else partial(_told_apart, latest)
         super().__init__(_WAITING, "oldest", key)
@@ -272,7 +345,10 @@ class _Slow(Mailbox):
         with suppress(CancelledError):
             while True:
                 message: Message = yield self.take()
-                self._channels.deliver(message)
+                try:
+                    self._channels.deliver(message)
+                except Exception:
+                    self._log.failure("{message} cannot be told", message=message)
                 room = self._channels.ready()
                 if room is not None:
                     yield room
