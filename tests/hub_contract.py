@@ -794,7 +794,7 @@ class RuleContract(HubCase):
         yield self.hub.subscribe("rooms.*", by_pattern, by=ADA)
         yield self.say(1, 2, 3, channel="rooms.hall")
         yield self.refused(Forbidden, self.hub.publish("rooms.hall", 4, by=ADA))
-        another = ChannelRule(subscribe=NOBODY, publish=ANYONE, keep=2)
+        another = ChannelRule(subscribe=NOBODY, publish=ANYONE, keep=2, keep_bytes=1000)
         self.hub.declare("rooms.*", another, replace=True)
         self.assertEqual(self.hub.declared(), {"rooms.*": another})
         self.assertEqual((yield self.history("rooms.hall")), [2, 3])
@@ -802,6 +802,20 @@ class RuleContract(HubCase):
         self.assertEqual(by_name.said, [1, 2, 3, 4])
         self.assertEqual(by_pattern.said, [1, 2, 3, 4])
         yield self.refused(Forbidden, self.hub.subscribe("rooms.hall", Ears(), by=ADA))
+
+    @inlineCallbacks
+    def test_bytes_of_callers(self) -> Steps[None]:
+        """
+        Of what callers may publish no more than 1 MiB is kept in a channel, unless the
+        rule says otherwise.
+        """
+        self.hub.declare("lobby", ChannelRule(publish=ANYONE))
+        self.hub.declare("hall", ChannelRule())
+        large = "x" * 500_000
+        yield self.say(*[large] * 4, by=ADA)
+        self.assertEqual(len((yield self.history("lobby"))), 2)
+        yield self.say(*[large] * 4, channel="hall")
+        self.assertEqual(len((yield self.history("hall"))), 4)
 
     def test_impossible_another(self) -> None:
         """

@@ -187,8 +187,9 @@ class ChannelRule(Struct, frozen=True, kw_only=True):
     :ivar keep_for: How many seconds a message stays in the history, more than 0;
         ``None`` for any time.
     :ivar keep_bytes: How large the bodies in the history may be together, in bytes of
-        JSON, 0 or more; ``None`` for any size. The oldest go first, and a message that
-        is larger by itself is not kept.
+        JSON, 0 or more. The oldest go first, and a message that is larger by itself is
+        not kept. ``None`` for any size where only services publish, and for 1 MiB where
+        callers may.
     :ivar retain: How many seconds the last message can be had apart from the history,
         more than 0; ``math.inf`` until the next one; ``None`` for no longer than the
         history has it.

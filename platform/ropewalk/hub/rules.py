@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, is_typeddict
 
 from attrs import define, field
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ropewalk.errors import BadChannelRule, Conflict
 from ropewalk.hub.names import ChannelPattern
@@ -21,6 +21,9 @@ from ropewalk.interfaces import NOBODY, Access, ChannelRule
 from ropewalk.schema import check, read
 
 __all__ = ["UNDECLARED", "Declared", "Rules"]
+
+#: Bytes that a channel keeps of what callers publish, unless its rule says.
+_MOST_OF_CALLERS = 1024 * 1024
 
 #: What JSON can say itself: to be of such a class is not to have the shape.
 _PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset, object)
@@ -99,6 +102,8 @@ class Rules:
         known = self._declared.get(parsed)
         if known is not None and not replace:
             raise Conflict(f"the channels {pattern!r}", known.place, place)
+        if rule.keep_bytes is None and rule.publish is not NOBODY:
+            rule = structs.replace(rule, keep_bytes=_MOST_OF_CALLERS)
         self._declared[parsed] = Declared.of(parsed, rule, place)
 
     def declared(self) -> dict[str, ChannelRule]:
