@@ -505,6 +505,27 @@ class PatternTests(PageTestCase):
         yield self.hears(page, 1, 2, 3, 4, 5, 1, 2, 3, 4)
         self.assertEqual((yield page.run("gaps")), [5])
 
+    @inlineCallbacks
+    def test_gap_first(self) -> Steps[None]:
+        """
+        That something may be lost is told before what a channel beside it has kept.
+        """
+        page = yield self.open()
+        yield self.another(page)
+        yield page.run(
+            "window.said = []; other.subscribe('rooms.1', () => {});"
+            "other.subscribe('rooms.*', ({ body }) => said.push(body), {"
+            "  gap: () => said.push('gap'),"
+            "}); 0"
+        )
+        yield page.run("other.present('rooms.1')")
+        self.host.hub.publish("rooms.1", 1)
+        yield page.until("said.length === 1")
+        self.cut()
+        self.host.hub.publish("rooms.1", 2)
+        yield page.until("said.length === 3")
+        self.assertEqual((yield page.run("said")), [1, "gap", 2])
+
 
 class AbsenceTests(PageTestCase):
     """

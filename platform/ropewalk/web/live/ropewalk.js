@@ -383,10 +383,16 @@ export class Subscription {
     return this.token ?? (this.kept ? "" : undefined);
   }
 
-  /** It stands: what comes from now on is after this. @param {string | null} token */
-  _begin(token) {
+  /**
+   * It stands: what comes from now on is after this.
+   *
+   * @param {string | null} token
+   * @param {Said[]} held  What came until now, and was not told.
+   */
+  _begin(token, held = []) {
     // Of what was said meanwhile in the channels of a pattern nobody tells.
     if (token === null && this._stood) this._miss();
+    for (const said of held) this._take(said);
     // It was asked for before the last message was heard, perhaps.
     if (token !== null && isNews(this.token, token)) this.token = token;
     this._stood = true;
@@ -542,8 +548,7 @@ class ByWebSocket {
     this._request(`s${++this._number}`, "rpc.subscribe", params, {
       answer: ({ whole, token }) => {
         if (!whole) subscription._lack();
-        for (const said of this._release(subscription)) subscription._take(said);
-        subscription._begin(token);
+        subscription._begin(token, this._release(subscription));
       },
       refuse: (error) => {
         this._release(subscription);
