@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.trial.unittest import TestCase
 
 from ropewalk.awaiting import inlineCallbacks
@@ -18,6 +20,7 @@ from ropewalk.interfaces import Caller, Steps
 from ropewalk.operations import operation
 from ropewalk.web import Routes
 from tests.browser import Browser, Page
+from tests.daemonry import reactor
 from tests.offering import begin
 
 PAGE = b"""<!doctype html><title>Rope</title><body><script type="module">
@@ -48,6 +51,56 @@ window.ready = true;
 WAYS = ("websocket", "events", "poll")
 
 
+class _Way(ProxyServer):
+    """One connection through a tunnel."""
+
+    factory: _Ways
+
+    def connectionMade(self) -> None:
+        self.factory.connections.append(self)
+        super().connectionMade()
+
+
+class _Ways(ProxyFactory):
+    """All that came through a tunnel."""
+
+    protocol = _Way
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", port)
+        self.connections: list[Any] = []
+
+
+class Tunnel:
+    """
+    A way to a daemon that can be closed, and opened again at the same place.
+
+    :param url: Where the daemon is.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._ways = _Ways(urlsplit(url).port or 0)
+        self._number = 0
+        self.up()
+
+    @property
+    def url(self) -> str:
+        """Where it begins."""
+        return f"http://127.0.0.1:{self._number}/"
+
+    def up(self) -> None:
+        """Let through whoever comes."""
+        self._port = reactor.listenTCP(self._number, self._ways, interface="127.0.0.1")
+        self._number = self._port.getHost().port
+
+    def down(self) -> Deferred[None]:
+        """Throw out everybody, and be there no longer."""
+        for connection in self._ways.connections:
+            connection.transport.abortConnection()
+        stopped: Deferred[None] = self._port.stopListening()
+        return stopped
+
+
 class House:
     """What can be called."""
 
@@ -75,6 +128,7 @@ class PageTestCase(TestCase):
 
         def make(host: Any) -> None:
             host.hub.declare("rooms.*", ChannelRule(publish=ANYONE))
+            host.hub.declare("closet.*", ChannelRule(limit=1))
             host.operations.add("house", House())
             host.web.mount("/page", pages)
 
@@ -83,15 +137,30 @@ class PageTestCase(TestCase):
         self.host, self.url = yield begin(self, make)
 
     @inlineCallbacks
-    def open(self, **options: Any) -> Steps[Page]:
+    def open(self, url: str = "", **options: Any) -> Steps[Page]:
         """Open a page that talks in this way."""
         words = quote(json.dumps(options))
-        page: Page = yield self.browser.open(f"{self.url}page/#{words}")
+        page: Page = yield self.browser.open(f"{url or self.url}page/#{words}")
         yield page.until("window.ready && rope.state === 'open'")
         yield page.run("rope.present('rooms.lobby')")  # behind what it subscribed to
         # A daemon that stops waits for whoever asks again and again.
         self.addCleanup(page.run, "rope.close()")
         return page
+
+    @inlineCallbacks
+    def another(
+        self, page: Page, before: str = "", after: str = "", **options: Any
+    ) -> Steps[None]:
+        """
+        Have another client in a page, which is called ``other``.
+
+        :param before: What is done in the page before it connects for the first time,
+        :param after: and at once behind that.
+        """
+        words = json.dumps({"pause": 0.02, **options})
+        made = f"window.other = new rope.constructor({words})"
+        yield page.run(f"{before}; {made}; {after}; 0")
+        self.addCleanup(page.run, "other.close()")
 
     def say(self, *bodies: Any) -> None:
         for body in bodies:
@@ -286,6 +355,344 @@ class WaysTests(PageTestCase):
         self.assertEqual(
             told, "rooms.*: what is kept is of one channel, and these are many"
         )
+
+    @inlineCallbacks
+    def test_nothing(self) -> Steps[None]:
+        """
+        A message without a body has none, by each way.
+        """
+        for way in WAYS:
+            page = yield self.open(ways=[way])
+            said = yield page.run("rope.publish('rooms.lobby')")
+            self.assertEqual((said["channel"], said["body"]), ("rooms.lobby", None))
+            yield page.run("rope.close()")
+
+    @inlineCallbacks
+    def test_fault_of_the_page(self) -> Steps[None]:
+        """
+        A page that fails over a message is told the next one on the same connection.
+        """
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS])
+        for page in pages:
+            yield page.run(
+                "window.faults = [];"
+                "window.onerror = (message) => (faults.push(message), true);"
+                "subscription.end();"
+                "void rope.subscribe('rooms.lobby', ({ body }) => {"
+                "  heard.push(body); if (body === 'bad') throw new Error('alas');"
+                "})"
+            )
+        yield gatherResults([page.run("rope.present('rooms.lobby')") for page in pages])
+        for page in pages:
+            yield page.until("rope._subscriptions.get('rooms.lobby').token")
+        self.say("bad", "good")
+        yield gatherResults([self.hears(page, "bad", "good") for page in pages])
+        for page in pages:
+            yield page.until("faults.length === 1")
+            self.assertIn("alas", (yield page.run("faults[0]")))
+            states = yield page.run("states.map((each) => each.split(' ')[1])")
+            self.assertEqual(states, ["open"])
+
+    @inlineCallbacks
+    def test_full(self) -> Steps[None]:
+        """
+        Who finds no room in a channel asks again, by HTTP, until there is some.
+        """
+        first = yield self.open()
+        for way in WAYS[1:]:
+            yield first.run(f"window.inside = listen('closet.{way}', {{}}); 0")
+            yield first.run(f"rope.present('closet.{way}')")  # behind that
+            page = yield self.open(ways=[way])
+            yield page.run(f"void listen('closet.{way}', {{after: ''}})")
+            yield page.until(f"states.includes('{way} connecting')")
+            yield first.run("inside.end()")
+            yield page.until("rope.state === 'open'")
+            self.host.hub.publish(f"closet.{way}", way)
+            yield page.until(f"heard.includes('{way}')")
+            self.assertIsNone((yield page.run("window.refused ?? null")), way)
+            yield page.run("rope.close()")
+
+
+class PatternTests(PageTestCase):
+    """
+    Many channels at once.
+    """
+
+    @inlineCallbacks
+    def test_lost(self) -> Steps[None]:
+        """
+        They are heard again after an interruption, and what may be lost is told; by
+        WebSocket and by events.
+        """
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS[:2]])
+        for page in pages:
+            yield page.run("subscription.end(); void listen('rooms.*', {})")
+        bodies: list[str] = []
+        for number in range(3):
+            for page in pages:
+                yield page.until("rope._subscriptions.get('rooms.*')._stood")
+            self.say(str(number))
+            bodies.append(str(number))
+            yield gatherResults([self.hears(page, *bodies) for page in pages])
+            self.cut()
+            for page in pages:
+                yield page.until(f"gaps.length === {number + 1}")
+        for page in pages:
+            self.assertEqual((yield page.run("gaps")), [1, 2, 3])
+            self.assertIsNone((yield page.run("window.refused ?? null")))
+
+    @inlineCallbacks
+    def test_refused(self) -> Steps[None]:
+        """
+        Where one may not hear them, that is told; nothing else is lost.
+        """
+        pages = yield gatherResults([self.open(ways=[way]) for way in WAYS[:2]])
+        for page in pages:
+            yield page.run("void listen('elsewhere.*', {})")
+            yield page.until("window.refused")
+            status, message = yield page.run("refused")
+            self.assertEqual(status, 403)
+            self.assertIn("elsewhere.*", message)
+            states = yield page.run("states.map((each) => each.split(' ')[1])")
+            self.assertEqual(states, ["open"])
+
+    @inlineCallbacks
+    def test_poll(self) -> Steps[None]:
+        """
+        Who asks again and again hears the rest, and them when another way is in turn.
+        """
+        page = yield self.open(ways=["poll"])
+        yield page.run("void listen('rooms.*', {})")
+        self.say("one")
+        yield self.hears(page, "one")
+        self.assertEqual((yield page.run("rope.state")), "open")
+        yield page.run("subscription.end()")
+        # What was in the way of the better one is gone.
+        yield page.run("rope.options.ways = ['events']; 0")
+        yield page.run("rope._lost(true); 0")
+        yield page.until("rope.way === 'events' && rope.state === 'open'")
+        self.say("two")
+        yield self.hears(page, "one", "two")
+        self.assertIsNone((yield page.run("window.refused ?? null")))
+
+    @inlineCallbacks
+    def test_overlap(self) -> Steps[None]:
+        """
+        A message that comes by a pattern while a channel of it is asked for hides
+        nothing that is kept in the channel: all is told in order, a gap before it.
+        """
+        page = yield self.open()
+        hub = self.host.hub
+        subscribe = type(hub).subscribe
+
+        def late(self: Any, channel: str, *args: Any, **more: Any) -> Any:
+            if channel.startswith("rooms.k"):
+                hub.publish(channel, 4)
+            return subscribe(self, channel, *args, **more)
+
+        for channel in ("rooms.k1", "rooms.k2"):
+            for number in range(1, 4):
+                hub.publish(channel, number)
+        yield page.run("rope.subscribe('rooms.*', () => {}); 0")
+        yield page.run("rope.present('rooms.lobby')")
+        self.patch(type(hub), "subscribe", late)
+        yield page.run("void listen('rooms.k1', {kept: true})")
+        yield page.run("rope.present('rooms.lobby')")
+        hub.publish("rooms.k1", 5)
+        yield self.hears(page, 1, 2, 3, 4, 5)
+        self.assertEqual((yield page.run("gaps")), [])
+        yield page.run("void listen('rooms.k2', {after: 'yesterday-1.7'})")
+        yield self.hears(page, 1, 2, 3, 4, 5, 1, 2, 3, 4)
+        self.assertEqual((yield page.run("gaps")), [5])
+
+    @inlineCallbacks
+    def test_gap_first(self) -> Steps[None]:
+        """
+        That something may be lost is told before what a channel beside it has kept.
+        """
+        page = yield self.open()
+        yield self.another(page)
+        yield page.run(
+            "window.said = []; other.subscribe('rooms.1', () => {});"
+            "other.subscribe('rooms.*', ({ body }) => said.push(body), {"
+            "  gap: () => said.push('gap'),"
+            "}); 0"
+        )
+        yield page.run("other.present('rooms.1')")
+        self.host.hub.publish("rooms.1", 1)
+        yield page.until("said.length === 1")
+        self.cut()
+        self.host.hub.publish("rooms.1", 2)
+        yield page.until("said.length === 3")
+        self.assertEqual((yield page.run("said")), [1, "gap", 2])
+
+
+class AbsenceTests(PageTestCase):
+    """
+    Where nobody is there for a while, or nobody says anything.
+    """
+
+    @inlineCallbacks
+    def setUp(self) -> Steps[None]:  # type: ignore[override]
+        yield super().setUp()
+        self.tunnel = Tunnel(self.url)
+        self.addCleanup(lambda: self.tunnel.down())
+        silent = Factory.forProtocol(Protocol)
+        port = reactor.listenTCP(0, silent, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.silent = f"http://127.0.0.1:{port.getHost().port}/"
+
+    @inlineCallbacks
+    def test_down(self) -> Steps[None]:
+        """
+        No way is blamed while nobody is there: the best one is taken up again. What is
+        called meanwhile waits.
+        """
+        page = yield self.open(self.tunnel.url)
+        yield self.tunnel.down()
+        yield page.until("rope.state === 'connecting'")
+        yield page.run("window.late = rope.publish('rooms.lobby', 'late'); 0")
+        yield page.until("rope._attempts >= 5")
+        self.assertEqual((yield page.run("rope.way")), "websocket")
+        self.tunnel.up()
+        self.assertEqual((yield page.run("late"))["body"], "late")
+        self.assertEqual((yield page.run("rope.way")), "websocket")
+        yield self.hears(page, "late")
+
+    @inlineCallbacks
+    def test_down_and_nothing_heard(self) -> Steps[None]:
+        """
+        Neither does a client by HTTP that hears nothing believe that somebody is there:
+        what is called waits; a call that is lost is enough to look.
+        """
+        for way in WAYS[1:]:
+            page = yield self.open(self.tunnel.url, ways=[way])
+            yield page.run("subscription.end()")
+            yield self.tunnel.down()
+            told = yield page.run("failing(rope.publish('rooms.lobby', 'lost'))")
+            self.assertEqual(told, [0, [], "the connection was lost"])
+            yield page.until("rope.state === 'connecting'")
+            yield self.another(page, ways=[way])
+            yield page.run(
+                "window.late = [rope, other].map((each) => each.publish('rooms.1', 2));"
+                "0"
+            )
+            yield page.until("rope._attempts >= 3 && other._attempts >= 3")
+            self.tunnel.up()
+            said = yield page.run("Promise.all(late)")
+            self.assertEqual([each["body"] for each in said], [2, 2], way)
+            yield page.run("rope.close(); other.close()")
+
+    @inlineCallbacks
+    def test_a_proxy_alone(self) -> Steps[None]:
+        """
+        A proxy that says that nobody is behind it is nobody.
+        """
+        page = yield self.open()
+        fetch = (
+            "const real = fetch; window.fetch = async () => new Response('', {status})"
+        )
+        for status in (502, 503, 504):
+            before = f"{{ const status = {status}; {fetch}; window.back = real }}"
+            yield self.another(
+                page, before, ways=["websocket", "poll"], live="/nowhere"
+            )
+            yield page.until("other._attempts >= 5")
+            self.assertEqual((yield page.run("other.way")), "websocket", status)
+            yield page.run("window.fetch = back; 0")
+            yield page.until("other.way === 'poll' && other.state === 'open'")
+            yield page.run("other.close()")
+
+    @inlineCallbacks
+    def test_silent(self) -> Steps[None]:
+        """
+        A way that is let through but never opens has failed after a while.
+        """
+        page = yield self.open()
+        barred = {
+            "websocket": f"WebSocket = class extends WebSocket {{"
+            f" constructor() {{ super('{self.silent}'.replace('http', 'ws')) }} }}",
+            "events": f"EventSource = class extends EventSource {{"
+            f" constructor() {{ super('{self.silent}') }} }}",
+            "poll": f"{{ const real = fetch; fetch = (where, how) =>"
+            f" real(how.method ? where : '{self.silent}', how) }}",
+        }
+        for way, bar in barred.items():
+            rest = [each for each in WAYS if each not in (way, "poll")]
+            yield self.another(page, bar, ways=[way, *rest], answer=0.3)
+            yield page.run("window.said = []; 0")
+            yield page.run("other.subscribe('rooms.1', (each) => said.push(each)); 0")
+            yield page.until(f"other.way !== '{way}' && other.state === 'open'")
+            self.host.hub.publish("rooms.1", way)
+            yield page.until("said.length === 1")
+            yield page.run("other.close()")
+            page = yield self.open()
+
+    @inlineCallbacks
+    def test_silent_everywhere(self) -> Steps[None]:
+        """
+        Where nobody says anything at all, no way is blamed.
+        """
+        page = yield self.open()
+        where = {"live": self.silent, "channels": self.silent}
+        yield self.another(page, answer=0.05, **where)
+        yield page.until("other._attempts >= 4")
+        told = yield page.run("[other.way, other.state]")
+        self.assertEqual(told, ["websocket", "connecting"])
+
+    @inlineCallbacks
+    def test_question_without_an_answer(self) -> Steps[None]:
+        """
+        A question that may wait for 25 seconds is given up so long after these, and
+        asked again.
+        """
+        page = yield self.open()
+        # The time that is given to it, and to no other, is over at once.
+        clock = (
+            "window.given = 0; window.soon = setTimeout;"
+            "window.setTimeout = (end, time) =>"
+            "  soon(end, time === 32125 && !given++ ? 0 : time)"
+        )
+        listener = (
+            "window.said = []; window.known = [];"
+            "other.addEventListener('state', () => {"
+            "  if (known.push(other.state) === 1)"
+            "    other.subscribe('rooms.1', ({ body }) => said.push(body));"
+            "})"
+        )
+        yield self.another(page, clock, listener, ways=["poll"], answer=7.125)
+        yield page.until("known.length >= 3 && other.state === 'open'")
+        self.assertEqual((yield page.run("known")), ["open", "connecting", "open"])
+        self.host.hub.publish("rooms.1", "on")
+        yield page.until("said.length === 1")
+
+    @inlineCallbacks
+    def test_subscribed_meanwhile(self) -> Steps[None]:
+        """
+        Who subscribes while there is no connection has one stream, when there is one.
+        """
+        page = yield self.open()
+        streams = (
+            "window.streams = []; EventSource = class extends EventSource {"
+            " constructor(url) { super(url); streams.push(this) } }"
+        )
+        yield self.another(page, streams, ways=["events"])
+        yield page.run("other.subscribe('rooms.1', () => {}); 0")
+        yield page.until("other.state === 'open'")
+        yield page.run(
+            "other.addEventListener('state', () => {"
+            "  window.late ??= other.subscribe('rooms.2', () => {});"
+            "})"
+        )
+        self.cut()
+        yield page.until("window.late && other.state === 'open'")
+        living = (
+            "streams.filter(({ url, readyState }) =>"
+            "  readyState !== 2 && url.includes('rooms.2'))"
+        )
+        self.assertEqual((yield page.run(f"{living}.length")), 1)
+        yield page.run("late.end()")
+        self.assertEqual((yield page.run(f"{living}.length")), 0)
 
 
 class FallBackTests(PageTestCase):

@@ -56,6 +56,8 @@
  *     fails doubles it, up to a minute.
  * @property {number} [silence]  Seconds without a sign of life after which a connection
  *     is doubted; 40. A stream of events has one every 15.
+ * @property {number} [answer]  Seconds that the daemon has to open a connection, or to
+ *     answer whether it is there; 10.
  */
 
 /** What the daemon does not want to do, or could not. */
@@ -77,7 +79,9 @@ const LONGEST_PAUSE = 60;
 const POLL = 25; // seconds that the daemon may wait for something new
 const MOST = 1000; // messages that it tells in one answer
 const PATIENCE = 2; // attempts before the next way is tried
-const ANSWER = 10; // seconds that the daemon has to answer whether it is there
+const JSON_TYPE = "application/json";
+const NOBODY = [502, 503, 504]; // what a proxy answers when nobody is behind it
+const PASSING = [408, 425, 429]; // what may be otherwise in a while, as whatever is above 499
 
 /** One daemon. */
 export class Ropewalk extends EventTarget {
@@ -96,6 +100,7 @@ export class Ropewalk extends EventTarget {
       most: 100,
       pause: 0.5,
       silence: 40,
+      answer: 10,
       ...options,
     };
     /** Whether it talks to the daemon: "connecting", "open" or "closed". A "state" event
@@ -143,10 +148,10 @@ export class Ropewalk extends EventTarget {
    * Publish into a channel. Without a connection it waits for one.
    *
    * @param {string} channel
-   * @param {any} body
+   * @param {any} [body]  Null, where there is none.
    * @returns {Promise<Said>}
    */
-  publish(channel, body) {
+  publish(channel, body = null) {
     return this._ask("rpc.publish", { channel, body }, this.options.deadline);
   }
 
@@ -195,7 +200,7 @@ export class Ropewalk extends EventTarget {
   }
 
   /** @param {boolean} was_open @param {string} [reason] */
-  _lost(was_open, reason = "") {
+  async _lost(was_open, reason = "") {
     if (this.state === "closed") return;
     if (was_open || reason) this.reason = reason;
     this._way.stop();
@@ -204,17 +209,45 @@ export class Ropewalk extends EventTarget {
     }
     this._become("connecting");
     this._attempts += 1;
-    this._failures += 1;
     if (was_open) {
       // What was in the way of the best one may be gone.
       this._ways = [...this.options.ways];
       this._failures = 0;
-    } else if (this._failures >= PATIENCE) {
-      this._ways.push(this._ways.shift());
-      this._failures = 0;
+    } else if (await this._answers()) {
+      this._blame();
     }
+    if (this.state === "closed") return;
     const pause = Math.min(this.options.pause * 2 ** (this._attempts - 1), LONGEST_PAUSE);
     this._timer = setTimeout(() => this._connect(), 1000 * pause * (0.5 + Math.random() / 2));
+  }
+
+  /** A way does not open although somebody is there. */
+  _blame() {
+    this._failures += 1;
+    if (this._failures < PATIENCE) return;
+    this._ways.push(this._ways.shift());
+    this._failures = 0;
+  }
+
+  /**
+   * Whether anybody is there. It does not matter what is answered, nor whether a page
+   * from elsewhere may read it.
+   *
+   * @returns {Promise<boolean>}
+   */
+  async _answers() {
+    const { channels, answer } = this.options;
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), 1000 * answer);
+    const how = { method: "HEAD", mode: "no-cors", cache: "no-store" };
+    try {
+      const { status } = await fetch(channels, { ...how, signal: controller.signal });
+      return !NOBODY.includes(status);
+    } catch {
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   _connect() {
@@ -332,6 +365,11 @@ export class Subscription {
     way.unsubscribe(this);
   }
 
+  /** Whether it is a pattern, which may have many channels. */
+  get many() {
+    return this.channel.includes("*");
+  }
+
   /** Whether it is still wanted. */
   get stands() {
     return this._rope._subscriptions.get(this.channel) === this;
@@ -345,11 +383,18 @@ export class Subscription {
     return this.token ?? (this.kept ? "" : undefined);
   }
 
-  /** It stands: what comes from now on is after this. @param {string | null} token */
-  _begin(token) {
+  /**
+   * It stands: what comes from now on is after this.
+   *
+   * @param {string | null} token
+   * @param {Said[]} held  What came until now, and was not told.
+   */
+  _begin(token, held = []) {
     // Of what was said meanwhile in the channels of a pattern nobody tells.
     if (token === null && this._stood) this._miss();
-    if (token !== null) this.token = token;
+    for (const said of held) this._take(said);
+    // It was asked for before the last message was heard, perhaps.
+    if (token !== null && isNews(this.token, token)) this.token = token;
     this._stood = true;
   }
 
@@ -358,20 +403,19 @@ export class Subscription {
     if (!this.stands || !isNews(this._last.get(said.channel), said.token)) return;
     this._last.set(said.channel, said.token);
     // A pattern has channels with a numbering of their own each.
-    if (!this.channel.includes("*")) {
+    if (!this.many) {
       if (!follows(this.token, said.token)) this._miss();
       this.token = said.token;
     }
-    this._heard(said);
+    tell(this._heard, said);
   }
 
   /** @param {"joined" | "left"} event @param {Present} someone */
   _meet(event, someone) {
-    if (this.stands) this._listening[event]?.(someone);
+    if (this.stands) tell(this._listening[event], someone);
   }
 
-  /** The daemon says that something is lost. By WebSocket it does so after it has told
-   *  what is kept, of which the first has said it then. */
+  /** The daemon says that something is lost. */
   _lack() {
     if (this._asked) this._miss();
   }
@@ -379,7 +423,7 @@ export class Subscription {
   _miss() {
     if (!this.stands || this._told) return;
     this._told = true;
-    this._listening.gap?.();
+    tell(this._listening.gap);
   }
 
   /** @param {Refused} error */
@@ -388,6 +432,23 @@ export class Subscription {
     this._rope._subscriptions.delete(this.channel);
     if (this._listening.refused) this._listening.refused(error);
     else console.error(`${this.channel}: ${error.message}`);
+  }
+}
+
+/**
+ * Tell a page something. What fails there is reported as if it were told alone: whoever
+ * tells has more to do.
+ *
+ * @param {((...told: any[]) => void) | undefined} listener
+ * @param {any[]} told
+ */
+function tell(listener, ...told) {
+  try {
+    listener?.(...told);
+  } catch (error) {
+    setTimeout(() => {
+      throw error;
+    });
   }
 }
 
@@ -424,6 +485,19 @@ function isNews(last, token) {
   return heard.numbering !== came.numbering || came.sequence > heard.sequence;
 }
 
+/**
+ * The messages of one channel in the order of their numbers. A numbering that began later
+ * is behind the one before it.
+ *
+ * @param {Said[]} messages
+ */
+function inOrder(messages) {
+  const numbering = ({ token }) => place(token).numbering;
+  const numberings = [...new Set(messages.map(numbering))];
+  const age = (said) => numberings.indexOf(numbering(said));
+  return messages.sort((one, other) => age(one) - age(other) || one.sequence - other.sequence);
+}
+
 // The ways. Each has start, stop, subscribe, rename, unsubscribe, send and cancel.
 
 class ByWebSocket {
@@ -431,6 +505,9 @@ class ByWebSocket {
   constructor(rope) {
     this._rope = rope;
     this._asked = new Map();
+    /** What came for those whose subscription is not answered: it may be newer than what
+     *  they are still to hear. @type {Map<Subscription, Said[]>} */
+    this._held = new Map();
     this._number = 0;
     this._open = false;
     this._silence = new Silence(rope, () => this._doubt());
@@ -440,6 +517,7 @@ class ByWebSocket {
     const url = new URL(this._rope.options.live, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = (this._socket = new WebSocket(url, "ropewalk.json"));
+    this._silence.wait(this._rope.options.answer, () => this._rope._lost(false));
     socket.onopen = () => {
       this._open = true;
       this._silence.broken();
@@ -466,16 +544,25 @@ class ByWebSocket {
     if (!this._open) return; // it is done when it opens
     const { channel, who, data } = subscription;
     const params = { channel, who, data, after: subscription._ask() };
+    if (!this._held.has(subscription)) this._held.set(subscription, []);
     this._request(`s${++this._number}`, "rpc.subscribe", params, {
       answer: ({ whole, token }) => {
         if (!whole) subscription._lack();
-        subscription._begin(token);
+        subscription._begin(token, this._release(subscription));
       },
       refuse: (error) => {
+        this._release(subscription);
         this.unsubscribe(subscription); // it may have stood under another name
         subscription._refuse(error);
       },
     });
+  }
+
+  /** Hold no more. @param {Subscription} subscription @returns {Said[]}  What was held. */
+  _release(subscription) {
+    const held = this._held.get(subscription) ?? [];
+    this._held.delete(subscription);
+    return subscription.many ? held : inOrder(held);
   }
 
   /** @param {Subscription} subscription */
@@ -502,7 +589,7 @@ class ByWebSocket {
   /** Find out whether the daemon still is there: a tunnel closes no connection. */
   _doubt() {
     this._request("?", "rpc.cancel", { id: "?" }, { answer() {}, refuse() {} });
-    this._silence.wait(ANSWER, () => this._rope._lost(true));
+    this._silence.wait(this._rope.options.answer, () => this._rope._lost(true));
   }
 
   _request(id, method, params, asked, progress = false) {
@@ -529,7 +616,11 @@ class ByWebSocket {
 
   _told(method, params) {
     if (method === "rpc.message") {
-      for (const each of this._hearing(params.channel)) each._take(params);
+      for (const each of this._hearing(params.channel)) {
+        const held = this._held.get(each);
+        if (held) held.push(params);
+        else each._take(params);
+      }
     } else if (method === "rpc.joined" || method === "rpc.left") {
       for (const each of this._hearing(params.channel)) each._meet(method.slice(4), params);
     } else if (method === "rpc.progress") {
@@ -579,6 +670,8 @@ class ByHTTP {
   constructor(rope) {
     this._rope = rope;
     this._stopped = this._open = false;
+    /** Whether the daemon has answered anything, or is being asked whether it is there. */
+    this._answered = this._greeting = false;
     this._fetching = new Map();
     /** @type {Set<Subscription>} */
     this._beginning = new Set();
@@ -590,8 +683,14 @@ class ByHTTP {
     this._look();
   }
 
-  /** A subscription stands, or is not wanted any more. @param {Subscription} subscription */
+  /** A subscription stands, or is refused. @param {Subscription} subscription */
   _begun(subscription) {
+    this._answered = true;
+    this._dropped(subscription);
+  }
+
+  /** Nobody waits for a subscription any more. @param {Subscription} subscription */
+  _dropped(subscription) {
     this._beginning.delete(subscription);
     this._look();
   }
@@ -599,8 +698,33 @@ class ByHTTP {
   /** It is open when all that was subscribed to is heard: what is published then, too. */
   _look() {
     if (this._stopped || this._open || this._beginning.size > 0) return;
+    if (!this._answered) {
+      this._greet();
+      return;
+    }
     this._open = true;
     this._rope._opened();
+  }
+
+  /** Where nothing is subscribed to, nobody has answered yet. */
+  async _greet() {
+    if (this._greeting) return;
+    this._greeting = true;
+    const there = await this._rope._answers();
+    this._greeting = false;
+    if (this._stopped) return;
+    if (!there) {
+      this._rope._lost(false);
+      return;
+    }
+    this._answered = true;
+    this._look();
+  }
+
+  /** A call was lost: perhaps nobody is there for the next one, either. */
+  async _doubt() {
+    const there = await this._rope._answers();
+    if (!there && !this._stopped) this._rope._lost(this._open);
   }
 
   stop() {
@@ -615,15 +739,17 @@ class ByHTTP {
     try {
       if (method === "rpc.publish") {
         const address = `${channels}/${encodeURIComponent(params.channel)}`;
-        call.answer(await this._fetch(call, address, params.body));
+        call.answer(await this._fetch(call, address, { body: params.body }));
       } else if (method === "rpc.present") {
         const address = `${channels}/${encodeURIComponent(params.channel)}/present`;
         call.answer(await this._fetch(call, address));
       } else {
-        call.answer(await this._fetch(call, `${operations}/${method}`, params));
+        call.answer(await this._fetch(call, `${operations}/${method}`, { body: params }));
       }
     } catch (error) {
-      call.refuse(error instanceof Refused ? error : new Refused("the connection was lost"));
+      const lost = !(error instanceof Refused);
+      call.refuse(lost ? new Refused("the connection was lost") : error);
+      if (lost && !this._stopped) this._doubt();
     }
   }
 
@@ -632,24 +758,36 @@ class ByHTTP {
     this._fetching.get(call)?.abort();
   }
 
-  /** @returns {Promise<any>} */
-  async _fetch(key, address, body) {
+  /**
+   * Ask by HTTP. A stream is not read: it is known then that there is one.
+   *
+   * @param {any} key  By which it can be aborted.
+   * @param {string} address
+   * @param {{body?: any, accept?: string, seconds?: number}} [how]  What to post; what is
+   *     wanted; after how many seconds it is given up.
+   * @returns {Promise<any>}
+   */
+  async _fetch(key, address, { body, accept = JSON_TYPE, seconds } = {}) {
     const controller = new AbortController();
+    const timer = seconds && setTimeout(() => controller.abort(), 1000 * seconds);
     this._fetching.set(key, controller);
     try {
       const response = await fetch(address, {
         signal: controller.signal,
-        headers: { accept: "application/json" },
+        headers: { accept },
         ...(body !== undefined && {
           method: "POST",
-          headers: { accept: "application/json", "content-type": "application/json" },
+          headers: { accept, "content-type": JSON_TYPE },
           body: JSON.stringify(body),
         }),
       });
+      if (response.ok && accept !== JSON_TYPE) return null;
       const told = await response.json().catch(() => null);
       if (response.ok) return told;
       throw new Refused(told?.detail ?? response.statusText, response.status, told?.errors);
     } finally {
+      clearTimeout(timer);
+      controller.abort(); // of a stream, the rest is not wanted
       this._fetching.delete(key);
     }
   }
@@ -678,15 +816,17 @@ class ByEvents extends ByHTTP {
 
   /** @param {Subscription} subscription */
   subscribe(subscription) {
+    if (this._stopped) return; // it is done by the next way
     const source = new EventSource(this._address(subscription, subscription._ask()));
     const silence = new Silence(this._rope, () => this._failed(subscription));
     this._sources.set(subscription.channel, { subscription, source, silence });
+    // It is open when something came: a proxy that gathers it lets its head through.
+    silence.wait(this._rope.options.answer, () => this._rope._lost(this._open));
     const hear = (event, take) =>
       source.addEventListener(event, ({ data }) => {
         silence.broken();
         take(JSON.parse(data));
       });
-    source.onopen = () => silence.broken();
     hear("message", (said) => subscription._take(said));
     hear("joined", (someone) => subscription._meet("joined", someone));
     hear("left", (someone) => subscription._meet("left", someone));
@@ -713,17 +853,19 @@ class ByEvents extends ByHTTP {
     known.source.close();
     known.silence.end();
     this._sources.delete(channel);
-    if (!subscription.stands) this._begun(subscription);
+    if (!subscription.stands) this._dropped(subscription);
   }
 
   /** A stream does not say why it ended, or was never one: whoever asks is told. */
   async _failed(subscription) {
     if (this._stopped) return;
     this.unsubscribe(subscription);
+    const accept = `text/event-stream, ${JSON_TYPE};q=0.5`; // what is refused is told in JSON
+    const seconds = this._rope.options.answer;
     try {
-      await this._fetch(subscription, this._address(subscription, undefined, { limit: 1 }));
+      await this._fetch(subscription, this._address(subscription), { accept, seconds });
     } catch (error) {
-      if (error instanceof Refused && error.status < 500) {
+      if (isFinal(error)) {
         subscription._refuse(error);
         this._begun(subscription);
         return;
@@ -736,16 +878,20 @@ class ByEvents extends ByHTTP {
 class ByPolling extends ByHTTP {
   /** @param {Subscription} subscription */
   async subscribe(subscription) {
+    if (subscription.many) {
+      this._dropped(subscription); // it waits for another way: nobody can ask so for many
+      return;
+    }
     while (!this._stopped && subscription.stands) {
       try {
-        const heard = await this._fetch(subscription, this._next(subscription));
+        const heard = await this._next(subscription);
         if (!heard.whole) subscription._lack();
         for (const said of heard.messages) subscription._take(said);
         subscription._begin(heard.token);
         this._begun(subscription);
       } catch (error) {
         if (this._stopped || !subscription.stands) return;
-        if (error instanceof Refused && error.status >= 400 && error.status < 500) {
+        if (isFinal(error)) {
           subscription._refuse(error);
           this._begun(subscription);
         } else {
@@ -756,12 +902,16 @@ class ByPolling extends ByHTTP {
     }
   }
 
-  /** Who has heard nothing yet begins now, or with what is kept. */
+  /** Who has heard nothing yet begins now, or with what is kept. The first question is not
+   *  to wait: it is how one knows that the daemon is there. */
   _next(subscription) {
     const { token, kept } = subscription;
+    const first = token === undefined;
+    const wait = first || this._beginning.has(subscription) ? 0 : POLL;
     subscription._ask();
-    const more = token === undefined ? { limit: kept ? MOST : 0 } : { wait: POLL };
-    return this._address(subscription, token, more);
+    const more = first ? { limit: kept ? MOST : 0 } : { wait };
+    const seconds = this._rope.options.answer + wait;
+    return this._fetch(subscription, this._address(subscription, token, more), { seconds });
   }
 
   rename() {} // it is said with the next question
@@ -769,6 +919,11 @@ class ByPolling extends ByHTTP {
   /** @param {Subscription} subscription */
   unsubscribe(subscription) {
     this._fetching.get(subscription)?.abort();
-    this._begun(subscription);
+    this._dropped(subscription);
   }
+}
+
+/** Whether it is no use to ask again. @param {unknown} error */
+function isFinal(error) {
+  return error instanceof Refused && error.status < 500 && !PASSING.includes(error.status);
 }
