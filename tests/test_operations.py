@@ -642,7 +642,7 @@ class OfferTests(OperationsTestCase):
         """
         What could not be called cannot be added.
         """
-        for name in ("", "a.b", "a/b", "5", "a" * 81):
+        for name in ("", "a.b", "a/b", "5", "a" * 81, "rpc"):
             error = self.assertRaises(
                 BadOperation, self.operations.add, name, self.rooms
             )
