@@ -49,6 +49,9 @@ __all__ = ["Calls", "PackedCalls", "caller_at"]
 #: What else is done for a peer, and what it takes.
 _SERVED = {"rpc.cancel": "id", "rpc.withdraw": "name"}
 
+#: Characters of what a peer says it takes to call something.
+LONGEST_REQUIREMENT = 255
+
 _log = Logger()
 
 
@@ -59,7 +62,9 @@ class _Offer(Shape):
 
     name: str
     routing: Routing = "single"
-    requires: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    requires: (
+        Annotated[str, Meta(min_length=1, max_length=LONGEST_REQUIREMENT)] | None
+    ) = None
 
 
 class Calls:
