@@ -305,8 +305,8 @@ class CallTests(OperationsTestCase):
 
     def test_nobody_says_who_may(self) -> None:
         """
-        As long as nobody says who may, nobody may; and who may not, learns nothing of
-        the parameters.
+        As long as nobody says who may, nobody may; and who may not, does not hear what
+        is wrong with the parameters.
         """
         error = self.refused("chat.say", what="?")
         self.assertIsInstance(error, Forbidden)
