@@ -17,14 +17,16 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import Invalid, NoSuchOperation
 from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Caller, IAuthoriser, Steps
-from ropewalk.net.calls import Calls
+from ropewalk.net.calls import CallLines, Calls, asked
 from ropewalk.net.calls.asked import PeerBusy, PeerRefused
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations import Operations
 from ropewalk.operations.peers import PeerGone
 from ropewalk.testing import TestCase
+from tests.callables import Callables
 from tests.offering import Offering
 from tests.test_calls import request, result
+from tests.wiring import connect
 
 ADA = Caller("test", "192.0.2.1")
 
@@ -41,9 +43,18 @@ class Anybody:
         return self.answer
 
 
-class OfferTests(SynchronousTestCase):
+class Stubborn(Deferred[Any]):
     """
-    One peer, and those who call what it offers.
+    Does not give in.
+    """
+
+    def cancel(self) -> None:
+        """It is called, and nothing comes of it."""
+
+
+class OfferTestCase(SynchronousTestCase):
+    """
+    One peer, which may offer.
     """
 
     def setUp(self) -> None:
@@ -77,8 +88,14 @@ class OfferTests(SynchronousTestCase):
 
     def asked(self) -> Any:
         """The id of what the peer is asked."""
-        (asked,) = self.told()
-        return asked["id"]
+        (told,) = self.told()
+        return told["id"]
+
+
+class OfferTests(OfferTestCase):
+    """
+    One peer, and those who call what it offers.
+    """
 
     def test_asked(self) -> None:
         """
@@ -86,10 +103,10 @@ class OfferTests(SynchronousTestCase):
         """
         self.assertEqual(self.offer(), [result(1, True)])
         called = self.call(on=True)
-        (asked,) = self.told()
-        number = asked.pop("id")
+        (told,) = self.told()
+        number = told.pop("id")
         self.assertEqual(
-            asked,
+            told,
             {
                 "jsonrpc": "2.0",
                 "method": "lamp.switch",
@@ -169,11 +186,6 @@ class OfferTests(SynchronousTestCase):
         """
         One who is let in when they are gone offers nothing.
         """
-
-        class Stubborn(Deferred[Any]):
-            def cancel(self) -> None:
-                """It does not give in."""
-
         self.guard.answer = Stubborn()
         self.offer()
         self.calls.cancel()
@@ -187,8 +199,8 @@ class OfferTests(SynchronousTestCase):
         self.offer()
         waiting = [self.call() for _ in range(2)]
         self.failureResultOf(self.call(), PeerBusy)
-        for asked in self.told():
-            self.hear(result(asked["id"], "done"))
+        for told in self.told():
+            self.hear(result(told["id"], "done"))
         for called in waiting:
             self.assertEqual(self.successResultOf(called), "done")
 
@@ -203,9 +215,87 @@ class OfferTests(SynchronousTestCase):
             ("lamp.switch", True),
             ("lamp.switch", False),
         ):
-            asked = request("rpc.withdraw", 2, params={"name": name})
-            self.assertEqual(self.hear(asked), [result(2, done)])
+            withdrawn = request("rpc.withdraw", 2, params={"name": name})
+            self.assertEqual(self.hear(withdrawn), [result(2, done)])
         self.failureResultOf(self.call(), NoSuchOperation)
+
+    def test_withdrawn_before(self) -> None:
+        """
+        So can it what somebody still thinks about: the offer is cancelled.
+        """
+        for stubborn in (False, True):
+            self.guard.answer = Stubborn() if stubborn else Deferred()
+            self.assertEqual(self.offer(), [])
+            withdrawn = request("rpc.withdraw", 2, params={"name": "lamp.switch"})
+            told = self.hear(withdrawn)
+            if stubborn:
+                self.guard.answer.callback(True)
+                told += self.told()
+            codes = {each["id"]: each.get("error", {}).get("code") for each in told}
+            self.assertEqual(codes, {1: -32099, 2: None})
+            self.assertIn(result(2, True), told)
+            self.assertNotIn("lamp.switch", self.operations)
+            self.assertEqual(self.hear(withdrawn), [result(2, False)])
+
+    def test_withdrawn_before_it_began(self) -> None:
+        """
+        And an offer that waits for others to end.
+        """
+        self.guard.answer = Deferred()
+        for number in (1, 2):
+            name = {"name": f"lamp.a{number}"}
+            self.hear(request("rpc.offer", number, params=name))
+        self.hear(request("rpc.offer", 3, params={"name": "lamp.switch"}))
+        told = self.hear(request("rpc.withdraw", 4, params={"name": "lamp.switch"}))
+        self.assertEqual([each["id"] for each in told], [3, 4])
+        self.assertEqual(told[0]["error"]["code"], -32099)
+        self.assertEqual(told[1], result(4, True))
+        self.guard.answer.callback(True)
+        self.assertNotIn("lamp.switch", self.operations)
+
+    def test_offered_anew(self) -> None:
+        """
+        What was taken back can be offered anew, also before who was asked about the
+        first time has decided.
+        """
+        first = self.guard.answer = Stubborn()
+        self.offer()
+        self.hear(request("rpc.withdraw", params={"name": "lamp.switch"}))
+        self.guard.answer = True
+        offered = self.hear(request("rpc.offer", 5, params={"name": "lamp.switch"}))
+        self.assertEqual(offered, [result(5, True)])
+        first.callback(True)
+        (answer,) = self.told()
+        self.assertEqual((answer["id"], answer["error"]["code"]), (1, -32099))
+        self.assertIn("lamp.switch", self.operations)
+
+    def test_when_gone(self) -> None:
+        """
+        Who is gone offers nothing any more.
+        """
+        self.calls.cancel()
+        (answer,) = self.offer()
+        self.assertEqual(answer["error"]["code"], -32099)
+        self.assertNotIn("lamp.switch", self.operations)
+
+    def test_reserved(self) -> None:
+        """
+        Nobody takes the place of what is asked of a connection itself.
+        """
+        (answer,) = self.offer(name="rpc.publish")
+        self.assertEqual(answer["error"]["code"], -32602)
+        params = {"channel": "rooms.lobby", "body": "hello"}
+        (answer,) = self.hear(request("rpc.publish", 7, params=params))
+        self.assertEqual((answer["id"], answer["error"]["code"]), (7, -32003))
+
+    def test_other_terms(self) -> None:
+        """
+        Who offers the same on other terms is told which.
+        """
+        self.offer(routing="first")
+        (answer,) = self.offer(routing="first", requires="lamps")
+        self.assertEqual(answer["error"]["code"], -32009)
+        self.assertIn("requires: expected nothing", answer["error"]["message"])
 
     def test_forbidden(self) -> None:
         """
@@ -224,6 +314,8 @@ class OfferTests(SynchronousTestCase):
             ({"name": 5}, "name"),
             ({"name": "lamp"}, "name"),
             ({"more": 5}, "more"),
+            ({"requires": ""}, "requires"),
+            ({"requires": "x" * 256}, "requires"),
         ):
             (answer,) = self.offer(**params)
             self.assertEqual(answer["error"]["code"], -32602)
@@ -241,6 +333,18 @@ class OfferTests(SynchronousTestCase):
         (answer,) = self.offer(name="lamp.b")
         self.assertEqual(answer["error"]["code"], -32009)
         self.assertEqual(self.offer(name="lamp.a5"), [result(1, True)])
+
+    def test_many_at_once(self) -> None:
+        """
+        Those that somebody still thinks about count as well.
+        """
+        self.patch(asked, "_MOST_OFFERED", 1)
+        self.guard.answer = Deferred()
+        self.offer()
+        (answer,) = self.hear(request("rpc.offer", 2, params={"name": "lamp.b"}))
+        self.assertEqual(answer["error"]["code"], -32009)
+        self.guard.answer.callback(True)
+        self.assertEqual(self.told(), [result(1, True)])
 
     def test_broken_guard(self) -> None:
         """
@@ -263,6 +367,135 @@ class OfferTests(SynchronousTestCase):
         called = self.operations.call("lamp.switch", {"on": object()}, ADA)
         self.failureResultOf(called, Invalid)
         self.assertEqual(self.told(), [])
+
+
+class FullTests(OfferTestCase):
+    """
+    A peer that asks for as much as it may, and is asked itself.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.house = Callables()
+        self.operations.add("house", self.house)
+
+    def wait(self, *numbers: int) -> Any:
+        """Ask for what takes its time; what has to be waited for, if something has."""
+        for number in numbers:
+            asking = json.dumps(request("house.wait", number)).encode()
+            waiting = self.calls.hear(asking)
+        return waiting
+
+    def test_answers_are_heard(self) -> None:
+        """
+        A peer that asks for what it offers itself is heard, so that it can answer; what
+        it asks for beyond that is refused, and what needs no room is done.
+        """
+        self.offer()
+        for number in range(10, 14):
+            params = {"number": number}
+            waiting = self.calls.hear(
+                json.dumps(request("lamp.switch", number, params=params)).encode()
+            )
+            self.assertIsNone(waiting)
+        numbers = [each["id"] for each in self.told()]
+        self.assertEqual(len(numbers), 2)
+        (answer,) = self.hear(request("lamp.switch", 14))
+        self.assertEqual((answer["id"], answer["error"]["code"]), (14, -32029))
+        self.assertIn("4 requests of this connection", answer["error"]["message"])
+        self.assertEqual(self.hear(request("lamp.switch")), [])
+        (answer,) = self.hear([request("lamp.switch", 15), request("rpc.none", 16)])
+        codes = [each["error"]["code"] for each in answer]
+        self.assertEqual(codes, [-32029, -32601])
+        done = self.hear(request("rpc.cancel", 17, params={"id": 13}))
+        self.assertEqual([each["id"] for each in done], [13, 17])
+        told = self.hear(result(numbers[0], "on"))
+        self.assertEqual(told[-1]["method"], "lamp.switch")
+        self.assertIn(result(10, "on"), told)
+
+    def test_asked_while_it_waits(self) -> None:
+        """
+        A peer that was made to wait is heard as soon as it is asked for something, and
+        is made to wait again when it has answered.
+        """
+        self.offer()
+        waiting = self.wait(1, 2, 3, 4)
+        self.assertNoResult(waiting)
+        called = self.call()
+        self.successResultOf(waiting)
+        self.assertIsNone(self.wait(5))
+        told, refused = self.told()
+        self.assertEqual((refused["id"], refused["error"]["code"]), (5, -32029))
+        answered: Any = self.calls.hear(json.dumps(result(told["id"], "on")).encode())
+        self.assertEqual(self.successResultOf(called), "on")
+        self.assertNoResult(answered)
+        self.house.come()
+        self.successResultOf(answered)
+
+    def test_bound(self) -> None:
+        """
+        However often it is asked, no more of its requests wait.
+        """
+        self.offer()
+        self.wait(1, 2, 3, 4)
+        for number in range(5, 50):
+            called = self.call()
+            called.cancel()
+            self.failureResultOf(called, CancelledError)
+            self.wait(number)
+            refused = self.told()[-1]
+            self.assertEqual(
+                (refused["id"], refused["error"]["code"]), (number, -32029)
+            )
+        for _ in range(4):
+            self.house.come()
+        self.assertFalse(self.calls.busy)
+
+    def test_lines(self) -> None:
+        """
+        So it is over a connection, whose peer is not read while it waits.
+        """
+        clock = Clock()
+        settings = CallSettings(running=2)
+        hub = MemoryHub(lambda: 0.0)
+        peer = connect(clock, CallLines(clock, self.operations, hub, settings))
+
+        def send(*messages: Any) -> list[Any]:
+            lines = "".join(json.dumps(each) + "\n" for each in messages)
+            peer.transport.write(lines.encode())
+            for _ in range(5):
+                clock.advance(0)
+            return [json.loads(line) for line in peer.said().split("\n") if line]
+
+        send(request("rpc.offer", 1, params={"name": "lamp.switch"}))
+        send(*(request("house.wait", number) for number in range(10, 14)))
+        called = self.call()
+        (told,) = send()
+        self.assertEqual(send(result(told["id"], "on")), [])
+        self.assertEqual(self.successResultOf(called), "on")
+
+
+class SilenceTests(OfferTestCase):
+    """
+    A peer that offers something, and says nothing.
+    """
+
+    def test_silence(self) -> None:
+        """
+        It is let go when it offers nothing any more, and no sooner.
+        """
+        clock = Clock()
+        hub = MemoryHub(lambda: 0.0)
+        lines = CallLines(clock, self.operations, hub, CallSettings())
+        peer = connect(clock, lines)
+        for method in ("rpc.offer", "rpc.withdraw"):
+            asking = request(method, 1, params={"name": "lamp.switch"})
+            peer.transport.write(json.dumps(asking).encode() + b"\n")
+            clock.advance(0)
+            self.assertIsNone(peer.reason)
+            clock.advance(lines.idle)
+            clock.advance(0)
+        self.assertIsNotNone(peer.reason)
 
 
 class DaemonTests(TestCase):

@@ -305,8 +305,8 @@ class CallTests(OperationsTestCase):
 
     def test_nobody_says_who_may(self) -> None:
         """
-        As long as nobody says who may, nobody may; and who may not, learns nothing of
-        the parameters.
+        As long as nobody says who may, nobody may; and who may not, does not hear what
+        is wrong with the parameters.
         """
         error = self.refused("chat.say", what="?")
         self.assertIsInstance(error, Forbidden)
@@ -642,7 +642,7 @@ class OfferTests(OperationsTestCase):
         """
         What could not be called cannot be added.
         """
-        for name in ("", "a.b", "a/b", "5", "a" * 81):
+        for name in ("", "a.b", "a/b", "5", "a" * 81, "rpc"):
             error = self.assertRaises(
                 BadOperation, self.operations.add, name, self.rooms
             )

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import Steps
 from ropewalk.net.calls.asked import _MOST_OFFERED
+from ropewalk.net.calls.conversation import LONGEST_REQUIREMENT
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations.limits import _CALLERS
 from ropewalk.operations.registry import OFFERING
@@ -65,6 +66,17 @@ class SaidTests(SynchronousTestCase):
         self.assertNotEqual(shown["lines"], "")
         self.assertEqual({**shown, "lines": ""}, to_plain(CallSettings()))
 
+    def test_ports(self) -> None:
+        """
+        The page has one port for lines, and one for the web.
+        """
+        text = PAGE.read_text("utf-8")
+        self.assertEqual({*re.findall(r"tcp:(\d+)", text)}, {"7070"})
+        self.assertEqual(
+            {*re.findall(r"127\.0\.0\.1[: ](\d+)", text)}, {"7070", "8080"}
+        )
+        self.assertIn("tcp:7070", CallSettings.__doc__ or "")
+
     def test_numbers(self) -> None:
         """
         The numbers in the text are those of the code.
@@ -76,6 +88,7 @@ class SaidTests(SynchronousTestCase):
             f"up to {_MOST_LINES:,} of these wait",
             f"{settings.running} of one connection run at once",
             f"at most {settings.batch} requests",
+            f"in up to {LONGEST_REQUIREMENT} characters",
             f"offers up to {_MOST_OFFERED} operations",
             f'for ``"{OFFERING}"``',
         ):

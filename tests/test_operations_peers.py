@@ -15,7 +15,7 @@ from zope.interface import implementer
 from ropewalk.errors import Forbidden, Invalid, NoSuchOperation, TimedOut
 from ropewalk.interfaces import Caller, IAuthoriser
 from ropewalk.operations import Operations, Progress
-from ropewalk.operations.peers import AlreadyOffered, PeerGone
+from ropewalk.operations.peers import AlreadyOffered, OtherTerms, PeerGone
 from ropewalk.operations.registry import TooManyOffered
 from tests.callables import Callables
 
@@ -162,6 +162,48 @@ class PeersTests(SynchronousTestCase):
         called = self.operations.call("lamp.switch", {}, ADA)
         self.failureResultOf(called, Forbidden)
 
+    def test_other_terms(self) -> None:
+        """
+        Who offers one operation wants the same of callers, and the same one asked;
+        whoever was there first is asked as before.
+        """
+        self.offer(Lamp("a"), routing="first", requires="lamps")
+        for more, told in (
+            ({"routing": "first"}, "requires: expected 'lamps', got nothing"),
+            (
+                {"routing": "first", "requires": "more"},
+                "requires: expected 'lamps', got 'more'",
+            ),
+            (
+                {"routing": "round-robin", "requires": "lamps"},
+                "routing: expected 'first', got 'round-robin'",
+            ),
+            ({"requires": "lamps"}, "routing: expected 'first', got 'single'"),
+        ):
+            error = self.refused(Lamp("b"), **more)
+            self.assertIsInstance(error, OtherTerms)
+            self.assertEqual(error.status, 409)
+            self.assertIn(f"'lamp.switch' is offered with another {told}", str(error))
+        self.assertEqual(self.call(), "a")
+        self.offer(Lamp("b"), routing="first", requires="lamps")
+
+    def test_more_is_wanted(self) -> None:
+        """
+        Who wants more of callers than those before is not reached by who has less, and
+        hears that it is so. The next after all are gone may want anything.
+        """
+        lamp, strict = Lamp("a"), Lamp("b")
+        self.offer(lamp, routing="round-robin")
+        terms: Any = {"routing": "round-robin", "requires": "lamps"}
+        self.assertIsInstance(self.refused(strict, **terms), OtherTerms)
+        self.assertEqual([self.call(), self.call()], ["a", "a"])
+        self.assertIsInstance(self.refused(lamp, **terms), OtherTerms)
+        self.operations.withdraw("lamp.switch", lamp)
+        self.offer(strict, **terms)
+        offered = self.operations.find("lamp.switch")
+        assert offered is not None
+        self.assertEqual(offered.requires, "lamps")
+
     def test_gone_meanwhile(self) -> None:
         """
         A peer that goes while somebody thinks about whether it may be called is gone.
@@ -191,6 +233,17 @@ class PeersTests(SynchronousTestCase):
         """
         for name in ("", "lamp", "lamp.", ".switch", "lamp.a.b", "lamp.sw itch", "a.5"):
             self.assertIsInstance(self.refused(Lamp("a"), name), Invalid)
+
+    def test_reserved(self) -> None:
+        """
+        What is asked of connections themselves is nobody's to offer.
+        """
+        for name in ("rpc.publish", "rpc.cancel", "rpc.anything"):
+            error = self.refused(Lamp("a"), name)
+            self.assertIsInstance(error, Invalid)
+            self.assertIn("name: names that begin with 'rpc.'", str(error))
+            self.assertNotIn(name, self.operations)
+        self.offer(Lamp("a"), "rpcs.cancel")
 
     def test_bound(self) -> None:
         """

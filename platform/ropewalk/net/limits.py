@@ -42,7 +42,7 @@ class CallSettings(Shape):
     The table ``[operations]``: how operations are offered on connections.
 
     :ivar lines: Where to listen for JSON-RPC in lines, an endpoint string:
-        ``"tcp:7071:interface=127.0.0.1"``; empty for nowhere.
+        ``"tcp:7070:interface=127.0.0.1"``; empty for nowhere.
     :ivar frames: Where to listen for the same in msgpack, each message behind its
         length in 4 bytes.
     :ivar amp: Where to listen for those who speak AMP (``twisted.protocols.amp``).

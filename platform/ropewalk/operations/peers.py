@@ -16,7 +16,15 @@ from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import Caller
 from ropewalk.operations.parameters import Progress
 
-__all__ = ["AlreadyOffered", "Free", "Peer", "PeerGone", "Peers", "Routing"]
+__all__ = [
+    "AlreadyOffered",
+    "Free",
+    "OtherTerms",
+    "Peer",
+    "PeerGone",
+    "Peers",
+    "Routing",
+]
 
 #: Who is asked where several peers offer one operation: ``"single"``, there is one and
 #: no other; ``"first"``, the one who has offered it for longest; ``"round-robin"``, one
@@ -38,6 +46,33 @@ class AlreadyOffered(RopewalkError):
 
     def __str__(self) -> str:
         return f"{self.name!r} is offered by somebody else already"
+
+
+@define
+class OtherTerms(RopewalkError):
+    """
+    An operation is offered already, and on other terms: all who share one say the
+    same.
+
+    :ivar name: The name.
+    :ivar term: Which of the terms is another: ``"requires"`` or ``"routing"``.
+    :ivar wanted: What those say who offer it.
+    :ivar given: What this one says.
+    """
+
+    status = 409
+
+    name: str
+    term: str
+    wanted: str | None
+    given: str | None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name!r} is offered with another {self.term}: expected "
+            f"{_said(self.wanted)}, got {_said(self.given)}; say the same, or offer it "
+            "by another name"
+        )
 
 
 @define
@@ -92,11 +127,13 @@ class Peers:
 
     :param name: Its name.
     :ivar routing: Who of them is asked.
+    :ivar requires: What it takes to ask them; ``None`` for nothing.
     """
 
-    def __init__(self, name: str, routing: Routing) -> None:
+    def __init__(self, name: str, routing: Routing, requires: str | None) -> None:
         self.name = name
         self.routing = routing
+        self.requires = requires
         self._peers: list[Peer] = []
         self._turn = 0
 
@@ -104,18 +141,23 @@ class Peers:
         """How many there are."""
         return len(self._peers)
 
-    def add(self, peer: Peer, routing: Routing) -> None:
+    def add(self, peer: Peer, routing: Routing, requires: str | None) -> None:
         """
         One more. Offering twice is offering once.
 
-        :raise AlreadyOffered: When it is not for more than one, or they do not agree
-            on who is asked.
+        :raise AlreadyOffered: When it is not for more than one.
+        :raise OtherTerms: When they do not agree on who is asked, or on what it takes:
+            who wants more of callers must not be reached by those who need less.
         """
-        if peer in self._peers and routing == self.routing:
-            return
-        if self._peers and (routing == "single" or routing != self.routing):
+        is_new = peer not in self._peers
+        if is_new and self._peers and self.routing == "single":
             raise AlreadyOffered(self.name)
-        self._peers.append(peer)
+        if routing != self.routing:
+            raise OtherTerms(self.name, "routing", self.routing, routing)
+        if requires != self.requires:
+            raise OtherTerms(self.name, "requires", self.requires, requires)
+        if is_new:
+            self._peers.append(peer)
 
     def remove(self, peer: Peer) -> None:
         """One less; who is none of them is none."""
@@ -136,3 +178,7 @@ class Peers:
         chosen = self._peers[self._turn % len(self._peers)]
         self._turn = (self._turn + 1) % len(self._peers)
         return chosen
+
+
+def _said(term: str | None) -> str:
+    return "nothing" if term is None else repr(term)

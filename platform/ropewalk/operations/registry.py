@@ -42,6 +42,10 @@ _SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
 #: A whole name, as peers offer it.
 _NAME = re.compile(rf"{_SERVICE.pattern}\.{_SERVICE.pattern}")
 
+#: The first word of what is asked of a connection itself: ``rpc.cancel``. An operation
+#: of such a name would be called in its place (JSON-RPC 2.0, section 4, reserves them).
+_RESERVED = "rpc"
+
 #: What it takes to offer an operation as a peer.
 OFFERING = "operations.offer"
 
@@ -98,6 +102,11 @@ class Operations:
                 "'_' and '-', a letter first"
             )
             raise BadOperation(_class_name(offered), _place(offered), problem)
+        if name == _RESERVED:
+            problem = (
+                f"{name!r} is for what connections do themselves: take another name"
+            )
+            raise BadOperation(_class_name(offered), _place(offered), problem)
         found = list(_marked(offered))
         if not found:
             raise BadOperation(_class_name(offered), _place(offered), _none_in(offered))
@@ -137,7 +146,8 @@ class Operations:
         What could be wrong is looked for in this order: whether there is such an
         operation, whether the caller has called it too often (what is refused later is
         counted as well), whether they may, whether the arguments are right. So who may
-        not call it learns nothing of its parameters.
+        not call it does not hear what is wrong with the arguments. (What it takes is
+        no secret: :meth:`offered` tells everybody.)
 
         :param arguments: By name, or a list of them in their order. They are checked.
         :param progress: Called with each progressive result; one that raises fails the
@@ -185,16 +195,16 @@ class Operations:
         :param caller: Who offers it. The authoriser is asked whether they may, for
             :data:`OFFERING`; without one, nobody may.
         :param routing: Who is asked if several offer it.
-        :param requires: What it takes to call it.
+        :param requires: What it takes to call it; ``None`` for nothing.
         :return: fires when it can be called.
         :raise Forbidden: When they may not.
-        :raise Invalid: When that is no name.
+        :raise Invalid: When that is no name, or one that begins with ``rpc.``.
         :raise AlreadyOffered: When somebody else offers it, and not to share it.
+        :raise OtherTerms: When others offer it with another ``routing``, or another
+            ``requires``.
         :raise TooManyOffered: When peers offer as many as they may.
         """
-        if _NAME.fullmatch(name) is None:
-            problem = "expected a name like 'lamp.switch', of letters, digits, _ and -"
-            raise Invalid((Fault("name", problem),))
+        _check_name(name)
         authoriser = self._terms.authoriser
         permitted: Any = False
         if authoriser is not None:
@@ -207,10 +217,10 @@ class Operations:
                 raise AlreadyOffered(name)
             if len(self._peers) >= _MOST_OF_PEERS:
                 raise TooManyOffered(_MOST_OF_PEERS)
-            peers = Peers(name, routing)
-            self._known[name] = _make_free(peers, requires)
+            peers = Peers(name, routing, requires)
+            self._known[name] = _make_free(peers)
             self._peers[name] = peers
-        peers.add(peer, routing)
+        peers.add(peer, routing, requires)
 
     def withdraw(self, name: str, peer: Peer) -> None:
         """Offer a peer's operation no longer; what is under way is for the peer."""
@@ -276,9 +286,26 @@ def _make(
     )
 
 
-def _make_free(peers: Peers, requires: str | None) -> Registered:
+def _check_name(name: str) -> None:
+    """
+    See whether a peer may offer something of this name.
+
+    :raise Invalid: When it may not.
+    """
+    problem = ""
+    if _NAME.fullmatch(name) is None:
+        problem = "expected a name like 'lamp.switch', of letters, digits, _ and -"
+    elif name.partition(".")[0] == _RESERVED:
+        problem = "names that begin with 'rpc.' are for what connections do themselves"
+    if problem:
+        raise Invalid((Fault("name", problem),))
+
+
+def _make_free(peers: Peers) -> Registered:
     """An operation of peers'."""
-    declared = Declaration(requires=requires, summary="Offered by who is connected.")
+    declared = Declaration(
+        requires=peers.requires, summary="Offered by who is connected."
+    )
     return Registered(
         peers.name,
         None,
@@ -290,7 +317,7 @@ def _make_free(peers: Peers, requires: str | None) -> Registered:
             peers.name.partition(".")[0],
             declared.summary,
             "",
-            requires,
+            peers.requires,
             None,
             declared.timeout,
             True,

@@ -14,10 +14,11 @@ Besides operations one may call, best as a notification:
     with a ``name``: offer an operation, which is then asked of the peer, by requests of
     the same kind, as long as it is there. ``routing`` says who is asked if several
     offer it (``"single"``, ``"first"`` or ``"round-robin"``), ``requires`` what it
-    takes to call it. Whether the peer may is for the authoriser to say.
+    takes to call it: all who offer it say the same. Whether the peer may is for the
+    authoriser to say.
 
 ``rpc.withdraw``
-    with a ``name``: offer it no longer.
+    with a ``name``: offer it no longer. An offer that is not answered yet is cancelled.
 
 A request with ``"progress": true`` is told of progressive results before the answer, in
 notifications ``rpc.progress`` with its ``id`` and a ``value``. Before the daemon closes

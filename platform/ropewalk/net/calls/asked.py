@@ -6,10 +6,12 @@ What is asked of a peer that offers operations: the other direction of a convers
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import define
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.python.failure import Failure
 
 from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.interfaces import Caller
@@ -82,18 +84,35 @@ class Asked:
     :param operations: Where it offers them.
     :param send: Sends a message.
     :param most: How much may be asked of it at once.
+    :param begun: Told when it has been asked for something.
     """
 
     def __init__(
-        self, operations: Operations, send: Callable[[Any], None], most: int
+        self,
+        operations: Operations,
+        send: Callable[[Any], None],
+        most: int,
+        begun: Callable[[], None],
     ) -> None:
         self._operations = operations
         self._send = send
         self._most = most
+        self._begun = begun
         self._number = 0
         self._waiting: dict[Any, _Waiting] = {}
         self._offered: set[str] = set()
+        self._offers: list[_Offering] = []  # that somebody still thinks about
         self._is_gone = False
+
+    @property
+    def offering(self) -> bool:
+        """Whether it offers something."""
+        return bool(self._offered)
+
+    @property
+    def answering(self) -> bool:
+        """Whether somebody waits for an answer of it."""
+        return bool(self._waiting)
 
     def offer(
         self, name: str, caller: Caller, routing: Routing, requires: str | None
@@ -102,27 +121,31 @@ class Asked:
         Offer an operation until the peer withdraws it, or goes: see
         :meth:`ropewalk.operations.Operations.offer`.
 
-        :raise TooManyOffered: When it offers as many as one may.
+        :return: fires when it can be called. One that is withdrawn while somebody
+            thinks about whether the peer may offer it is cancelled.
+        :raise TooManyOffered: When it offers as many as one may; those that somebody
+            still thinks about count as well.
         """
-        if len(self._offered) >= _MOST_OFFERED and name not in self._offered:
+        if self._is_gone:
+            return fail(CancelledError())
+        names = self._offered.union(each.name for each in self._offers)
+        if len(names) >= _MOST_OFFERED and name not in names:
             return fail(TooManyOffered(_MOST_OFFERED))
-
-        def note(_: None) -> None:
-            self._offered.add(name)
-            if self._is_gone:  # while somebody thought about whether it may
-                self.withdraw(name)
-
-        offering = self._operations.offer(name, self, caller, routing, requires)
-        return offering.addCallback(note)
+        decided = self._operations.offer(name, self, caller, routing, requires)
+        offer = _Offering(name, decided)
+        self._offers.append(offer)
+        return decided.addBoth(partial(self._end, offer))
 
     def withdraw(self, name: str) -> bool:
         """
-        Offer it no longer.
+        Offer it no longer, and take back what somebody still thinks about.
 
-        :return: whether it was offered.
+        :return: whether there was something to take back.
         """
+        offers = [each for each in self._offers if each.name == name]
+        self._take_back(offers)
         if name not in self._offered:
-            return False
+            return bool(offers)
         self._offered.remove(name)
         self._operations.withdraw(name, self)
         return True
@@ -142,6 +165,7 @@ class Asked:
             # What came in msgpack, say, and goes on in JSON.
             return fail(Invalid((Fault("", f"cannot be handed on: {error}"),)))
         self._waiting[number] = _Waiting(name, answered, progress)
+        self._begun()
         return answered
 
     def hear(self, response: Response) -> None:
@@ -164,15 +188,46 @@ class Asked:
     def gone(self) -> None:
         """The peer is gone, with all that it offers."""
         self._is_gone = True
+        self._take_back([*self._offers])
         for name in [*self._offered]:
             self.withdraw(name)
         waiting, self._waiting = self._waiting, {}
         for each in waiting.values():
             each.answered.errback(PeerGone(each.name))
 
+    def _take_back(self, offers: list[_Offering]) -> None:
+        """Have offers come to nothing, whatever is decided."""
+        for each in offers:
+            if each in self._offers:  # one may end with another
+                self._offers.remove(each)
+                each.decided.cancel()
+
+    def _end(self, offer: _Offering, outcome: Any) -> Any:
+        if offer in self._offers:
+            self._offers.remove(offer)
+            if not isinstance(outcome, Failure):
+                self._offered.add(offer.name)
+        elif not isinstance(outcome, Failure):
+            # It was taken back, and who was asked would not be cancelled. The peer may
+            # have offered it anew since.
+            if offer.name not in self._offered:
+                self._operations.withdraw(offer.name, self)
+            return Failure(CancelledError())
+        return outcome
+
     def _give_up(self, number: str) -> None:
         if self._waiting.pop(number, None) is not None:
             self._send(notification("rpc.cancel", {"id": number}))
+
+
+class _Offering:
+    """What the peer would offer, if it may."""
+
+    __slots__ = ("decided", "name")
+
+    def __init__(self, name: str, decided: Deferred[None]) -> None:
+        self.name = name
+        self.decided = decided
 
 
 class _Waiting:

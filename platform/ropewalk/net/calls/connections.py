@@ -72,8 +72,9 @@ class Calling(Conversation[T]):
         return self._calls.finished().addCallback(lambda _: self.leave())
 
     def busy(self) -> bool:
-        # Who hears a channel need not say anything.
-        return self._calls.busy or len(self._calls.channels) > 0
+        # Who hears a channel need not say anything, and who offers something neither.
+        calls = self._calls
+        return calls.busy or calls.offering or len(calls.channels) > 0
 
     def drain(self, reason: str) -> None:
         """See :meth:`ropewalk.interfaces.IDrainable.drain`."""

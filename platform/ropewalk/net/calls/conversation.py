@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from msgspec import Raw
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -18,12 +18,13 @@ from twisted.python.failure import Failure
 
 from ropewalk.errors import Fault, Invalid, RopewalkError
 from ropewalk.interfaces import Caller, IHub
+from ropewalk.net.calls.answers import Answer, Answers, Overrun, Running, answer_of
 from ropewalk.net.calls.asked import Asked
 from ropewalk.net.calls.channels import METHODS, Channels
 from ropewalk.net.limits import CallSettings
 from ropewalk.operations import Operations
 from ropewalk.operations.peers import Routing
-from ropewalk.schema import Shape, write_json, write_msgpack
+from ropewalk.schema import Meta, Shape, write_json, write_msgpack
 from ropewalk.schema import read as read_shape
 from ropewalk.telemetry import work
 from ropewalk.wire.jsonrpc import (
@@ -33,11 +34,8 @@ from ropewalk.wire.jsonrpc import (
     METHOD_NOT_FOUND,
     MSGPACK,
     PARSE_ERROR,
-    Id,
     NoRequest,
     Request,
-    cancelled_answer,
-    error_answer,
     notification,
     read,
     read_one,
@@ -48,10 +46,11 @@ from ropewalk.wire.jsonrpc import (
 
 __all__ = ["Calls", "PackedCalls", "caller_at"]
 
-Answer = dict[str, Any]
-
 #: What else is done for a peer, and what it takes.
 _SERVED = {"rpc.cancel": "id", "rpc.withdraw": "name"}
+
+#: Characters of what a peer says it takes to call something.
+LONGEST_REQUIREMENT = 255
 
 _log = Logger()
 
@@ -63,7 +62,9 @@ class _Offer(Shape):
 
     name: str
     routing: Routing = "single"
-    requires: str | None = None
+    requires: (
+        Annotated[str, Meta(min_length=1, max_length=LONGEST_REQUIREMENT)] | None
+    ) = None
 
 
 class Calls:
@@ -97,12 +98,12 @@ class Calls:
         self._say = say
         self._settings = settings
         self._caller = Caller("")
-        self._asked = Asked(operations, self._send, settings.running)
+        self._asked = Asked(operations, self._send, settings.running, self._look_around)
         most = settings.channels
         self.channels = Channels(hub, self._send, self.write, room, most)
-        self._running: set[_Running] = set()
-        self._by_id: dict[Any, _Running] = {}
-        self._waiting: deque[_Running] = deque()
+        self._running: set[Running] = set()
+        self._by_id: dict[Any, Running] = {}
+        self._waiting: deque[Running] = deque()
         self._room: Deferred[None] | None = None
         self._idle: list[Deferred[None]] = []
         self._starting = False
@@ -124,22 +125,27 @@ class Calls:
         Take a message.
 
         :return: when as many calls wait as may run, a Deferred that fires when the
-            next message may come.
+            next message may come. While the peer is asked for something that it
+            offers there is none, as its answer has to be heard; of what comes then,
+            only what needs no room is done, and other requests are refused with
+            :class:`~ropewalk.net.calls.answers.Overrun`.
         """
         if self.form is JSON and not self.busy and self._hear_one(message):
             return None
         heard = read(message, self._settings.batch, self.form)
-        answers = _Answers(self._send, len(heard.requests), heard.batch)
+        answers = Answers(self._send, len(heard.requests), heard.batch)
+        # Who was told to wait, and says more, may have said it before.
+        take = self._refuse if self._full and self._room is None else self._take
         for each in heard.requests:
             if isinstance(each, Request):
-                self._take(each, answers)
+                take(each, answers)
             elif isinstance(each, NoRequest):
                 answers.add(refusal(each))
             else:
                 self._asked.hear(each)
                 answers.add(None)
         self._start()
-        if len(self._waiting) < self._settings.running:
+        if not self._full or self._asked.answering:
             return None
         if self._room is None:
             self._room = Deferred()
@@ -162,17 +168,22 @@ class Calls:
             outcome: Any = called.result
             if isinstance(outcome, Failure):
                 called.addErrback(_nothing)
-                self._send(_answer(one.id, outcome))
+                self._send(answer_of(one.id, outcome))
             else:
                 self._say(write_result(one.id, outcome))
             return True
         request = Request(one.method, one.params, one.id)
-        running = _Running(request, _Answers(self._send, 1, batch=False))
+        running = Running(request, Answers(self._send, 1, batch=False))
         self._running.add(running)
         self._by_id[one.id] = running
         running.called = called
         called.addBoth(partial(self._end, running))
         return True
+
+    @property
+    def offering(self) -> bool:
+        """Whether the peer offers something."""
+        return self._asked.offering
 
     @property
     def busy(self) -> bool:
@@ -211,11 +222,24 @@ class Calls:
         """The last message."""
         return self.form.encode(notification("rpc.goodbye", {"reason": reason}))
 
-    def _take(self, request: Request, answers: _Answers) -> None:
-        if request.method.startswith("rpc.") and not self._takes_time(request):
+    @property
+    def _full(self) -> bool:
+        """Whether as many wait as may run."""
+        return len(self._waiting) >= self._settings.running
+
+    def _refuse(self, request: Request, answers: Answers) -> None:
+        """Take only what is done at once."""
+        if self._takes_time(request):
+            overrun = Failure(Overrun(2 * self._settings.running))
+            answers.add(answer_of(request.id, overrun) if request.answered else None)
+        else:
+            answers.add(self._serve(request))
+
+    def _take(self, request: Request, answers: Answers) -> None:
+        if not self._takes_time(request):
             answers.add(self._serve(request))
             return
-        running = _Running(request, answers)
+        running = Running(request, answers)
         if request.answered and request.id in self._by_id:
             problem = "id: there is a request with this id, and it has not ended"
             answers.add(refusal(NoRequest(INVALID_REQUEST, problem, request.id)))
@@ -226,7 +250,8 @@ class Calls:
 
     def _takes_time(self, request: Request) -> bool:
         """Whether it is answered as the call of an operation is: when it is done."""
-        return self._is_of_channels(request) or self._is_offer(request)
+        is_own = request.method.startswith("rpc.")
+        return not is_own or self._is_of_channels(request) or self._is_offer(request)
 
     def _is_of_channels(self, request: Request) -> bool:
         return self.hears and request.method in METHODS
@@ -254,7 +279,7 @@ class Calls:
             if method == "rpc.cancel":
                 done = self._cancel(given)
             else:
-                done = isinstance(given, str) and self._asked.withdraw(given)
+                done = isinstance(given, str) and self._withdraw(given)
             answer = result_answer(number, self.write(done))
         return answer if request.answered else None
 
@@ -271,6 +296,23 @@ class Calls:
         )
         return offering.addCallbacks(lambda _: self.write(True), _explained)
 
+    def _withdraw(self, name: str) -> bool:
+        """Have the peer offer something no longer, also what it is about to offer."""
+        offers = [each for each in self._waiting if self._offers(each.request, name)]
+        for each in offers:
+            self._forget(each)
+        return self._asked.withdraw(name) or bool(offers)
+
+    def _offers(self, request: Request, name: str) -> bool:
+        params: Any = request.params
+        is_offer = self._is_offer(request) and isinstance(params, dict)
+        return is_offer and params.get("name") == name
+
+    def _forget(self, running: Running) -> None:
+        """Cancel one that has not begun."""
+        self._waiting.remove(running)
+        self._end(running, Failure(CancelledError()))
+
     def _cancel(self, number: Any) -> bool:
         """Cancel a request, if there is one of this id."""
         try:
@@ -280,8 +322,7 @@ class Calls:
         if running is None:
             return False
         if running in self._waiting:
-            self._waiting.remove(running)
-            self._end(running, Failure(CancelledError()))
+            self._forget(running)
         else:
             running.cancel()
         return True
@@ -300,7 +341,7 @@ class Calls:
             self._starting = False
         self._look_around()
 
-    def _call(self, running: _Running) -> None:
+    def _call(self, running: Running) -> None:
         request = running.request
         if self._is_offer(request):
             running.called = self._offer(request.params)
@@ -325,7 +366,7 @@ class Calls:
         params = {"id": number, "value": Raw(self.write(value))}
         self._send(notification("rpc.progress", params))
 
-    def _end(self, running: _Running, outcome: Any) -> None:
+    def _end(self, running: Running, outcome: Any) -> None:
         self._running.discard(running)
         number = running.request.id
         if self._by_id.get(number) is running:
@@ -336,7 +377,7 @@ class Calls:
     def _look_around(self) -> None:
         """Tell those who wait for room, or for the end."""
         room = self._room
-        if room is not None and len(self._waiting) < self._settings.running:
+        if room is not None and (not self._full or self._asked.answering):
             self._room = None
             room.callback(None)
         if not self.busy:
@@ -359,31 +400,6 @@ class PackedCalls(Calls):
         return write_msgpack(result)
 
 
-class _Running:
-    """
-    One request that is an operation's.
-    """
-
-    __slots__ = ("_answers", "called", "request")
-
-    def __init__(self, request: Request, answers: _Answers) -> None:
-        self.request = request
-        self.called: Deferred[Any] | None = None
-        self._answers = answers
-
-    def cancel(self) -> None:
-        """Cancel the call."""
-        if self.called is not None:
-            self.called.cancel()
-
-    def end(self, outcome: Any) -> None:
-        """Answer with what has come of it."""
-        answer = None
-        if self.request.answered:
-            answer = _answer(self.request.id, outcome)
-        self._answers.add(answer)
-
-
 def _nothing(_: object) -> None:
     """It is said otherwise."""
 
@@ -394,45 +410,6 @@ def _explained(failure: Failure) -> Failure:
         return failure
     _log.failure("what a peer offers could not be taken", failure)
     return Failure(RopewalkError("something went wrong here; it is in our log"))
-
-
-def _answer(number: Id, outcome: Any) -> Answer:
-    if not isinstance(outcome, Failure):
-        return result_answer(number, outcome)
-    error: Any = outcome.value
-    if isinstance(error, CancelledError):
-        return cancelled_answer(number)
-    return error_answer(number, error)
-
-
-class _Answers:
-    """
-    The answers to one message.
-
-    :param send: Sends them.
-    :param missing: How many are still to come, those among them that are none.
-    :param batch: Whether they are sent together.
-    """
-
-    __slots__ = ("_answers", "_batch", "_missing", "_send")
-
-    def __init__(self, send: Callable[[Any], None], missing: int, batch: bool) -> None:
-        self._send = send
-        self._missing = missing
-        self._batch = batch
-        self._answers: list[Answer] = []
-
-    def add(self, answer: Answer | None) -> None:
-        """
-        Take one.
-
-        :param answer: ``None`` where there is none, as to a notification.
-        """
-        self._missing -= 1
-        if answer is not None:
-            self._answers.append(answer)
-        if self._missing == 0 and self._answers:
-            self._send(self._answers if self._batch else self._answers[0])
 
 
 def caller_at(via: str, transport: Any) -> Caller:
