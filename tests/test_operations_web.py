@@ -510,6 +510,25 @@ class WhereTests(WebTestCase):
         self.assertNotEqual(caller.connection, "")
 
     @inlineCallbacks
+    def test_crowd(self) -> Steps[None]:
+        """
+        An address has so many connections, and no more.
+        """
+        yield self.begin(
+            '[operations]\nlines = "tcp:7071:interface=127.0.0.1"\nconnections = 2\n'
+        )
+        asked = {"jsonrpc": "2.0", "method": "house.echo", "params": ["a"], "id": 1}
+        kept = []
+        for number in range(3):
+            line = self.host.lines("tcp:7071")
+            kept.append(line)
+            if number == 2:
+                yield self.assertFailure(line.receive(), Closed)
+            else:
+                yield line.send(json.dumps(asked))
+                self.assertEqual(json.loads((yield line.receive()))["result"], "a")
+
+    @inlineCallbacks
     def test_lines(self) -> Steps[None]:
         """
         In lines and frames they can be called where the settings say, and what is

@@ -48,6 +48,8 @@ class CallSettings(Shape):
     :ivar amp: Where to listen for those who speak AMP (``twisted.protocols.amp``).
     :ivar log: Whether each call is logged.
     :ivar running: How many calls of one connection may run at once. The next wait.
+    :ivar connections: How many connections one client address may have at a time in
+        lines, frames and AMP, in each; 0 for any number.
     :ivar channels: How many channels and patterns one connection may hear.
     :ivar batch: How many requests there may be in a batch.
     :ivar longest: The longest message, in bytes. (Of a WebSocket, ``sockets.message``
@@ -59,6 +61,7 @@ class CallSettings(Shape):
     amp: str = ""
     log: bool = True
     running: Annotated[int, Meta(ge=1, le=10_000)] = 32
+    connections: Annotated[int, Meta(ge=0)] = 1000
     channels: Annotated[int, Meta(ge=0, le=10_000)] = 100
     batch: Annotated[int, Meta(ge=1, le=10_000)] = 50
     longest: Annotated[int, Meta(ge=1)] = 64 * 1024

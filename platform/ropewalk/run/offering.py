@@ -88,7 +88,28 @@ def factory_of(
     :param name: By which: ``"lines"``, ``"frames"`` or ``"amp"``.
     """
     protocol: Any = {"lines": CallLines, "frames": CallFrames, "amp": CallBoxes}[name]
-    return ConversationFactory(protocol, reactor, operations, hub, settings)
+    return _CallFactory(protocol, reactor, operations, hub, settings)
+
+
+class _CallFactory(ConversationFactory[Any]):
+    """
+    Makes the protocols of those who call, so many for each address.
+    """
+
+    def __init__(
+        self,
+        protocol: Any,
+        reactor: Any,
+        operations: Operations,
+        hub: IHub,
+        settings: CallSettings,
+    ) -> None:
+        super().__init__(protocol, reactor, operations, hub, settings)
+        self._most = settings.connections
+
+    def most_connections(self, address: Any) -> int:
+        """How many connections an address may have; 0 for any number."""
+        return self._most
 
 
 def log_call(called: Called) -> None:
