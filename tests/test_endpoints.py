@@ -410,6 +410,14 @@ class DoorwayTests(TestCase):
             yield doorway.close()
         self.assertRefused(port)
 
+    def test_no_name(self) -> None:
+        """
+        An interface whose name no name can be is told like any other that is not
+        here.
+        """
+        doorway = self.doorway("tcp:0:interface=a..b")
+        self.assertRaises(CannotListenError, doorway.bind)
+
     @inlineCallbacks
     def test_last_words(self) -> Steps[None]:
         """

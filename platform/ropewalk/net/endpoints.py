@@ -515,7 +515,7 @@ def bind(
             interface or None, port, family, bound.type, 0, socket.AI_PASSIVE
         )[0]
         bound.bind(address)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # or a name that no name can be: IDNA
         bound.close()
         raise CannotListenError(interface, port, error) from error
     return bound
