@@ -4,6 +4,10 @@ How the documentation is built: ``make docs``. A warning is an error.
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE))
@@ -37,7 +41,9 @@ html_show_sphinx = False
 html_copy_source = False
 
 
-def _tell_apart(app, what, name, obj, options, lines):
+def _tell_apart(
+    app: "Sphinx", what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
     """
     Two errors are called Refused: one is said to those who ask a site, the other by
     those who ask a daemon. Which of them is raised, the module says.
@@ -47,5 +53,5 @@ def _tell_apart(app, what, name, obj, options, lines):
     lines[:] = [line.replace(":raise Refused:", whole) for line in lines]
 
 
-def setup(app):
+def setup(app: "Sphinx") -> None:
     app.connect("autodoc-process-docstring", _tell_apart)
