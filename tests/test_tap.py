@@ -84,6 +84,7 @@ class TapTests(SynchronousTestCase):
         """
         path = self.mktemp()
         writer = self.writer(logfile=path)
+        self.addCleanup(writer._output.close)
         writer({"log_format": "hello", "log_time": 0.0})
         self.assertIn('"message":"hello"', Path(path).read_text())
         self.assertEqual(writer.style, "json")

@@ -422,6 +422,7 @@ class ChoiceTests(LoopTestCase):
         adopted: Any = self.network.adoptStreamPort(
             port.fileno(), socket.AF_UNIX, marked
         )
+        self.addCleanup(adopted.socket.close)
         self.addCleanup(adopted.stopReading)
         self.assertIs(type(adopted), unix.Port)
 
