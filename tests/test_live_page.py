@@ -623,6 +623,7 @@ class AbsenceTests(PageTestCase):
             yield page.run("window.said = []; 0")
             yield page.run("other.subscribe('rooms.1', (each) => said.push(each)); 0")
             yield page.until(f"other.way !== '{way}' && other.state === 'open'")
+            yield page.run("other.present('rooms.1')")  # behind what it subscribed to
             self.host.hub.publish("rooms.1", way)
             yield page.until("said.length === 1")
             yield page.run("other.close()")
@@ -678,6 +679,10 @@ class AbsenceTests(PageTestCase):
         )
         yield self.another(page, streams, ways=["events"])
         yield page.run("other.subscribe('rooms.1', () => {}); 0")
+        yield page.until(
+            "streams.some(({ url, readyState }) =>"
+            "  readyState === 1 && url.includes('rooms.1'))"
+        )
         yield page.until("other.state === 'open'")
         yield page.run(
             "other.addEventListener('state', () => {"
