@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from ropewalk.client.conversation import ByConnection
+from ropewalk.client.dialling import Dialled
 from ropewalk.client.places import Place
 from ropewalk.client.ways import Owner
 from ropewalk.wire.lines import LineReader
@@ -23,7 +22,7 @@ __all__ = ["ByLines"]
 _AT_ONCE = 100
 
 
-class ByLines(ByConnection):
+class ByLines(Dialled):
     """
     Talks in lines: ``ropewalk.net.calls.CallLines`` is the other end.
 
@@ -33,23 +32,13 @@ class ByLines(ByConnection):
     def __init__(
         self, owner: Owner, silence: float, place: Place, reactor: Any, longest: int
     ) -> None:
-        super().__init__(owner, silence)
+        super().__init__(owner, silence, place, reactor)
         self.longest = longest
-        self._place = place
-        self._reactor = reactor
-        self._connecting: Deferred[Any] | None = None
-        self._protocol: _Lines | None = None
 
     def connect(self) -> None:
         factory = Factory.forProtocol(lambda: _Lines(self))
         factory.noisy = False
-        endpoint = self._place.endpoint(self._reactor)
-        self._connecting = endpoint.connect(factory)
-        self._connecting.addErrback(self._failed)
-
-    def give_up(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
+        self.dial(factory)
 
     def say(self, message: bytes) -> None:
         if self._protocol is not None:
@@ -59,19 +48,10 @@ class ByLines(ByConnection):
         if self._protocol is not None:
             self._protocol.transport.loseConnection()
 
-    def cut(self) -> None:
-        if self._protocol is not None:
-            self._protocol.transport.abortConnection()
-
     def met(self, protocol: Any) -> None:
-        """There is a connection."""
-        self._protocol = protocol
-        self.reached()
+        """There is a connection, and talk on it."""
+        super().met(protocol)
         self.ready()
-
-    def _failed(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
-            self.gone(failure.getErrorMessage())
 
 
 class _Lines(Protocol):

@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from ropewalk.client.conversation import ByConnection
+from ropewalk.client.dialling import Dialled
 from ropewalk.client.places import Place
 from ropewalk.client.ways import Owner
 
@@ -21,7 +20,7 @@ __all__ = ["BySocket"]
 _PROTOCOL = "ropewalk.json"
 
 
-class BySocket(ByConnection):
+class BySocket(Dialled):
     """
     Talks by WebSocket: ``ropewalk.net.calls.sockets.CallSocket`` is the other end.
 
@@ -38,22 +37,12 @@ class BySocket(ByConnection):
         reactor: Any,
         longest: int,
     ) -> None:
-        super().__init__(owner, silence)
-        self._place = place
-        self._reactor = reactor
+        super().__init__(owner, silence, place, reactor)
         scheme = "wss" if place.is_secure else "ws"
         self._factory = _Factory(self, place.url(path, scheme), reactor, longest)
-        self._connecting: Deferred[Any] | None = None
-        self._protocol: _Socket | None = None
 
     def connect(self) -> None:
-        endpoint = self._place.endpoint(self._reactor)
-        self._connecting = endpoint.connect(self._factory)
-        self._connecting.addErrback(self._failed)
-
-    def give_up(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
+        self.dial(self._factory)
 
     def say(self, message: bytes) -> None:
         if self._protocol is not None:
@@ -63,19 +52,6 @@ class BySocket(ByConnection):
         if self._protocol is not None:
             self._protocol.sendClose(1000)
             self._protocol.transport.loseConnection()
-
-    def cut(self) -> None:
-        if self._protocol is not None:
-            self._protocol.transport.abortConnection()
-
-    def met(self, protocol: Any) -> None:
-        """There is a connection, and as yet no WebSocket."""
-        self._protocol = protocol
-        self.reached()
-
-    def _failed(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
-            self.gone(failure.getErrorMessage())
 
 
 class _Factory(WebSocketClientFactory):
