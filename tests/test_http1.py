@@ -5,7 +5,6 @@ Tests for L{ropewalk.wire.http1}.
 from __future__ import annotations
 
 import gzip
-import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +26,7 @@ from ropewalk.wire.http1 import (
     read_fields,
     read_line,
 )
+from tests.effort import lines_run
 
 LIMITS = HeadLimits()
 
@@ -867,24 +867,6 @@ class Looked(bytes):
         piece = super().__getitem__(key)
         Looked.looked += 1 if isinstance(piece, int) else len(piece)
         return piece
-
-
-def lines_run(work: Callable[[], object]) -> int:
-    """How many lines of Python something runs."""
-    count = 0
-
-    def trace(frame: Any, event: str, arg: Any) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 class WorkTests(HttpCase):

@@ -5,10 +5,9 @@ Channels: what is published into one reaches everyone subscribed to it.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +24,7 @@ from ropewalk.errors import BadChannelRule, ChannelFull, HubFull
 from ropewalk.hub import ChannelRule, MemoryHub
 from ropewalk.interfaces import IAuthoriser, ISubscriber, Message, Presence, Resumed
 from tests import hub_contract
+from tests.effort import lines_run
 from tests.hub_contract import Ears, Event
 from tests.test_schema import run_page
 from tests.visiting import Place, request
@@ -342,7 +342,7 @@ class CrowdTests(SynchronousTestCase):
             hub.subscribe(f"rooms{number}.*", ears)
             hub.subscribe(f"rooms.lobby{number}.**", ears)
         hub.subscribe("rooms.lobby", ears)
-        return self.steps(lambda: hub.publish("rooms.lobby", 1))
+        return lines_run(lambda: hub.publish("rooms.lobby", 1))
 
     def work(self, size: int) -> int:
         """How many steps it takes in a hub with so much in it."""
@@ -360,24 +360,7 @@ class CrowdTests(SynchronousTestCase):
             hub.subscribe("new", visitor, "Ada")
             hub.unsubscribe("new", visitor)
 
-        return self.steps(come_and_go)
-
-    def steps(self, function: Callable[[], object]) -> int:
-        """How many lines something takes."""
-        lines = 0
-
-        def trace(frame: Any, event: str, argument: Any) -> Any:
-            nonlocal lines
-            lines += 1
-            return trace
-
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            function()
-        finally:
-            sys.settrace(before)
-        return lines
+        return lines_run(come_and_go)
 
 
 @define(eq=False)
