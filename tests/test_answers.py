@@ -497,7 +497,7 @@ class ContractTests(AnswersTestCase):
 
     def test_gone(self) -> None:
         """
-        An answer for a client that left is nothing to complain about.
+        An answer for a client that left goes nowhere, and is no reason to complain.
         """
         seen: list[Any] = []
 
@@ -511,6 +511,7 @@ class ContractTests(AnswersTestCase):
             visit.send(request())
             visit.leave()
             conclude(seen[-1], self.answers.answer(seen[-1], value))
+            self.assertEqual(visit.wire.value(), b"")
 
     def test_costs(self) -> None:
         """
