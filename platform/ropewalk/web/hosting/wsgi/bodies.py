@@ -15,8 +15,8 @@ from typing import IO, Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ropewalk.interfaces import Steps
 from ropewalk.awaiting import inlineCallbacks
+from ropewalk.interfaces import Steps
 from ropewalk.web.intake import Intake
 
 __all__ = ["Body", "BodyLost", "Source"]
@@ -190,7 +190,7 @@ class Body(io.BufferedIOBase):
 
 def spool(data: bytes = b"") -> IO[bytes]:
     """A file in memory as long as it is short."""
-    file = SpooledTemporaryFile(SPOOLED)
+    file = SpooledTemporaryFile(SPOOLED)  # noqa: SIM115  # whoever reads it closes it
     file.write(data)
     return file
 

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ropewalk.web.hosting.wsgi.bodies import BodyLost
-from ropewalk.web.hosting.wsgi.conveying import ClientLeft, Conveyor, Headers
+from ropewalk.web.hosting.wsgi.conveying import ClientLeft, Conveyor, Head, Headers
 from ropewalk.web.hosting.wsgi.files import FileWrapper, OnDisk
 
 __all__ = ["BadAnswer", "Call"]
@@ -48,7 +48,7 @@ class Call:
 
     __slots__ = (
         *("_application", "_begun", "_conveyor", "_done", "_environ", "_fail"),
-        *("_headers", "_is_head", "_promised", "_reason", "_sent", "_status"),
+        *("_headers", "_is_head", "_promised", "_reason", "_sent", "_status", "_told"),
     )
 
     def __init__(
@@ -66,7 +66,7 @@ class Call:
         self._headers: Headers = []
         self._promised: int | None = None
         # Whether a part of the answer has gone, and whether all has.
-        self._begun = self._done = False
+        self._begun = self._done = self._told = False
 
     def run(self) -> None:
         """Call it, and see its answer through."""
@@ -177,18 +177,19 @@ class Call:
         if self._promised is None:
             self._promised = file.length
             self._headers.append((b"content-length", b"%d" % file.length))
-        self._conveyor.send_file(
-            self._status, self._headers, self._reason, file, self._promised, close
-        )
+        self._conveyor.send_file(self._head(), file, self._promised, close)
         return True
 
     def _answer(self, data: bytes) -> None:
-        self._conveyor.answer(self._status, self._headers, self._reason, data)
+        self._conveyor.answer(self._head(), data)
 
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._conveyor.start(self._status, self._headers, self._reason)
+            self._conveyor.start(self._head())
+
+    def _head(self) -> Head:
+        return self._status, self._headers, self._reason
 
     def _is_mute(self) -> bool:
         """Whether the answer is but a head."""
@@ -206,7 +207,8 @@ class Call:
         if self._promised is None or self._is_mute():
             return data
         room = self._promised - self._sent
-        if len(data) > room:
+        if len(data) > room and not self._told:
+            self._told = True
             self._log.warn(
                 "an answer is longer than its Content-Length, {length}, and was cut: "
                 "{path}",

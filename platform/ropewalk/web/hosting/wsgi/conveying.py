@@ -15,9 +15,12 @@ from twisted.python.failure import Failure
 from ropewalk.web.hosting.wsgi.files import OnDisk
 from ropewalk.web.outflow import Outflow
 
-__all__ = ["MOST", "ClientLeft", "Conveyor", "Headers"]
+__all__ = ["MOST", "ClientLeft", "Conveyor", "Head", "Headers"]
 
 Headers = list[tuple[bytes, bytes]]
+
+#: The head of an answer: its status, headers and reason.
+Head = tuple[int, Headers, bytes]
 
 #: Bytes of an answer that may be on the way to the client's connection before who makes
 #: it has to wait. As many again may be in the kernel.
@@ -53,7 +56,7 @@ class Conveyor:
     ) -> None:
         self._outflow, self._call = outflow, call
         self._later, self._fail = later, fail
-        self._head: tuple[int, Headers, bytes] | None = None
+        self._head: Head | None = None
         self._pieces: list[bytes] = []
         self._weight = 0
         self._coming = self.gone = False
@@ -64,18 +67,12 @@ class Conveyor:
 
     # For the thread.
 
-    def answer(self, status: int, headers: Headers, reason: bytes, data: bytes) -> None:
+    def answer(self, head: Head, data: bytes) -> None:
         """A whole answer."""
-        self._call(self._answer, status, headers, reason, data)
+        self._call(self._answer, head, data)
 
     def send_file(
-        self,
-        status: int,
-        headers: Headers,
-        reason: bytes,
-        file: OnDisk,
-        length: int,
-        then: Callable[[], object],
+        self, head: Head, file: OnDisk, length: int, then: Callable[[], object]
     ) -> None:
         """
         A file as the answer. The thread has nothing more to do with it.
@@ -83,11 +80,11 @@ class Conveyor:
         :param length: How much of the file.
         :param then: Called in a thread once it has been sent, or nobody wants it.
         """
-        self._call(self._send_file, status, headers, reason, file, length, then)
+        self._call(self._send_file, head, file, length, then)
 
-    def start(self, status: int, headers: Headers, reason: bytes) -> None:
+    def start(self, head: Head) -> None:
         """Begin an answer. The head goes with its first piece."""
-        self._head = status, headers, reason
+        self._head = head
         self._room = threading.Condition()
 
     def put(self, data: bytes) -> None:
@@ -130,22 +127,14 @@ class Conveyor:
         self.gone = True
         self._release(0)
 
-    def _answer(
-        self, status: int, headers: Headers, reason: bytes, data: bytes
-    ) -> None:
-        self._outflow.start(status, headers, reason)
+    def _answer(self, head: Head, data: bytes) -> None:
+        self._outflow.start(*head)
         self._outflow.finish(data)
 
     def _send_file(
-        self,
-        status: int,
-        headers: Headers,
-        reason: bytes,
-        file: OnDisk,
-        length: int,
-        then: Callable[[], object],
+        self, head: Head, file: OnDisk, length: int, then: Callable[[], object]
     ) -> None:
-        self._outflow.start(status, headers, reason)
+        self._outflow.start(*head)
         sending = file.send(self._outflow, length)
         sending.addErrback(self._fail)
         sending.addCallback(lambda _: self._later(then))

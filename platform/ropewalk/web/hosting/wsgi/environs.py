@@ -64,10 +64,8 @@ def split_path(path: bytes, prefix: str) -> tuple[str, str]:
     :param prefix: As people read it. It may be percent-encoded in the path.
     """
     mount = prefix.encode("utf-8")
-    if b"%" not in path:
-        if path.startswith(mount):
-            return mount.decode("latin-1"), path[len(mount) :].decode("latin-1")
-        # In another spelling, which took us for the same.
+    if b"%" not in path and path.startswith(mount):
+        return mount.decode("latin-1"), path[len(mount) :].decode("latin-1")
     pieces = path.split(b"/")
     depth = prefix.count("/") + 1
     name, below = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from stat import S_ISREG
 from tempfile import _TemporaryFileWrapper
 from typing import Any
