@@ -258,6 +258,20 @@ class EarlyTests(EngineCase):
         self.reply()
         self.assertEqual([each.status for each in self.visit.answers()], [200, 200])
 
+    def test_answered_at_the_end(self) -> None:
+        """
+        Who is told the end can answer at once.
+        """
+        self.post(3)
+        self.intake.read().addCallback(
+            lambda _: self.intake.read().addCallback(lambda _: self.reply())
+        )
+        self.visit.send(b"one")
+        self.assertEqual(self.visit.answer().body, b"done")
+        self.visit.send(request("/stream"))
+        self.reply()
+        self.assertEqual(self.visit.answer().body, b"done")
+
     def test_behind(self) -> None:
         """
         The next request is what comes behind the body.
