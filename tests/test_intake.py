@@ -129,7 +129,7 @@ class IntakeTests(SynchronousTestCase):
         Whatever comes when, all is read, once and in order, and the client waits
         while there is much.
         """
-        held = []
+        held: list[bool] = []
         intake = Intake(None, held.append, ignore)
         sent = read = b""
         for step in [*steps, *[None] * len(steps)]:
