@@ -20,13 +20,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
+from threading import get_ident
 from typing import Any
 
 from attrs import define
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.python.threadable import isInIOThread
 
 from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import IHub, IOperations
@@ -61,6 +61,7 @@ class _Daemon(Struct, frozen=True):
     reactor: Any
     hub: IHub
     operations: IOperations
+    thread: int
 
 
 _daemons: list[_Daemon] = []
@@ -68,12 +69,12 @@ _daemons: list[_Daemon] = []
 
 def attach(reactor: Any, hub: IHub, operations: IOperations) -> Callable[[], None]:
     """
-    Let applications find the daemon. It does this itself.
+    Let applications find the daemon, which does this itself, in the reactor's thread.
 
     :param operations: Called in the name of the service that is the host.
     :return: lets nobody find it any more; called when it stops.
     """
-    daemon = _Daemon(reactor, hub, operations)
+    daemon = _Daemon(reactor, hub, operations, get_ident())
     _daemons.append(daemon)
     return lambda: detach(daemon)
 
@@ -123,7 +124,7 @@ def _have(ask: Callable[[_Daemon], Deferred[Any]]) -> Any:
         raise NotHosted
     daemon = _daemons[-1]
     loop = asyncio._get_running_loop()
-    if isInIOThread():
+    if get_ident() == daemon.thread:
         answer = ask(daemon)
         return answer if loop is None else answer.asFuture(loop)
     result: Future[Any] = Future()
