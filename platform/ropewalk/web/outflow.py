@@ -5,13 +5,15 @@ An answer that somebody else writes, no faster than the client takes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
+
+from ropewalk.web.streams import end_with
 
 __all__ = ["Outflow"]
 
@@ -98,17 +100,27 @@ class Outflow:
         self.request.write(data)
         return self._room
 
-    def finish(self, data: bytes = b"") -> None:
-        """Write the last piece, and say that it is the last."""
+    def finish(
+        self, data: bytes = b"", trailers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """
+        Write the last piece, and say that it is the last.
+
+        :param trailers: What is said behind the body, where that can be: over HTTP/2,
+            and behind a body in chunks (RFC 9110, section 6.5).
+        """
         if self.gone or self.finished:
             return
         self.finished = True
-        if not self._producing:
+        if not self._producing and not trailers:
             self.request.answer(data)
             return
-        if data:
+        if data or not self._producing:
             self.request.write(data)
-        self.request.unregisterProducer()
+        if self._producing:
+            self.request.unregisterProducer()
+        if trailers:
+            _end_with(self.request, trailers)
         self.request.finish()
 
     def abort(self) -> None:
@@ -137,3 +149,13 @@ class Outflow:
         self.gone = True
         self.resumeProducing()
         self._left.callback(None)
+
+
+def _end_with(request: Any, trailers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Have trailers sent when a request is finished."""
+    if not request.direct:
+        end_with(request.channel, trailers)
+    elif request.chunked:
+        lines = b"".join(b"%b: %b\r\n" % each for each in trailers)
+        request.channel.write(b"0\r\n%b\r\n" % lines)
+        request.chunked = 0  # the last chunk is written
