@@ -9,14 +9,20 @@ names in public for what is needed here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 
-__all__ = ["cut_stream", "drain_streams", "end_upload", "end_with"]
+__all__ = [
+    "cut_stream",
+    "drain_streams",
+    "end_upload",
+    "end_with",
+    "inform_stream",
+]
 
 
 def cut_stream(stream: Any) -> None:
@@ -72,6 +78,18 @@ def end_with(stream: Any, trailers: Sequence[tuple[bytes, bytes]]) -> None:
             connection.send_headers(number, said, end_stream=True)
 
     connection.end_stream = end
+
+
+def inform_stream(
+    stream: Any, code: int, headers: Iterable[tuple[bytes, bytes]]
+) -> None:
+    """
+    Send something before a stream's answer (RFC 9113, section 8.1).
+    """
+    connection = stream._conn
+    block = [(b":status", b"%d" % code), *((name.lower(), v) for name, v in headers)]
+    connection.conn.send_headers(stream.streamID, block)
+    connection._tryToWriteControlData()
 
 
 def drain_streams(connection: Any) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from ropewalk.web.hosting.asgi.errors import BadEvent, ClientLeft
-from ropewalk.web.hosting.asgi.ahead import tell_ahead
 from ropewalk.web.outflow import Outflow
 
 __all__ = ["Answer", "headers_of", "room_for"]
@@ -32,8 +31,7 @@ class Answer:
     An answer to a request.
 
     :param app: What the application is called.
-    :param prefix: Of the types of its events: ``"websocket."`` where it denies a
-        WebSocket.
+    :param over: Called when all of it is sent.
     :ivar out: Where it goes.
     """
 
@@ -82,11 +80,18 @@ class Answer:
             await self._send_file(kind, event["file"].fileno(), offset, count, more=more)
         elif kind == "http.response.early_hint":
             self._expect(kind, _NOTHING)
-            tell_ahead(self.out.request, event.get("links", ()))
+            self._tell_ahead(event)
         elif kind == "http.response.trailers":
             self._send_trailers(event)
         else:
             raise BadEvent(self._app, str(kind), "an answer has no such event")
+
+    def _tell_ahead(self, event: Mapping[str, Any]) -> None:
+        try:
+            links = headers_of((b"Link", link) for link in event.get("links", ()))
+        except ValueError as error:
+            raise BadEvent(self._app, str(event["type"]), str(error)) from None
+        self.out.request.inform(103, links)
 
     def _begin(self, event: Mapping[str, Any]) -> None:
         if self._stage != _NOTHING:
