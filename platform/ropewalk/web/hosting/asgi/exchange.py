@@ -87,9 +87,6 @@ class Exchange:
         if self._body_over:
             return None
         intake = self._request.intake
-        if intake is None:
-            self._body_over = True
-            return {"type": "http.request", "body": b"", "more_body": False}
         piece, self._piece = self._piece, None
         if piece is None and not self._reading:
             piece = intake.take()
