@@ -207,14 +207,9 @@ class Conversation:
 
     def heard(self, message: str | bytes) -> Deferred[None] | None:
         """A message has come."""
-        is_text = isinstance(message, str)
-        event = {
-            "type": "websocket.receive",
-            "text": message if is_text else None,
-            "bytes": None if is_text else message,
-        }
+        kind = "text" if isinstance(message, str) else "bytes"
         self._size += len(message)
-        self._put(event)
+        self._put({"type": "websocket.receive", kind: message})
         if self._failed or (len(self._events) < _MESSAGES and self._size < _BYTES):
             return None
         self._room = Deferred()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from operator import attrgetter
@@ -15,7 +15,7 @@ from typing import Any
 
 from ropewalk.errors import BadPlugin
 from ropewalk.web.hosting.asgi.lifespan import MODES, Mode
-from ropewalk.web.hosting.asgi.mounting import AsgiMounting
+from ropewalk.web.hosting.asgi.mounting import AsgiMounting, Load
 from ropewalk.web.hosting.asgi.scopes import DIALECTS, Dialect
 from ropewalk.web.hosting.hosted import Hosted, Place
 
@@ -72,13 +72,12 @@ class Asgi(Hosted):
         _check(place, "root_path", options["dialect"], DIALECTS)
         _check(place, "lifespan", options["lifespan"], MODES)
         _check(place, "version", options["version"], (0, 2, 3))
-        return AsgiMounting(self._load(place), self._name, place, **options)
-
-    def _load(self, place: Place) -> Callable[[], Any]:
-        target = self._target
-        if not isinstance(target, str):
-            return lambda: target
-        return partial(load, target, self._directory, self._environment, place.prefix)
+        app = self._target
+        if isinstance(app, str):
+            app = Load(
+                partial(load, app, self._directory, self._environment, place.prefix)
+            )
+        return AsgiMounting(app, self._name, place, **options)
 
 
 def load(

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -25,9 +26,19 @@ from ropewalk.web.hosting.asgi.exchange import Exchange
 from ropewalk.web.hosting.asgi.lifespan import Lifespan, Mode
 from ropewalk.web.hosting.asgi.scopes import Dialect, Scopes, wants_socket
 from ropewalk.web.hosting.hosted import Mounting, Place
-from ropewalk.web.problems import respond
+from ropewalk.web.problems import Refused, respond
 
-__all__ = ["AsgiMounting"]
+__all__ = ["AsgiMounting", "Load"]
+
+
+class Load(Struct, frozen=True):
+    """
+    How an application is loaded.
+
+    :ivar load: Gives it.
+    """
+
+    load: Callable[[], Any]
 
 
 class AsgiMounting(Mounting):
@@ -35,7 +46,7 @@ class AsgiMounting(Mounting):
     An ASGI application at its place. Its start loads it, in a thread, and waits until
     it says that it has started.
 
-    :param load: Gives the application; called in a thread.
+    :param app: The application; or what gives it, called in a thread.
     :param name: What it is called.
     :param version: As :func:`ropewalk.web.hosting.asgi.asgi` has it, as the rest.
     """
@@ -44,7 +55,7 @@ class AsgiMounting(Mounting):
 
     def __init__(
         self,
-        load: Callable[[], Any],
+        app: Any | Load,
         name: str,
         place: Place,
         *,
@@ -53,7 +64,7 @@ class AsgiMounting(Mounting):
         lifespan: Mode,
         timeout: float,
     ) -> None:
-        self._load, self._name, self._place = load, name, place
+        self._app, self._name, self._place = app, name, place
         self._version, self._mode, self._timeout = version, lifespan, timeout
         self._scopes = Scopes(place.prefix, dialect, "2.0" if version == 2 else "3.0")
         self._resource = AsgiResource(name, place, self._scopes)
@@ -69,7 +80,9 @@ class AsgiMounting(Mounting):
         loop = asyncio._get_running_loop()
         if loop is None:
             raise NeedsAsyncio(f"{self._name} (ASGI)")
-        loaded: Any = yield self._load_aside(loop)
+        loaded: Any = self._app
+        if isinstance(loaded, Load):
+            loaded = yield self._load_aside(loop, loaded)
         app = called_as_three(loaded, self._version)
         lifespan = self._lifespan = Lifespan(
             app, self._name, self._mode, self._place.reactor, self._timeout
@@ -86,7 +99,7 @@ class AsgiMounting(Mounting):
         if self._lifespan is not None:
             yield self._lifespan.stop()
 
-    def _load_aside(self, loop: Any) -> Deferred[Any]:
+    def _load_aside(self, loop: Any, how: Load) -> Deferred[Any]:
         """
         Load it in a thread in which the loop is known, but does not run: Django asks its
         database nothing where one does, and others want to know it.
@@ -95,7 +108,7 @@ class AsgiMounting(Mounting):
         def load() -> Any:
             asyncio.set_event_loop(loop)
             try:
-                return self._load()
+                return how.load()
             finally:
                 asyncio.set_event_loop(None)
 
@@ -171,6 +184,4 @@ class AsgiResource:
 
 
 async def _not_started(scope: Any, receive: Any, send: Any) -> None:
-    from ropewalk.web.problems import Refused
-
     raise Refused(503, "the application has not started yet")
