@@ -16,7 +16,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.web.proxying.pools import Pool, PoolLimits
 from ropewalk.web.proxying.targets import Target
 
-__all__ = ["Balance", "Backend", "Backends", "NobodyThere"]
+__all__ = ["Backend", "Backends", "Balance", "NobodyThere"]
 
 #: Whom the next request goes to: who has the fewest, or each in turn.
 Balance = Literal["least", "round"]
@@ -207,9 +207,7 @@ class Backends:
                 return only
         start, self._next = self._next, (self._next + 1) % len(self._backends)
         turned = self._backends[start:] + self._backends[:start]
-        ready = [
-            each for each in turned if each not in tried and each.state == "ready"
-        ]
+        ready = [each for each in turned if each not in tried and each.state == "ready"]
         if not ready:
             rests = [each.rest() for each in self._backends if each.state == "resting"]
             raise NobodyThere(min(rests, default=1.0))

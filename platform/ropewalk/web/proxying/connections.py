@@ -5,7 +5,8 @@ A connection to a back end: one request at a time, and its answer.
 
 from __future__ import annotations
 
-from typing import Any, Protocol as Interface
+from typing import Any
+from typing import Protocol as Interface
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -53,6 +54,7 @@ class Connection(Protocol):
     :ivar since: Since when nothing is asked on it.
     :ivar kept: How long it may be idle.
     :ivar alive: Whether something can be asked on it.
+    :ivar full: Whether it takes no more for now.
     """
 
     transport: Any
@@ -62,6 +64,7 @@ class Connection(Protocol):
         self._reader = ReplyReader(LIMITS)
         self._asker: Asker | None = None
         self._successor: Any = None
+        self._lost = False
         self.used = 0
         self.since = 0.0
         self.kept = kept
@@ -100,7 +103,8 @@ class Connection(Protocol):
         """End it at once."""
         self._asker = None
         self._retire()
-        self.transport.abortConnection()
+        if not self._lost:
+            self.transport.abortConnection()
 
     def hand_over(self, successor: Any) -> None:
         """Let another protocol have it."""
@@ -143,6 +147,7 @@ class Connection(Protocol):
         if self._successor is not None:
             self._successor.connectionLost(reason)
             return
+        self._lost = True
         self._retire()
         asker, self._asker = self._asker, None
         if asker is None:

@@ -13,13 +13,14 @@ from typing import Any
 from msgspec import Struct
 from twisted.internet.address import IPv4Address, IPv6Address
 
+from ropewalk.web.intake import Intake
 from ropewalk.web.problems import Refused
 from ropewalk.web.proxies import write_forwarded
 from ropewalk.web.proxying.targets import Target
 from ropewalk.wire.http1 import FIELD
 from ropewalk.wire.replies import Reply
 
-__all__ = ["Manners", "request_head", "reply_headers", "wanted_protocol"]
+__all__ = ["Manners", "reply_headers", "request_head", "wanted_protocol"]
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -57,7 +58,7 @@ class Manners(Struct, frozen=True):
     """
     How requests are passed on.
 
-    :ivar prefix: The path of the mount: ``""``, ``"/shop"``.
+    :ivar prefix: The path of the mount, percent-encoded: ``""``, ``"/shop"``.
     :ivar strip: Whether the back end is asked without it.
     :ivar rewrite: Whether what it answers is given the prefix again, where it says
         paths of its own: ``Location`` and the paths of cookies.
@@ -72,28 +73,34 @@ class Manners(Struct, frozen=True):
 
 def wanted_protocol(request: Any) -> bytes | None:
     """
-    Which protocol a client wants to speak in place of HTTP, if that can be.
+    Which protocol a client wants to speak in place of HTTP, if that can be: to ask it
+    for that, a request has no body.
 
     HTTP/2 is none: what is said by it the back end would hear without us.
     """
-    if request.clientproto != b"HTTP/1.1" or request.intake is not None:
+    if request.clientproto != b"HTTP/1.1":
         return None
     headers = request.requestHeaders
-    values = headers.getRawHeaders(b"upgrade") or ()
+    values: list[bytes] = headers.getRawHeaders(b"upgrade") or []
     if len(values) != 1 or b"upgrade" not in _options(request):
         return None
-    value: bytes = values[0].strip()
+    value = values[0].strip()
     if _TOKEN.fullmatch(value) is None or value.lower().startswith(b"h2"):
         return None
     return value
 
 
 def request_head(
-    request: Any, target: Target, manners: Manners, upgrade: bytes | None
+    request: Any,
+    target: Target,
+    manners: Manners,
+    intake: Intake | None,
+    upgrade: bytes | None,
 ) -> bytes:
     """
     The head of a request as a back end is sent it.
 
+    :param intake: Its body, if there is one.
     :param upgrade: The protocol that is asked for.
     :raise Refused: When it cannot be said in HTTP/1.1.
     """
@@ -108,7 +115,7 @@ def request_head(
         lines += [(name, value) for value in values]
     lines += _who(request, manners)
     lines += _way(request, upgrade)
-    lines += _length(request)
+    lines += _length(request, intake)
     asked = b"%b %b HTTP/1.1" % (request.method, path_of(request, target, manners))
     said = [b"%b: %b" % pair for pair in lines]
     head = b"\r\n".join((asked, *said, b"", b""))
@@ -128,7 +135,7 @@ def path_of(request: Any, target: Target, manners: Manners) -> bytes:
     if not uri.startswith(b"/"):
         uri = uri if uri == b"*" else b"/" + uri.partition(b"//")[2].partition(b"/")[2]
     if manners.strip and manners.prefix:
-        uri = _stripped(uri, manners.prefix.encode("utf-8"))
+        uri = _stripped(uri, manners.prefix.encode("ascii"))
     return target.base.encode("ascii") + uri
 
 
@@ -169,7 +176,7 @@ def _who(request: Any, manners: Manners) -> Pairs:
         (b"Forwarded", write_forwarded([said]).encode("latin-1")),
     ]
     if manners.strip and manners.prefix:
-        lines.append((b"X-Forwarded-Prefix", manners.prefix.encode("utf-8")))
+        lines.append((b"X-Forwarded-Prefix", manners.prefix.encode("ascii")))
     name = request.site.request_id
     if name:
         lines.append((name, request.id.encode("ascii")))
@@ -184,7 +191,7 @@ def _node(client: Any) -> str:
 
 
 def _way(request: Any, upgrade: bytes | None) -> Pairs:
-    """What is between us and the back end, and that we are between it and the client."""
+    """What is between us and the back end, and that there is something between."""
     version = _VERSIONS.get(request.clientproto, b"1.1")
     lines = [(b"Via", version + b" ropewalk")]
     if upgrade is not None:
@@ -195,9 +202,8 @@ def _way(request: Any, upgrade: bytes | None) -> Pairs:
     return lines
 
 
-def _length(request: Any) -> Pairs:
+def _length(request: Any, intake: Intake | None) -> Pairs:
     """How long the body is (RFC 9112, section 6)."""
-    intake = request.intake
     if intake is None:
         return [(b"Content-Length", b"0")] if request.method in _WITH_BODY else []
     expects = request.requestHeaders.getRawHeaders(b"expect")
@@ -216,24 +222,29 @@ def reply_headers(reply: Reply, target: Target, manners: Manners) -> Iterable[An
         # RFC 9110, section 8.6.
         pairs = [each for each in pairs if each[0].lower() != b"content-length"]
     if manners.rewrite and manners.strip and manners.prefix:
-        return [(name, _rewritten(name, value, target, manners)) for name, value in pairs]
+        return [
+            (name, _rewritten(name, value, target, manners)) for name, value in pairs
+        ]
     return pairs
 
 
 def _rewritten(name: bytes, value: bytes, target: Target, manners: Manners) -> bytes:
-    prefix, key = manners.prefix.encode("utf-8"), name.lower()
+    prefix, key = manners.prefix.encode("ascii"), name.lower()
     if key in (b"location", b"content-location"):
-        scheme = b"https://" if target.secure else b"http://"
-        own = scheme + target.authority
-        if value.startswith(own) and value[len(own) : len(own) + 1] in (b"/", b"", b"?"):
-            value = value[len(own) :] or b"/"
+        own = (b"https://" if target.secure else b"http://") + target.authority
+        rest = value.removeprefix(own)
+        if rest != value and rest[:1] in (b"", b"/", b"?"):
+            value = rest or b"/"
         return _below(prefix, value)
     if key == b"set-cookie":
-        return _COOKIE_PATH.sub(lambda found: found[1] + _below(prefix, found[2]), value)
+        found = _COOKIE_PATH.search(value)
+        if found is not None:
+            at = found.start(1)
+            return value[:at] + _below(prefix, found[1]) + value[found.end() :]
     return value
 
 
-_COOKIE_PATH = re.compile(rb"(?i)(;[ \t]*path=)(/[^;]*)")
+_COOKIE_PATH = re.compile(rb"(?i);[ \t]*path=(/[^;]*)")
 
 
 def _below(prefix: bytes, path: bytes) -> bytes:

@@ -6,6 +6,7 @@ The connections to one back end: kept for the next request, and no more than so 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -30,7 +31,7 @@ class Busy(RopewalkError):
     """
 
     status = 503
-    headers = {"Retry-After": "1"}
+    headers: Mapping[str, str] = {"Retry-After": "1"}
 
     def __str__(self) -> str:
         return "too much is asked of what is behind this address; try again later"

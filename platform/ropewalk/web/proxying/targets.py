@@ -11,7 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+)
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 __all__ = ["Target", "read_target"]
@@ -61,12 +67,19 @@ class Target(Struct, frozen=True):
         """
         if self.socket:
             return UNIXClientEndpoint(reactor, self.socket, timeout=seconds)
-        endpoint = HostnameEndpoint(reactor, self.host, self.port, timeout=seconds)
+        endpoint = self._plain(reactor, seconds)
         if not self.secure:
             return endpoint
         from twisted.internet.endpoints import wrapClientTLS
 
         return wrapClientTLS(_options(self.host, self.trust), endpoint)
+
+    def _plain(self, reactor: Any, seconds: float) -> IStreamClientEndpoint:
+        if isIPAddress(self.host):
+            return TCP4ClientEndpoint(reactor, self.host, self.port, seconds)
+        if isIPv6Address(self.host):
+            return TCP6ClientEndpoint(reactor, self.host, self.port, seconds)
+        return HostnameEndpoint(reactor, self.host, self.port, seconds)
 
 
 def read_target(url: str, trust: str = "") -> Target:
@@ -75,6 +88,8 @@ def read_target(url: str, trust: str = "") -> Target:
 
     :raise ValueError: When it cannot be told.
     """
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError(f"{url!r} has characters in it that no URL has; {_MEANT}")
     if url.startswith("unix:"):
         path = url.removeprefix("unix:")
         if not path.startswith("/"):
@@ -111,4 +126,4 @@ def _certificates(path: str) -> list[Any]:
 
     end = "-----END CERTIFICATE-----"
     pieces = Path(path).read_text("ascii").split(end)[:-1]
-    return [Certificate.loadPEM(f"{each}{end}\n") for each in pieces]
+    return [Certificate.loadPEM(f"{each}{end}\n".encode()) for each in pieces]
