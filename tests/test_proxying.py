@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.proxying import proxy
+from ropewalk.web.proxying.tunnels import FrameEdges
 from tests.proxying import OK, Line, Proxying
 from tests.visiting import Answer, chunked, request
 
@@ -957,3 +960,191 @@ class DescriptionTests(SynchronousTestCase):
             proxy(["http://a", "http://a"])
         with self.assertRaisesRegex(ValueError, "nobody to pass requests to"):
             proxy([])
+
+
+SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
+)
+
+SOCKET = (
+    *("Connection: keep-alive, Upgrade", "Upgrade: websocket"),
+    *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"),
+)
+
+#: RFC 6455, section 7.4.1: going away.
+AWAY = b"\x88\x02\x03\xe9"
+
+
+class TunnelTests(ProxyCase):
+    """
+    A client and a back end may agree upon another protocol.
+    """
+
+    def tunnel(self, *headers: str, rest: bytes = b"") -> Line:
+        line = self.ask("/app/live", "GET", *(headers or SOCKET))
+        said = lines(line.heard())
+        self.assertIn("Connection: Upgrade", said)
+        line.say(SWITCH + rest)
+        self.assertEqual(self.heard(), SWITCH + rest)
+        return line
+
+    def heard(self) -> bytes:
+        said: bytes = self.visit.wire.value()
+        self.visit.wire.clear()
+        return said
+
+    def test_both_ways(self) -> None:
+        """
+        What one says, the other hears, as it is; the log has it as 101.
+        """
+        line = self.tunnel(rest=b"\x81\x02hi")
+        self.visit.send(b"\x81\x82mask", b"\x00")
+        self.assertEqual(line.heard(), b"\x81\x82mask\x00")
+        line.say(b"\x82\x00")
+        self.assertEqual(self.heard(), b"\x82\x00")
+        self.assertEqual(self.proxying.place.noted(), [("GET", "/app/live", 101)])
+        figures = self.proxying.figures()
+        self.assertEqual((figures["busy"], figures["open"]), (1, 0))
+
+    def test_early(self) -> None:
+        """
+        What the client says before the back end has agreed is not lost.
+        """
+        self.visit.send(request("/app/live", "GET", *SOCKET) + b"\x81")
+        line = self.proxying.line()
+        self.visit.send(b"\x80")
+        self.assertIn("Upgrade: websocket", lines(line.heard()))
+        line.say(SWITCH)
+        self.assertEqual(line.heard(), b"\x81\x80")
+
+    def test_refused(self) -> None:
+        """
+        A back end that does not agree just answers.
+        """
+        line = self.ask("/app/live", "GET", *SOCKET)
+        line.say(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
+        self.assertEqual(self.answer().status, 403)
+        self.send("/app")
+        self.assertEqual(self.proxying.wanted, 0)
+
+    def test_not_asked(self) -> None:
+        """
+        Nothing else is asked for: not what HTTP/2 is called, not by who names nothing,
+        and not with a body.
+        """
+        for headers in (
+            *(["Connection: Upgrade", "Upgrade: h2c"], ["Upgrade: websocket"]),
+            *(["Connection: Upgrade"], ["Connection: Upgrade", "Upgrade: a, b"]),
+        ):
+            self.proxying = Proxying()
+            said = self.ask("/app", "GET", *headers).heard().lower()
+            self.assertNotIn(b"upgrade", said)
+        self.proxying = Proxying()
+        self.assertNotIn(
+            b"pgrade", self.ask("/app", "POST", *SOCKET, body=b"x").heard()
+        )
+
+    def test_client_leaves(self) -> None:
+        """
+        When the client leaves, the back end is told.
+        """
+        line = self.tunnel()
+        self.visit.leave()
+        self.assertTrue(line.closed)
+        line.close()
+        self.assertEqual(self.proxying.figures()["busy"], 0)
+
+    def test_back_end_leaves(self) -> None:
+        """
+        When the back end leaves, the client is told, after what was said.
+        """
+        line = self.tunnel()
+        line.say(b"\x88\x00")
+        line.close()
+        self.assertEqual(self.heard(), b"\x88\x00")
+        self.assertTrue(self.visit.closed)
+        self.visit.send(b"\x88\x80")
+        self.visit.leave()
+        self.assertEqual(self.proxying.figures()["busy"], 0)
+
+    def test_back_pressure(self) -> None:
+        """
+        Each waits while the other does not read.
+        """
+        line = self.tunnel()
+        line.pause(True)
+        self.assertEqual(self.visit.wire.producerState, "paused")
+        line.pause(False)
+        self.assertEqual(self.visit.wire.producerState, "producing")
+        self.visit.wire.producer.pauseProducing()
+        self.assertEqual(line.wire.producerState, "paused")
+
+    def test_goodbye(self) -> None:
+        """
+        When the daemon goes, the client of a WebSocket is told, between two frames, and
+        the two may say goodbye.
+        """
+        line = self.tunnel()
+        line.say(b"\x82\x7e\x00\x80" + b"x" * 100)
+        self.heard()
+        self.visit.connection.drain("shutting down")
+        self.assertEqual(self.heard(), b"")
+        line.say(b"x" * 28)
+        self.assertEqual(self.heard(), b"x" * 28 + AWAY)
+        line.say(b"\x81\x02hi")
+        self.assertEqual(self.heard(), b"")
+        self.visit.send(b"\x88\x82abcdef")
+        self.assertEqual(line.heard(), b"\x88\x82abcdef")
+        line.close()
+        self.assertTrue(self.visit.closed)
+        self.visit.leave()
+        self.assertEqual(self.proxying.reactor.getDelayedCalls()[1:], [])
+
+    def test_no_goodbye(self) -> None:
+        """
+        Who does not say goodbye is not waited for; of another protocol, nobody knows
+        how.
+        """
+        line = self.tunnel()
+        self.visit.connection.drain("shutting down")
+        self.assertEqual(self.heard(), AWAY)
+        self.assertFalse(self.visit.closed)
+        self.proxying.reactor.advance(3)
+        self.assertTrue(self.visit.closed)
+        self.assertTrue(line.closed)
+        self.proxying = Proxying()
+        line = self.tunnel("Connection: Upgrade", "Upgrade: telnet")
+        self.visit.connection.drain("shutting down")
+        self.assertTrue(self.visit.closed)
+        self.assertTrue(line.closed)
+
+
+class EdgeTests(SynchronousTestCase):
+    """
+    Where the frames of a WebSocket end.
+    """
+
+    @given(
+        st.lists(st.sampled_from([0, 1, 125, 126, 65535, 65536, 70000]), max_size=5),
+        st.lists(st.integers(1, 80_000), max_size=8),
+    )
+    def test_frames(self, sizes: list[int], cuts: list[int]) -> None:
+        """
+        They are known wherever bytes are cut.
+        """
+        data, ends = b"", {0}
+        for size in sizes:
+            length = (
+                bytes([size])
+                if size < 126
+                else b"\x7e" + size.to_bytes(2, "big")
+                if size < 65536
+                else b"\x7f" + size.to_bytes(8, "big")
+            )
+            data += b"\x82" + length + b"\xff" * size
+            ends.add(len(data))
+        edges, at = FrameEdges(), 0
+        for place in sorted({*(cut for cut in cuts if cut < len(data)), len(data)}):
+            edges.follow(data[at:place])
+            at = place
+            self.assertEqual(edges.between, at in ends)
