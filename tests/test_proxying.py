@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from ropewalk.web.hosting.settings import BadMount
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.proxying import proxy
 from ropewalk.web.proxying.tunnels import FrameEdges
@@ -477,8 +478,8 @@ class PathTests(ProxyCase):
             "/%61pp?x=/y": "/?x=/y",
         }
         for path, asked in expected.items():
-            self.assertEqual(self.asked(path, strip=True), asked)
-        self.proxying = Proxying(strip=True)
+            self.assertEqual(self.asked(path, keep_prefix=False), asked)
+        self.proxying = Proxying(keep_prefix=False)
         heard = lines(self.ask("/app/b").heard())
         self.assertIn("X-Forwarded-Prefix: /app", heard)
 
@@ -488,7 +489,7 @@ class PathTests(ProxyCase):
         """
         target = "http://127.0.0.1:9000/base/"
         self.assertEqual(self.asked("/app/x", target), "/base/app/x")
-        self.assertEqual(self.asked("/app/x", target, strip=True), "/base/x")
+        self.assertEqual(self.asked("/app/x", target, keep_prefix=False), "/base/x")
 
     def test_host(self) -> None:
         """
@@ -499,7 +500,7 @@ class PathTests(ProxyCase):
             ("http://127.0.0.1", "127.0.0.1"),
             ("http://[::1]:9000", "[::1]:9000"),
         ):
-            self.proxying = Proxying(target, host="replace")
+            self.proxying = Proxying(target, keep_host=False)
             heard = lines(self.ask("/app").heard())
             self.assertIn(f"Host: {host}", heard)
             self.assertIn("X-Forwarded-Host: example.org", heard)
@@ -508,7 +509,7 @@ class PathTests(ProxyCase):
         """
         Paths in its answers are the client's, if that is wanted.
         """
-        self.proxying = Proxying(strip=True, rewrite=True)
+        self.proxying = Proxying(keep_prefix=False, rewrite=True)
         line = self.ask("/app/x")
         line.say(
             b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9000/y?z\r\n"
@@ -527,7 +528,7 @@ class PathTests(ProxyCase):
         What leads elsewhere is left as it is.
         """
         for place in ("http://other/y", "//other/y", "y", "http://127.0.0.1:90001/"):
-            self.proxying = Proxying(strip=True, rewrite=True)
+            self.proxying = Proxying(keep_prefix=False, rewrite=True)
             line = self.ask("/app/x")
             line.say(
                 b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
@@ -939,7 +940,7 @@ class DescriptionTests(SynchronousTestCase):
             "unix:run": "names no socket by its whole path",
             "http://a b": "characters in it that no URL has",
         }.items():
-            with self.assertRaisesRegex(ValueError, problem):
+            with self.assertRaisesRegex(BadMount, problem):
                 proxy(url)
 
     def test_terms(self) -> None:
@@ -947,18 +948,21 @@ class DescriptionTests(SynchronousTestCase):
         So are terms that cannot be kept.
         """
         for terms, problem in (
-            ({"hots": "keep"}, "nothing is known of hots; what can be said: strip"),
-            ({"host": "mine"}, "host is 'keep' or 'replace', not 'mine'"),
+            (
+                {"hots": "keep"},
+                "nothing is known of hots; what can be said: keep_prefix",
+            ),
+            ({"rewrite": True}, "nothing to put back"),
             ({"balance": "best"}, "balance is 'least' or 'round'"),
-            ({"timeout": 0}, "are more than 0"),
+            ({"timeout": 0}, "timeout is more than 0"),
             ({"connections": 0}, "1 or more"),
             ({"health": "x"}, "a path such as"),
         ):
-            with self.assertRaisesRegex(ValueError, problem):
+            with self.assertRaisesRegex(BadMount, problem):
                 proxy("http://a", **terms)
-        with self.assertRaisesRegex(ValueError, "named twice"):
+        with self.assertRaisesRegex(BadMount, "named twice"):
             proxy(["http://a", "http://a"])
-        with self.assertRaisesRegex(ValueError, "nobody to pass requests to"):
+        with self.assertRaisesRegex(BadMount, "nobody to pass requests to"):
             proxy([])
 
 

@@ -67,6 +67,7 @@ class Backend:
     def __init__(self, target: Target, limits: PoolLimits, reactor: Any) -> None:
         self.target = target
         self.pool = Pool(target, limits, reactor)
+        self._limits = limits
         self._reactor = reactor
         self.busy = 0
         self.well: bool | None = None
@@ -140,6 +141,17 @@ class Backend:
                 state="well" if well else f"ill: {problem}",
             )
 
+    def move(self, target: Target) -> None:
+        """It listens somewhere else from now on."""
+        self.pool.close()
+        self.target = target
+        self.pool = Pool(target, self._limits, self._reactor)
+
+    def away(self, seconds: float) -> None:
+        """It is not there, and is not expected to be before so many seconds."""
+        self.well = False
+        self._rested = self._reactor.seconds() + seconds
+
     def leave(self) -> Deferred[None]:
         """
         Give it no new requests.
@@ -205,11 +217,11 @@ class Backends:
             (only,) = self._backends
             if only.well is not False and not only.leaving:
                 return only
-        start, self._next = self._next, (self._next + 1) % len(self._backends)
+        start, self._next = self._next, (self._next + 1) % (len(self._backends) or 1)
         turned = self._backends[start:] + self._backends[:start]
         ready = [each for each in turned if each not in tried and each.state == "ready"]
         if not ready:
-            rests = [each.rest() for each in self._backends if each.state == "resting"]
+            rests = [rest for each in self._backends if (rest := each.rest()) > 0]
             raise NobodyThere(min(rests, default=1.0))
         return self._pick(ready)
 

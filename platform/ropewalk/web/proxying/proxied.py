@@ -5,8 +5,8 @@ Other servers on a site of ours: what is asked below a path, they answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from ropewalk.errors import BadPlugin
 from ropewalk.web.hosting.hosted import Hosted, Mounting, Place
+from ropewalk.web.hosting.settings import BadMount
 from ropewalk.web.proxying.backends import Backend, Backends, Balance
 from ropewalk.web.proxying.gates import Gate
 from ropewalk.web.proxying.heads import Manners
@@ -21,7 +22,16 @@ from ropewalk.web.proxying.pools import PoolLimits
 from ropewalk.web.proxying.probes import Probes
 from ropewalk.web.proxying.targets import Target, read_target
 
-__all__ = ["LONGEST_BODY", "Proxied", "ProxyMounting", "Terms", "proxy"]
+__all__ = [
+    "LONGEST_BODY",
+    "Proxied",
+    "ProxyMounting",
+    "Terms",
+    "agree",
+    "limits_of",
+    "make_gate",
+    "proxy",
+]
 
 #: Bytes of the longest request body, unless something else is said.
 LONGEST_BODY = 100 * 1024 * 1024
@@ -31,10 +41,12 @@ class Terms(Struct, frozen=True, kw_only=True):
     """
     How requests are passed on. Seconds are more than 0.
 
-    :ivar strip: Whether a back end is asked without the path of the mount.
-    :ivar rewrite: Whether that is put back in ``Location`` and in the paths of cookies.
-    :ivar host: Whether back ends are told the host that the client asked for
-        (``"keep"``) or their own (``"replace"``).
+    :ivar keep_prefix: Whether a back end is asked for the whole path, with that of the
+        mount.
+    :ivar rewrite: Whether the path of the mount, if it is left out, is put back in
+        ``Location`` and in the paths of cookies.
+    :ivar keep_host: Whether a back end is told which host the client asked for, rather
+        than its own.
     :ivar balance: Whom the next request goes to: who has the fewest (``"least"``) or
         each in turn (``"round"``).
     :ivar connect: Seconds to connect.
@@ -50,9 +62,9 @@ class Terms(Struct, frozen=True, kw_only=True):
     :ivar longest_body: Bytes of the longest request body.
     """
 
-    strip: bool = False
+    keep_prefix: bool = True
     rewrite: bool = False
-    host: Literal["keep", "replace"] = "keep"
+    keep_host: bool = True
     balance: Balance = "least"
     connect: float = 5.0
     timeout: float = 60.0
@@ -64,17 +76,23 @@ class Terms(Struct, frozen=True, kw_only=True):
     trust: str = ""
     longest_body: int | None = LONGEST_BODY
 
-    def __post_init__(self) -> None:
-        if min(self.connect, self.timeout, self.health_interval) <= 0:
-            raise ValueError("connect, timeout and health_interval are more than 0")
+    def check(self) -> None:
+        """:raise BadMount: When one of them makes no sense."""
+        for key in ("connect", "timeout", "health_interval"):
+            if getattr(self, key) <= 0:
+                raise BadMount(key, f"{key} is more than 0 seconds")
         if self.connections < 1 or self.queue < 0 or self.idle < 0:
-            raise ValueError("connections is 1 or more, queue and idle are 0 or more")
+            problem = "connections is 1 or more, queue and idle are 0 or more"
+            raise BadMount("connections", problem)
         if self.health and not self.health.startswith("/"):
-            raise ValueError(f"health is a path such as '/health', not {self.health!r}")
-        if self.host not in ("keep", "replace"):
-            raise ValueError(f"host is 'keep' or 'replace', not {self.host!r}")
+            problem = f"health is a path such as '/health', not {self.health!r}"
+            raise BadMount("health", problem)
         if self.balance not in ("least", "round"):
-            raise ValueError(f"balance is 'least' or 'round', not {self.balance!r}")
+            problem = f"balance is 'least' or 'round', not {self.balance!r}"
+            raise BadMount("balance", problem)
+        if self.rewrite and self.keep_prefix:
+            problem = "there is nothing to put back while keep_prefix is true"
+            raise BadMount("rewrite", problem)
 
 
 def proxy(targets: str | Sequence[str], **terms: Any) -> Proxied:
@@ -84,24 +102,35 @@ def proxy(targets: str | Sequence[str], **terms: Any) -> Proxied:
     :param targets: Where they listen: ``"http://…"``, ``"https://…"``,
         ``"unix:/run/app.sock"``; or several of these, which are equals.
     :param terms: See :class:`Terms`.
-    :raise ValueError: When it cannot be told where, or how.
+    :raise BadMount: When it cannot be told where, or how.
     """
     urls = (targets,) if isinstance(targets, str) else tuple(targets)
     if not urls:
-        raise ValueError("there is nobody to pass requests to: name a server")
+        raise BadMount("proxy", "there is nobody to pass requests to: name a server")
     if len(set(urls)) < len(urls):
-        raise ValueError(f"one server is named twice among {', '.join(urls)}")
-    agreed = _agreed(terms)
-    return Proxied([read_target(each, agreed.trust) for each in urls], agreed)
+        problem = f"one server is named twice among {', '.join(urls)}"
+        raise BadMount("proxy", problem)
+    agreed = agree(terms)
+    try:
+        return Proxied([read_target(each, agreed.trust) for each in urls], agreed)
+    except ValueError as error:
+        raise BadMount("proxy", str(error)) from None
 
 
-def _agreed(terms: dict[str, Any]) -> Terms:
-    unknown = set(terms) - set(Terms.__struct_fields__)
+def agree(terms: Mapping[str, Any]) -> Terms:
+    """
+    Read terms.
+
+    :raise BadMount: When they make no sense.
+    """
+    unknown = [each for each in terms if each not in Terms.__struct_fields__]
     if unknown:
-        names = ", ".join(sorted(unknown))
         known = ", ".join(Terms.__struct_fields__)
-        raise ValueError(f"nothing is known of {names}; what can be said: {known}")
-    return Terms(**terms)
+        problem = f"nothing is known of {unknown[0]}; what can be said: {known}"
+        raise BadMount(unknown[0], problem)
+    agreed = Terms(**terms)
+    agreed.check()
+    return agreed
 
 
 class Proxied(Hosted):
@@ -135,20 +164,14 @@ class ProxyMounting(Mounting):
     """
 
     def __init__(self, place: Place, targets: Sequence[Target], terms: Terms) -> None:
-        limits = PoolLimits(terms.connect, terms.connections, terms.queue, terms.idle)
-        reactor = place.reactor
+        reactor, limits = place.reactor, limits_of(terms)
         try:
             made = [Backend(each, limits, reactor) for each in targets]
         except (OSError, ValueError) as error:
             problem = f"cannot pass requests to {targets[0].written}: {error}"
             raise BadPlugin(place.owner, place.origin, problem) from error
         self.backends = Backends(made, terms.balance)
-        manners = Manners(
-            *(quote(place.prefix), terms.strip, terms.rewrite, terms.host == "keep")
-        )
-        self.resource: Gate = Gate(
-            *(self.backends, manners, reactor, terms.timeout, terms.longest_body)
-        )
+        self.resource: Gate = make_gate(self.backends, place, terms)
         self._probes = Probes(made, terms.health, terms.health_interval, reactor)
         self._checks = bool(terms.health)
 
@@ -199,3 +222,16 @@ class ProxyMounting(Mounting):
             if each.target.written == written:
                 return each
         raise KeyError(written)
+
+
+def limits_of(terms: Terms) -> PoolLimits:
+    """What there may be of connections to each back end."""
+    return PoolLimits(terms.connect, terms.connections, terms.queue, terms.idle)
+
+
+def make_gate(backends: Backends, place: Place, terms: Terms) -> Gate:
+    """What passes requests on from a place."""
+    prefix = quote(place.prefix)
+    manners = Manners(prefix, not terms.keep_prefix, terms.rewrite, terms.keep_host)
+    clock, longest = place.reactor, terms.longest_body
+    return Gate(backends, manners, clock, terms.timeout, longest)
