@@ -21,6 +21,7 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import Invalid, RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.net.calls.boxes import write_result
+from ropewalk.operations.words import spoken
 from ropewalk.testing import MemoryHost, TestCase
 from ropewalk.wire.amp import read_pairs
 from tests.callables import Callables, Knock
@@ -32,6 +33,7 @@ SETTINGS = """
 lines = "tcp:7071"
 frames = "tcp:7072"
 amp = "tcp:7073"
+text = "tcp:7074"
 """
 
 
@@ -280,6 +282,43 @@ class Amp:
         return answer
 
 
+class Typed:
+    """Typed, and told in lines for people: faults have no status of their own."""
+
+    def __init__(self, host: MemoryHost) -> None:
+        self.host = host
+        self.line = host.lines("tcp:7074")
+
+    @inlineCallbacks
+    def send(self, name: str, arguments: dict[str, Any]) -> Steps[None]:
+        yield self.line.received()
+        words = [name, spoken(arguments)] if arguments else [name]
+        yield self.line.send(" ".join(words))
+
+    @inlineCallbacks
+    def answer(self) -> Steps[Told]:
+        lines = yield self.line.received()
+        faults = [line[2:] for line in lines if line.startswith("! ")]
+        if not faults:
+            (line,) = lines
+            results = {"* done": (200, None), "* cancelled": (499, None)}
+            return told(*results.get(line, (200, line.removeprefix("= "))))
+        if lines[-1].startswith("* help "):
+            pairs = [
+                dict(zip(("path", "problem"), each.split(": ", 1), strict=True))
+                for each in faults
+            ]
+            return told(422, "; ".join(faults), pairs)
+        message, _, status = lines[0][2:].rstrip(")").rpartition(" (")
+        return told(int(status), message)
+
+    @inlineCallbacks
+    def cancel(self) -> Steps[Told]:
+        yield self.line.send("stop")
+        answer: Told = yield self.answer()
+        return answer
+
+
 #: Every transport.
 FACES: tuple[Callable[[MemoryHost], Any], ...] = (
     Memory,
@@ -289,6 +328,7 @@ FACES: tuple[Callable[[MemoryHost], Any], ...] = (
     Frames,
     Socket,
     Amp,
+    Typed,
 )
 
 #: Every end: what is called, how often, and after how many seconds it has an answer;

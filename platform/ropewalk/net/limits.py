@@ -46,10 +46,11 @@ class CallSettings(Shape):
     :ivar frames: Where to listen for the same in msgpack, each message behind its
         length in 4 bytes.
     :ivar amp: Where to listen for those who speak AMP (``twisted.protocols.amp``).
+    :ivar text: Where to listen for people, who type.
     :ivar log: Whether each call is logged.
     :ivar running: How many calls of one connection may run at once. The next wait.
     :ivar connections: How many connections one client address may have at a time in
-        lines, frames and AMP, in each; 0 for any number.
+        lines, frames, AMP and text, in each; 0 for any number.
     :ivar channels: How many channels and patterns one connection may hear.
     :ivar batch: How many requests there may be in a batch.
     :ivar longest: The longest message, in bytes. (Of a WebSocket, ``sockets.message``
@@ -59,6 +60,7 @@ class CallSettings(Shape):
     lines: str = ""
     frames: str = ""
     amp: str = ""
+    text: str = ""
     log: bool = True
     running: Annotated[int, Meta(ge=1, le=10_000)] = 32
     connections: Annotated[int, Meta(ge=0)] = 1000
@@ -67,6 +69,11 @@ class CallSettings(Shape):
     longest: Annotated[int, Meta(ge=1)] = 64 * 1024
 
     def listen(self) -> dict[str, str]:
-        """Where to listen for what, by the names of the settings."""
-        there = {"lines": self.lines, "frames": self.frames, "amp": self.amp}
+        """Where to listen for connections of what, by the names of the settings."""
+        there = {
+            "lines": self.lines,
+            "frames": self.frames,
+            "amp": self.amp,
+            "text": self.text,
+        }
         return {name: where for name, where in there.items() if where}

@@ -335,6 +335,13 @@ class Host:
             for each in self.listeners
             if each.owner in about
         ]
+        told = "Operations and channels, for people: type help."
+        listeners += [
+            Entry("Lines", _command(each.listener), told)
+            for each in self.listeners
+            if each.owner == "operations"
+            and each.listener.description == self.plan.operations.text
+        ]
         health = [
             Entry("Health", path, what, path)
             for path, what in (

@@ -1,7 +1,8 @@
 # -*- test-case-name: tests.test_operations_web -*-
 """
 Where the operations of a daemon can be called, and its channels heard: on its web
-sites, by WebSocket, in lines and frames. It is imported where there are some.
+sites, by WebSocket, in lines, frames, text and datagrams. It is imported where there
+are some.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ropewalk.interfaces import IHub
 from ropewalk.net.calls import CallFrames, CallLines
 from ropewalk.net.calls.boxes import CallBoxes
 from ropewalk.net.calls.sockets import CallSocket
+from ropewalk.net.calls.text import CallText
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import ConversationFactory
 from ropewalk.operations import Called, Operations
@@ -31,6 +33,14 @@ __all__ = ["factory_of", "log_call", "offer_on"]
 
 #: Where pages find what speaks to all that.
 _CLIENT = "/ropewalk.js"
+
+#: Who speaks what, by the names of the settings.
+_PROTOCOLS: dict[str, Any] = {
+    "lines": CallLines,
+    "frames": CallFrames,
+    "amp": CallBoxes,
+    "text": CallText,
+}
 
 _log = Logger(namespace="ropewalk.calls")
 
@@ -85,10 +95,9 @@ def factory_of(
     """
     What makes the protocols of those who call and hear by a connection.
 
-    :param name: By which: ``"lines"``, ``"frames"`` or ``"amp"``.
+    :param name: By which, as the settings call it: ``"lines"``.
     """
-    protocol: Any = {"lines": CallLines, "frames": CallFrames, "amp": CallBoxes}[name]
-    return _CallFactory(protocol, reactor, operations, hub, settings)
+    return _CallFactory(_PROTOCOLS[name], reactor, operations, hub, settings)
 
 
 class _CallFactory(ConversationFactory[Any]):
