@@ -34,6 +34,7 @@ lines = "tcp:7071"
 frames = "tcp:7072"
 amp = "tcp:7073"
 text = "tcp:7074"
+datagrams = "udp:7075"
 """
 
 
@@ -243,6 +244,36 @@ class Frames(RPC):
         return msgspec.msgpack.decode(heard[4:])
 
 
+class Datagrams(RPC):
+    """In datagrams."""
+
+    def __init__(self, host: MemoryHost) -> None:
+        super().__init__(host)
+        self.device = host.datagrams("udp:7075")
+
+    @inlineCallbacks
+    def say(self, message: Any) -> Steps[None]:
+        yield self.device.send(json.dumps(message))
+
+    @inlineCallbacks
+    def hear(self) -> Steps[Any]:
+        datagram = yield self.device.receive()
+        return datagram.json()
+
+
+class PackedDatagrams(Datagrams):
+    """In datagrams of msgpack."""
+
+    @inlineCallbacks
+    def say(self, message: Any) -> Steps[None]:
+        yield self.device.send(msgspec.msgpack.encode(message))
+
+    @inlineCallbacks
+    def hear(self) -> Steps[Any]:
+        datagram = yield self.device.receive()
+        return msgspec.msgpack.decode(datagram)
+
+
 class Amp:
     """By AMP, which has no faults one by one: they are in the sentence."""
 
@@ -329,6 +360,8 @@ FACES: tuple[Callable[[MemoryHost], Any], ...] = (
     Socket,
     Amp,
     Typed,
+    Datagrams,
+    PackedDatagrams,
 )
 
 #: Every end: what is called, how often, and after how many seconds it has an answer;

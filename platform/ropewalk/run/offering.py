@@ -17,8 +17,10 @@ from ropewalk.errors import RopewalkError, StartFailed
 from ropewalk.interfaces import IHub
 from ropewalk.net.calls import CallFrames, CallLines
 from ropewalk.net.calls.boxes import CallBoxes
+from ropewalk.net.calls.datagrams import CallDatagrams
 from ropewalk.net.calls.sockets import CallSocket
 from ropewalk.net.calls.text import CallText
+from ropewalk.net.datagrams import Datagrams
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import ConversationFactory
 from ropewalk.operations import Called, Operations
@@ -29,7 +31,7 @@ from ropewalk.web.channels import ChannelPages
 from ropewalk.web.live import client_module
 from ropewalk.web.operations import OperationPages
 
-__all__ = ["factory_of", "log_call", "offer_on"]
+__all__ = ["datagrams_of", "factory_of", "log_call", "offer_on"]
 
 #: Where pages find what speaks to all that.
 _CLIENT = "/ropewalk.js"
@@ -98,6 +100,19 @@ def factory_of(
     :param name: By which, as the settings call it: ``"lines"``.
     """
     return _CallFactory(_PROTOCOLS[name], reactor, operations, hub, settings)
+
+
+def datagrams_of(
+    operations: Operations, hub: IHub, settings: CallSettings, reactor: Any
+) -> Datagrams:
+    """What knows those who call and hear by datagrams."""
+    return Datagrams(
+        CallDatagrams,
+        *(operations, hub, settings),
+        clock=reactor,
+        most=settings.peers,
+        most_of_one=max(1, settings.peers // 16),
+    )
 
 
 class _CallFactory(ConversationFactory[Any]):
