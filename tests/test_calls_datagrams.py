@@ -32,6 +32,8 @@ from ropewalk.wire.proofs import HELLO, Prover
 from tests.callables import Callables
 from tests.offering import Offering
 from tests.test_datagrams import Air
+from tests.test_docs_routes import DOCS
+from tests.test_schema import run_page
 
 ADA = ("10.0.0.1", 5000)
 LOBBY = "rooms.lobby"
@@ -602,28 +604,72 @@ class SocketTests(SocketCase):
     timeout = 30.0
 
     @inlineCallbacks
-    def test_socket(self) -> Steps[None]:
-        """
-        It proves to be there, calls, hears, and is answered again.
-        """
-        hub = MemoryHub(reactor.seconds, clock=reactor)
-        hub.declare("rooms.*", ChannelRule(publish=ANYONE))
-        operations, tank = Operations(reactor), Tank()
-        operations.add("tank", tank)
-        peers = datagrams_of(operations, hub, CallSettings(), reactor)
+    def begin(self) -> Steps[tuple[str, int]]:
+        """Take datagrams; where."""
+        self.hub = MemoryHub(reactor.seconds, clock=reactor)
+        self.hub.declare("rooms.*", ChannelRule(publish=ANYONE))
+        self.addCleanup(self.hub.close)
+        self.tank = Tank()
+        operations = Operations(reactor)
+        operations.add("tank", self.tank)
+        peers = datagrams_of(operations, self.hub, CallSettings(), reactor)
         where = "udp:0:interface=127.0.0.1"
         listener = DatagramListener(where, peers, "operations", reactor)
         listener.startService()
         self.addCleanup(listener.stopService)
         yield listener.open()
-        address = (listener.address.host, listener.address.port)
+        return listener.address.host, listener.address.port
+
+    @inlineCallbacks
+    def test_socket(self) -> Steps[None]:
+        """
+        It proves to be there, calls, hears, and is answered again.
+        """
+        address = yield self.begin()
         said = yield deferToThread(_talk, address)
         self.assertEqual(
             [each.get("method", each.get("id")) for each in said],
             [1, 1, 2, "rpc.message", 3],
         )
-        self.assertEqual(tank.filled, 1)
-        yield hub.close()
+        self.assertEqual(self.tank.filled, 1)
+
+    @inlineCallbacks
+    def test_page(self) -> Steps[None]:
+        """
+        So does the one that ``docs/udp.rst`` shows, and hears what it does not ask for.
+        """
+        address = yield self.begin()
+        names, problems = run_page("udp.rst")
+        self.assertEqual(problems, "")
+        device = names["Device"](address)
+        self.addCleanup(device.close)
+        answers = []
+        for method, params in (
+            ("tank.fill", {}),
+            ("tank.fill", {}),
+            ("rpc.subscribe", {"channel": LOBBY}),
+            ("rpc.publish", {"channel": LOBBY, "body": "hi"}),
+            ("tank.read", {"size": 2000}),
+        ):
+            answers.append((yield deferToThread(device.ask, method, **params)))
+        self.assertEqual([each["result"] for each in answers[:2]], [1, 2])
+        self.assertEqual(answers[-1]["error"]["data"]["status"], 413)
+        self.assertEqual([each["method"] for each in device.heard], ["rpc.message"])
+
+    def test_numbers(self) -> None:
+        """
+        The numbers on the page are those of the code.
+        """
+        page = " ".join((DOCS / "udp.rst").read_text("utf-8").split())
+        peer = CallDatagrams
+        for told in (
+            f"the last {peer.remembered} answers",
+            f"told {peer.told:g} messages a second, and {peer.told_at_once} at once",
+            f"at most {peer.longest} bytes",
+            f"nothing for {peer.idle:g} seconds",
+            f"peers = {CallSettings().peers} ",
+        ):
+            self.assertIn(told, page)
 
 
 def _talk(address: tuple[str, int]) -> list[Any]:

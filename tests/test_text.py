@@ -4,11 +4,13 @@ Tests for L{ropewalk.net.calls.text}.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import TestCase as PlayedCase
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.hub import ANYONE, NOBODY, ChannelRule, MemoryHub
@@ -19,7 +21,10 @@ from ropewalk.operations import Operations, operation
 from ropewalk.schema import Shape
 from ropewalk.testing import Closed, LineClient, MemoryHost, TestCase
 from tests.callables import Callables, Knock
+from tests.daemonry import PATIENCE
 from tests.offering import Offering
+from tests.pages import Player
+from tests.test_docs_routes import DOCS
 from tests.wiring import Peer, connect
 
 
@@ -607,3 +612,24 @@ class DaemonTests(TestCase):
         host = yield self.begin()
         page = (yield host.http().get("/", headers={"Accept": "text/plain"})).text
         self.assertIn("nc 127.0.0.1 7010", page)
+
+
+class PageTests(PlayedCase):
+    """
+    ``docs/typing.rst``, in real terminals.
+    """
+
+    timeout = 3 * PATIENCE
+
+    @inlineCallbacks
+    def test_page(self) -> Steps[None]:
+        """
+        What is typed there is answered as it says.
+        """
+        player = Player(DOCS / "typing.rst", Path(self.mktemp()).absolute())
+        self.addCleanup(player.end)
+        missing = player.missing()
+        if missing:
+            raise SkipTest(f"not installed: {', '.join(missing)}")
+        player.prepare(None)
+        yield player.play()
