@@ -493,6 +493,7 @@ class EndTests(DeviceCase):
         self.said()
         (peer,) = self.peers.peers
         peer.leave()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(10)
         self.assertEqual(self.said(), [])
         told = self.successResultOf(self.hub.count(LOBBY))

@@ -35,6 +35,12 @@ Schema = Mapping[str, Any]
 #: Parts that the name of a parameter may have: people type two or three.
 _DEEPEST = 20
 
+#: How deep what is typed may be nested: as far as everybody who is told it can say it.
+_NESTED = 64
+
+#: Text in JSON, and what something is nested in.
+_STRING, _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"'), re.compile(r"[\[{\]}]")
+
 #: What stands before a value: ``room=``.
 _NAMED = re.compile(r"\s*([^\s=]+)=")
 
@@ -140,14 +146,24 @@ def read_text(text: str, types: set[str]) -> Any:
     knows best what to say of it.
 
     :param types: What it may be; nothing for anything.
+    :raise BadWords: When it is nested too deeply.
     """
     if types == {"string"}:
         return text
+    _check_depth(text)
     try:
         value = msgspec.json.decode(text.encode("utf-8"))
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError):
         return text
     return text if "string" in types and not _is_one(value, types) else value
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket.group() in "[{" else -1
+        if depth > _NESTED:
+            raise BadWords(f"that is nested too deeply: at most {_NESTED} times")
 
 
 def _is_one(value: Any, types: set[str]) -> bool:
@@ -167,11 +183,11 @@ def _is_one(value: Any, types: set[str]) -> bool:
 def _read_value(text: str, at: int, types: set[str], name: str) -> tuple[Any, int]:
     """The value that stands somewhere in a line, and where it ends."""
     if text[at : at + 1] in ("{", "[") and types != {"string"}:
+        _check_depth(text[at:])
         try:
             _, end = json.JSONDecoder().raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            problem = getattr(error, "msg", "nested too deeply")
-            raise BadWords(f"{name}=: this is no JSON: {problem}") from None
+        except json.JSONDecodeError as error:
+            raise BadWords(f"{name}=: this is no JSON: {error.msg}") from None
         return read_text(text[at:end], types), end
     word, end, quoted = _read_word(text, at, f"{name}=")
     if quoted and ("string" in types or not types):

@@ -257,7 +257,11 @@ class CallDatagrams(DatagramPeer):
     # What is said.
 
     def _say(self, message: bytes) -> None:
-        said = self._calls.form.decode(message)
+        try:
+            said = self._calls.form.decode(message)
+        except RecursionError:  # it is nested as nothing is that comes in a datagram
+            self._home.count("untold")
+            return
         if "method" in said:
             self._tell(said, message)
         else:

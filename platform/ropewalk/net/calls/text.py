@@ -172,7 +172,11 @@ class CallText(Calling[str], LineProtocol):
         super().say(_SLY.sub(_coded, line))
 
     def _tell(self, message: bytes) -> None:
-        told: dict[str, Any] = JSON.decode(message)
+        try:
+            told: dict[str, Any] = JSON.decode(message)
+        except RecursionError:  # what others say in ways that take it
+            self.say("! something is said that is nested too deeply to be shown")
+            return
         if "method" in told:
             _NOTES[told["method"]](self, told["params"])
             return
@@ -234,18 +238,12 @@ class CallText(Calling[str], LineProtocol):
     ) -> Deferred[None] | None:
         self._number += 1
         asked = _Asked(method, lambda result: done(asked, result), hint, True)
-        try:
-            message = JSON.encode(
-                request(
-                    self._number, method, params, progress=not method.startswith("rpc.")
-                )
-            )
-        except RecursionError:
-            raise RopewalkError("that is nested too deeply") from None
+        of_operation = not method.startswith("rpc.")
+        message = request(self._number, method, params, progress=of_operation)
         for other in self._asked.values():
             other.alone = asked.alone = False
         self._asked[self._number] = asked
-        return self._calls.hear(message)
+        return self._calls.hear(JSON.encode(message))
 
     def _call(self, rest: str) -> Any:
         name, rest = _halves(_named(rest, "call"))
