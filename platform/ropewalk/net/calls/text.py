@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from ropewalk.errors import NoSuchOperation, RopewalkError
 from ropewalk.hub import ChannelPattern
 from ropewalk.interfaces import NOBODY, Access, ChannelRule, IHub
-from ropewalk.net.calls.connections import Calling
+from ropewalk.net.calls.connections import HTTP, Calling
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import LineProtocol
 from ropewalk.operations import Offered, Operations
@@ -38,10 +38,6 @@ from ropewalk.wire.jsonrpc import CANCELLED, JSON, notification, request
 from ropewalk.wire.telnet import Telnet
 
 __all__ = ["CallText"]
-
-#: How an HTTP request begins: a page can have a browser send one anywhere, with lines
-#: behind it that somebody else has thought of.
-_HTTP = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
 
 #: What changes the direction of what is written, or begins another line there (Unicode
 #: Standard Annex #9, section 2; U+2028 and U+2029).
@@ -141,7 +137,7 @@ class CallText(Calling[str], LineProtocol):
 
     def heard(self, line: str) -> Any:
         """Do what a line says; one that is blank says nothing."""
-        if _HTTP.fullmatch(line):
+        if HTTP.fullmatch(line):
             self.leave("! this is no web server")
             return None
         word, rest = _halves(line)
