@@ -84,7 +84,7 @@ def ask(
     **headers: str,
 ) -> tuple[int, bytes, HTTPResponse]:
     """Ask, and read all of the answer. For a thread."""
-    client = HTTPConnection(*where, timeout=PATIENCE)
+    client = HTTPConnection(where[0], where[1], timeout=PATIENCE)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         client.request(method, path, body, named)
@@ -209,7 +209,7 @@ class StreamTests(WsgiCase):
             yield b"second"
 
         def read() -> tuple[bytes, bytes]:
-            client = HTTPConnection(*where, timeout=PATIENCE)
+            client = HTTPConnection(where[0], where[1], timeout=PATIENCE)
             client.request("GET", "/")
             answer = client.getresponse()
             first = answer.read(5)
@@ -425,7 +425,7 @@ class FileTests(WsgiCase):
     """
 
     @inlineCallbacks
-    def sent(self, make: Callable[[], Any], **headers: str) -> Steps[bytes]:
+    def sent(self, make: Callable[[], Any], **headers: str) -> Steps[Any]:
         """What is sent of a file; it is closed afterwards."""
         closed = threading.Event()
 
@@ -468,7 +468,7 @@ class FileTests(WsgiCase):
         self.assertEqual((body, self.told), (data[10:], "999990"))
 
         def temporary() -> Any:
-            file = TemporaryFile()
+            file = TemporaryFile()  # noqa: SIM115  # what sends it closes it
             file.write(data)
             file.seek(0)
             return file
@@ -486,7 +486,7 @@ class FileTests(WsgiCase):
         path = self.mktemp()
         with gzip.open(path, "wb") as file:
             file.write(b"y" * 2500)
-        body = yield self.sent(lambda: gzip.open(path))
+        body = yield self.sent(lambda: gzip.open(path))  # noqa: SIM115  # as above
         self.assertEqual(body, b"y" * 2500)
 
     @inlineCallbacks
@@ -545,8 +545,9 @@ class DescriptionTests(SynchronousTestCase):
         def note(event: Any) -> None:
             lines.append(event.get("line"))
 
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        observer: Any = note
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         errors = Errors()
         self.assertEqual(errors.write("one\ntw"), 6)
         errors.writelines(["o\n", "three"])
