@@ -163,6 +163,8 @@ class ProxyMounting(Mounting):
     :ivar backends: They.
     """
 
+    resource: Gate
+
     def __init__(self, place: Place, targets: Sequence[Target], terms: Terms) -> None:
         reactor, limits = place.reactor, limits_of(terms)
         try:
@@ -171,7 +173,7 @@ class ProxyMounting(Mounting):
             problem = f"cannot pass requests to {targets[0].written}: {error}"
             raise BadPlugin(place.owner, place.origin, problem) from error
         self.backends = Backends(made, terms.balance)
-        self.resource: Gate = make_gate(self.backends, place, terms)
+        self.resource = make_gate(self.backends, place, terms)
         self._probes = Probes(made, terms.health, terms.health_interval, reactor)
         self._checks = bool(terms.health)
 
