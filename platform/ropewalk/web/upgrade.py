@@ -52,12 +52,13 @@ class UpgradeResource(Resource):
 
     def render(self, request: Any) -> Any:
         """Let the request through, or say why not."""
-        refused = self._refuse(request)
+        refused = self.refusal(request)
         if refused is not None:
             return respond(request, refused, request.work.request)
         return hand_over(request, self._inner)
 
-    def _refuse(self, request: Any) -> Refused | None:
+    def refusal(self, request: Any) -> Refused | None:
+        """Why a request is not let through; ``None`` when it is."""
         if not request.clientproto.startswith(b"HTTP/1"):
             # There is no such header in HTTP/2 (RFC 9113, section 8.6).
             return Refused(501, "WebSockets go over HTTP/1.1 here, not over HTTP/2")
