@@ -128,7 +128,8 @@ class CommandMounting(Mounting):
     def __init__(self, described: Command, order: Order, place: Place) -> None:
         terms, reactor = described.terms, place.reactor
         names = _names(order.name, described.processes)
-        made = [Backend(Target(each), limits_of(terms), reactor) for each in names]
+        nowhere = [Target(each, "127.0.0.1", 1) for each in names]
+        made = [Backend(each, limits_of(terms), reactor) for each in nowhere]
         self.backends = Backends(made, terms.balance)
         self.resource = make_gate(self.backends, place, terms)
         self._directory = private_directory() if order.by_socket else None
