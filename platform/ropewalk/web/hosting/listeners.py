@@ -123,6 +123,7 @@ async def _start_aiohttp(app: Any, prefix: str, socket: str) -> Close:
         outer = web.Application(client_max_size=app._client_max_size)
         outer.add_subapp(prefix, app)
         app = outer
+    app.middlewares.insert(0, _introduce())
     runner = web.AppRunner(
         app, handle_signals=False, access_log=None, shutdown_timeout=_PATIENCE
     )
@@ -133,6 +134,22 @@ async def _start_aiohttp(app: Any, prefix: str, socket: str) -> Close:
         await runner.cleanup()
         raise
     return runner.cleanup
+
+
+def _introduce() -> Any:
+    """
+    Let requests of aiohttp be whose they are: nobody but us can say that at a socket
+    that nobody else can reach.
+    """
+    from aiohttp import web
+
+    @web.middleware
+    async def introduce(request: Any, handler: Any) -> Any:
+        scheme = request.headers.get("X-Forwarded-Proto", "http")
+        remote = request.headers.get("X-Forwarded-For")
+        return await handler(request.clone(scheme=scheme, remote=remote))
+
+    return introduce
 
 
 def _knows(app: Any, prefix: str) -> bool:
@@ -172,6 +189,8 @@ async def _start_sanic(app: Any, prefix: str, socket: str) -> Close:
 
 async def _start_only_sanic(app: Any, socket: str) -> Close:
     _take_back_fitting()
+    if not app.config.PROXIES_COUNT:
+        app.config.PROXIES_COUNT = 1  # it is behind us, and nobody else
     server = await app.create_server(
         unix=socket, return_asyncio_server=True, access_log=False
     )
