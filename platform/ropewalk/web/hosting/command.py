@@ -126,7 +126,7 @@ class CommandMounting(Mounting):
     resource: Gate
 
     def __init__(self, described: Command, order: Order, place: Place) -> None:
-        terms, reactor = described.terms, place.reactor
+        terms, reactor = described.terms, place.network or place.reactor
         names = _names(order.name, described.processes)
         nowhere = [Target(each, "127.0.0.1", 1) for each in names]
         made = [Backend(each, limits_of(terms), reactor) for each in nowhere]

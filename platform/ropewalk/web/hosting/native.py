@@ -121,9 +121,8 @@ class NativeMounting(Mounting):
     ) -> None:
         self._target, self._name, self._source = target, name, directory
         self._environment, self._place = environment, place
-        self._backend = Backend(
-            Target(name, "127.0.0.1", 1), limits_of(terms), place.reactor
-        )
+        nowhere, reactor = Target(name, "127.0.0.1", 1), place.network or place.reactor
+        self._backend = Backend(nowhere, limits_of(terms), reactor)
         self._backend.well = False
         self.backends = Backends([self._backend], terms.balance)
         self.resource = make_gate(self.backends, place, terms)

@@ -166,7 +166,7 @@ class ProxyMounting(Mounting):
     resource: Gate
 
     def __init__(self, place: Place, targets: Sequence[Target], terms: Terms) -> None:
-        reactor, limits = place.reactor, limits_of(terms)
+        reactor, limits = place.network or place.reactor, limits_of(terms)
         try:
             made = [Backend(each, limits, reactor) for each in targets]
         except (OSError, ValueError) as error:
