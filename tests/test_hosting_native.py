@@ -212,7 +212,8 @@ class FrameworkTests(NativeCase):
         """
         needs("sanic")
         site = yield self.serve(SANIC, "feed:app")
-        self.assertEqual((yield site.get("/feed/hello")), (200, b"/feed/hello 127.0.0.1"))
+        answer = yield site.get("/feed/hello")
+        self.assertEqual(answer, (200, b"/feed/hello 127.0.0.1"))
         yield site.stop()
         self.assertEqual(self.module("feed").log, ["begun", "ended"])
 

@@ -78,6 +78,13 @@ class Mounting(Service):
 
     resource: IResource
 
+    def problem(self) -> str | None:
+        """
+        Why what is here cannot be asked just now, or ``None``: the daemon is not ready
+        then.
+        """
+        return None
+
 
 class Hosted(ABC):
     """
