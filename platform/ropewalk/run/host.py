@@ -32,7 +32,7 @@ from ropewalk.run.authority import Authority
 from ropewalk.run.configuration import Plan, Planned, SiteSettings
 from ropewalk.run.lifecycle import Unit
 from ropewalk.run.sites import PluginWeb, Sites, WebSite
-from ropewalk.telemetry import Health, working
+from ropewalk.telemetry import Check, Health, working
 from ropewalk.web.access import AccessLog
 from ropewalk.web.health import HealthPages
 from ropewalk.web.home import Entry, Home
@@ -157,6 +157,8 @@ class Host:
             site.mount_hosted(document)
             for path, mounting in site.hosted:
                 made.append(self._unit(f"{site.owner}:{path}", mounting, "web"))
+                check = Check(site.owner, f"what is at {path}", mounting.problem)
+                self.health.add(check)
         for site in self.sites.values():
             if list(site.mounts) or self.plan.listens(site.name):
                 served = site.serve(pages.routes, document, self.listener, about)
