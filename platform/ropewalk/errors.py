@@ -26,6 +26,7 @@ __all__ = [
     "Conflict",
     "Fault",
     "Forbidden",
+    "HubClosed",
     "HubFull",
     "Invalid",
     "MailboxFull",
@@ -459,6 +460,25 @@ class HubFull(RopewalkError):
 
     def __str__(self) -> str:
         return f"there are already {self.limit} channels, and all are in use"
+
+
+@define
+class HubClosed(RopewalkError):
+    """
+    The daemon ends, and nothing happens in its channels any more.
+
+    :ivar channel: The channel or pattern that somebody wanted something of.
+    """
+
+    status = 503
+
+    channel: str
+
+    def __str__(self) -> str:
+        return (
+            f"nothing was done in {self.channel!r}: the daemon is stopping, and its "
+            "channels are closed; try again in a moment"
+        )
 
 
 @define

@@ -333,7 +333,8 @@ class IHub(Interface):
 
     Where a Deferred is returned, it fails with :exc:`~ropewalk.errors.BadChannel` for
     what is no name, and with :exc:`~ropewalk.errors.Forbidden` for whom it is not
-    allowed.
+    allowed. To publish and to subscribe fails with :exc:`~ropewalk.errors.HubClosed`
+    when the hub was closed, also while somebody was asked.
     """
 
     def declare(pattern: str, rule: ChannelRule, *, replace: bool = False) -> None:
@@ -425,7 +426,8 @@ class IHub(Interface):
             (:class:`IPaced`) has room before it is published, and until all that it
             went to have room again, or are gone, after that. Who waits for one channel
             is let in one by one, in order. Cancelling takes back what is not yet
-            published, and nothing else.
+            published, and nothing else. When the hub is closed, who has published need
+            wait no longer, and who has not is refused.
         :param by: For whom.
         :return: fires with the message, once every subscriber of this process
             has taken it.
@@ -497,8 +499,9 @@ class IHub(Interface):
     def close() -> Deferred[None]:
         """
         Have nothing wait in the clock, nor for others, any more: from now on nothing
-        becomes too old, and nobody who is away leaves. The daemon does this when all
-        services have stopped.
+        becomes too old, and nobody who is away leaves; nobody comes in, and nothing is
+        published. One can still look, and go. The daemon does this when all services
+        have stopped.
 
         :return: fires when that is so.
         """

@@ -14,7 +14,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ropewalk.errors import ChannelFull
+from ropewalk.errors import ChannelFull, HubClosed
 from ropewalk.hub.channels import Channel
 from ropewalk.hub.names import ChannelPattern, check_name
 from ropewalk.hub.pacing import Pace, Turn
@@ -65,6 +65,7 @@ class Exchange:
     _teller: Teller = field(factory=Teller, init=False)
     _published: int = field(default=0, init=False)
     _losses: Losses = field(factory=Losses, init=False)
+    _closed: bool = field(default=False, init=False)
     _timetable: Timetable = field(init=False)
     _channels: Table = field(init=False)
     _by_pattern: ByPattern = field(init=False)
@@ -109,8 +110,13 @@ class Exchange:
         )
 
     def close(self) -> None:
-        """Have nothing wait in the clock any more."""
+        """
+        Let nobody in any more, and have nothing wait: neither in the clock, nor for
+        room.
+        """
+        self._closed = True
         self._timetable.close()
+        self._pace.close()
 
     # Coming and going.
 
@@ -127,8 +133,10 @@ class Exchange:
         :meth:`ropewalk.interfaces.IHub.subscribe`.
 
         :raise ChannelFull: When the channel is full.
+        :raise HubClosed: When the hub is.
         :raise HubFull: When there can be no other channel.
         """
+        self._see_that_open(channel)
         state = self.look(channel)
         known = state.subscriptions.get(id(subscriber)) if state is not None else None
         resumed = Resumed()
@@ -216,8 +224,10 @@ class Exchange:
         :param allowed: The patterns of the rules whose channels may be heard; ``None``
             for all channels.
         :raise ChannelFull: When the pattern has as many subscribers as it may.
+        :raise HubClosed: When the hub is closed.
         :raise HubFull: When there are as many patterns as there may be.
         """
+        self._see_that_open(str(pattern))
         known = self._known_to(subscriber, pattern) if retained else {}
         subscription, new = self._by_pattern.add(pattern, subscriber, allowed)
         self._tally(subscriber)
@@ -270,11 +280,13 @@ class Exchange:
 
         :return: fires with the message when everybody has been told.
         :raise BadChannel: When it is no channel's name.
+        :raise HubClosed: When the hub is closed.
         :raise HubFull: When there can be no other channel.
         :raise Invalid: When the body does not have its shape, or no size.
         """
         state = self._channels.get(channel)
         declared = state.declared if state is not None else self._declared(channel)
+        self._see_that_open(channel)
         size = 0
         if declared.looks:
             body = declared.read(body)
@@ -308,9 +320,11 @@ class Exchange:
         published is refused at once, as far as that can be told.
 
         :raise BadChannel: When it is no channel's name.
+        :raise HubClosed: When the hub is closed, before or while it waits.
         :raise Invalid: When the body does not have its shape.
         """
         value = self._declared(channel).read(body)
+        self._see_that_open(channel)
         turn = Turn(
             lambda: self._hearers(channel), lambda: self.publish(channel, value, keep)
         )
@@ -323,6 +337,13 @@ class Exchange:
             return state.hearers(self._by_pattern)
         rule = self._rules.of(channel).pattern
         return each_once(self._by_pattern.of(channel, rule))
+
+    def _see_that_open(self, channel: str) -> None:
+        """
+        :raise HubClosed: When nothing happens in channels any more.
+        """
+        if self._closed:
+            raise HubClosed(channel)
 
     # Channels.
 
