@@ -1777,11 +1777,12 @@ class PaceContract(HubCase):
         said = self.hub.publish("lobby", 1, wait=True)
         waits = [self.hub.publish("lobby", body, wait=True) for body in (2, 3)]
         again: list[Deferred[Any]] = []
-        waits[0].addErrback(
-            lambda failure: (
-                again.append(self.hub.publish("lobby", 4, wait=True)) or failure
-            )
-        )
+
+        def once_more(failure: Any) -> Any:
+            again.append(self.hub.publish("lobby", 4, wait=True))
+            return failure
+
+        waits[0].addErrback(once_more)
         self.assertNoResult(said)
         yield self.hub.close()
         self.assertEqual((yield said).sequence, 1)
@@ -1799,7 +1800,12 @@ class PaceContract(HubCase):
         Nor if the hub is closed by somebody who hears the message.
         """
         slow = yield self.slow()
-        slow.then.append(lambda: (setattr(slow, "full", True), self.hub.close()))
+
+        def fill_and_close() -> None:
+            slow.full = True
+            self.hub.close()
+
+        slow.then.append(fill_and_close)
         said = self.hub.publish("lobby", 1, wait=True)
         self.assertEqual((yield said).sequence, 1)
         self.assertEqual(slow.waiting, [])

@@ -15,6 +15,8 @@ from collections.abc import (
     Sequence,
 )
 from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -72,6 +74,33 @@ class Caller(Struct, frozen=True):
     address: str = ""
     connection: str = ""
     user: str | None = None
+
+    @property
+    def counts_as(self) -> tuple[str, str]:
+        """
+        Who it is where callers are counted. A user is one wherever they come from; who
+        has not said who they are is told apart by their address, and of an IPv6 address
+        by its first 64 bits, since that is how many a single household has.
+        """
+        if self.user is not None:
+            return "user", self.user
+        if ":" in self.address:
+            return "address", _network(self.address)
+        if self.address:
+            return "address", self.address
+        return self.via, self.connection
+
+
+@lru_cache(1024)
+def _network(address: str) -> str:
+    """The first 64 bits of an IPv6 address; whatever else has a colon, as it is."""
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return found.packed[:8].hex()
 
 
 class Message(Struct, frozen=True):
@@ -197,6 +226,10 @@ class ChannelRule(Struct, frozen=True, kw_only=True):
         before they have left, 0 or more.
     :ivar limit: How many subscribers each channel may have, 1 or more; ``None`` for
         as many as the hub lets in anyway.
+    :ivar channels: How many channels there may be by this rule, 1 or more. One more,
+        and of those that nobody is in, the one where nothing has happened for longest
+        is forgotten. ``None`` for as many as the hub has where only services come in,
+        and for half of that where callers may.
     """
 
     subscribe: str | Access = ANYONE
@@ -208,6 +241,7 @@ class ChannelRule(Struct, frozen=True, kw_only=True):
     retain: float | None = None
     away: float = 0.0
     limit: int | None = None
+    channels: int | None = None
 
 
 class Losses(Struct, eq=False):
@@ -252,6 +286,7 @@ class HubFigures(Struct, frozen=True):
     :ivar raised: How many times a subscriber raised instead of taking what it was told.
     :ivar dropped: As in :class:`Losses`; so are the next two.
     :ivar patterns: How many subscriptions by a pattern stand.
+    :ivar size: The bytes of all histories, so far as somebody counts them.
     :ivar channels: The channels there are, by name.
     """
 
@@ -262,6 +297,7 @@ class HubFigures(Struct, frozen=True):
     replaced: int
     cut: int
     patterns: int
+    size: int
     channels: Mapping[str, ChannelFigures]
 
 
@@ -392,10 +428,12 @@ class IHub(Interface):
         :return: fires when the subscription stands. To unsubscribe before that takes
             it back, and the Deferred is cancelled.
         :raise ChannelFull: When the channel has as many subscribers as it may.
-        :raise HubFull: When there are as many channels as there may be, and
-            somebody is in each.
+        :raise HubFull: When there are as many channels as there may be, and somebody
+            is in each that could make room: of the same rule, if it lets callers in.
         :raise Invalid: When ``who`` or ``data`` is too large, or the data cannot be
             said in JSON.
+        :raise TooManyBegun: When the channel would be one more than the caller may
+            have begun, and somebody is in each of these.
         """
 
     def unsubscribe(channel: str, subscriber: ISubscriber) -> Deferred[None]:
@@ -431,7 +469,7 @@ class IHub(Interface):
         :param by: For whom.
         :return: fires with the message, once every subscriber of this process
             has taken it.
-        :raise HubFull: As for subscribing.
+        :raise HubFull: As for subscribing; so is TooManyBegun.
         :raise Invalid: With all that keeps the body from having its shape.
         """
 

@@ -20,8 +20,10 @@ from ropewalk.hub.names import ChannelPattern, check_name
 from ropewalk.hub.pacing import Pace, Turn
 from ropewalk.hub.presence import Introduction
 from ropewalk.hub.rules import Declared, Rules
+from ropewalk.hub.shares import Bounds
+from ropewalk.hub.stock import Stock
 from ropewalk.hub.subscriptions import ByPattern, Hearer, Subscription, each_once
-from ropewalk.hub.table import Table
+from ropewalk.hub.table import Maker, Table
 from ropewalk.hub.telling import News, Teller
 from ropewalk.hub.timetable import Timetable
 from ropewalk.interfaces import (
@@ -51,16 +53,14 @@ class Exchange:
     :param clock: What becomes too old, and who is away for too long, is found by its
         time; without one, nothing does and nobody is.
     :param rules: What holds for the channels.
-    :param limit: How many subscribers a channel may have, and a pattern.
-    :param channels: How many channels there may be, and how many patterns.
+    :param bounds: How much there may be of all.
     :param epoch: What the numberings are called by.
     """
 
     _now: Callable[[], float]
     _clock: IReactorTime | None
     _rules: Rules
-    _limit: int
-    _channel_limit: int
+    _bounds: Bounds
     _epoch: str
     _teller: Teller = field(factory=Teller, init=False)
     _published: int = field(default=0, init=False)
@@ -68,14 +68,17 @@ class Exchange:
     _closed: bool = field(default=False, init=False)
     _timetable: Timetable = field(init=False)
     _channels: Table = field(init=False)
+    _stock: Stock = field(init=False)
     _by_pattern: ByPattern = field(init=False)
     _pace: Pace = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._timetable = Timetable(self._clock, self.look)
         rule_of = self._rules.of
-        self._channels = Table(self._channel_limit, self._epoch, rule_of, self._leave)
-        self._by_pattern = ByPattern(self._limit, self._channel_limit)
+        bounds = self._bounds
+        self._channels = Table(bounds, self._epoch, rule_of, self._leave)
+        self._stock = Stock(bounds.history)
+        self._by_pattern = ByPattern(bounds.subscribers, bounds.channels)
         self._pace = Pace(lambda: self._teller.telling)
 
     def follow(self) -> None:
@@ -86,6 +89,8 @@ class Exchange:
         for state in self._channels:
             state.follow(self._rules.of(state.name), now)
             self._timetable.remind(state.name, state.due())
+            self._stock.note(state)
+        self._channels.follow()
 
     def check(self, channel: str) -> None:
         """
@@ -106,6 +111,7 @@ class Exchange:
             replaced=self._losses.replaced,
             cut=self._losses.cut,
             patterns=len(self._by_pattern),
+            size=self._stock.size,
             channels={each.name: each.figures() for each in self._channels},
         )
 
@@ -127,21 +133,24 @@ class Exchange:
         guest: Introduction,
         after: str | None,
         retained: bool,
+        maker: Maker = None,
     ) -> Resumed:
         """
         Have somebody hear a channel. The parameters are those of
-        :meth:`ropewalk.interfaces.IHub.subscribe`.
+        :meth:`ropewalk.interfaces.IHub.subscribe`, but that ``maker`` begins the
+        channel, if there is none.
 
         :raise ChannelFull: When the channel is full.
         :raise HubClosed: When the hub is.
         :raise HubFull: When there can be no other channel.
+        :raise TooManyBegun: When the maker can begin no other.
         """
         self._see_that_open(channel)
         state = self.look(channel)
         known = state.subscriptions.get(id(subscriber)) if state is not None else None
         resumed = Resumed()
         if state is None or known is None:
-            state = self._channel_for_one_more(channel)
+            state = self._channel_for_one_more(channel, maker)
             if after == self._channels.dawn:
                 after = state.dawn
             messages, whole = state.missed(after)
@@ -174,15 +183,15 @@ class Exchange:
             return self._channels.dawn
         return f"{state.epoch}.{state.sequence}"
 
-    def _channel_for_one_more(self, name: str) -> Channel:
+    def _channel_for_one_more(self, name: str, maker: Maker) -> Channel:
         """A channel in which there is room for one more."""
         state = self._channels.get(name)
         if state is not None:
-            limit = state.declared.rule.limit or self._limit
+            limit = state.declared.rule.limit or self._bounds.subscribers
             if len(state.subscriptions) >= limit:
                 raise ChannelFull(name, limit)
             return state
-        return self._channels.make(name)
+        return self._channels.make(name, maker)
 
     def _enter(
         self, state: Channel, subscriber: ISubscriber, who: str | None
@@ -273,16 +282,19 @@ class Exchange:
 
     # Publishing.
 
-    def publish(self, channel: str, body: Any, keep: int | None) -> Deferred[Message]:
+    def publish(
+        self, channel: str, body: Any, keep: int | None, maker: Maker = None
+    ) -> Deferred[Message]:
         """
         Publish now. The parameters are those of
-        :meth:`ropewalk.interfaces.IHub.publish`.
+        :meth:`ropewalk.interfaces.IHub.publish`, and of :meth:`subscribe`.
 
         :return: fires with the message when everybody has been told.
         :raise BadChannel: When it is no channel's name.
         :raise HubClosed: When the hub is closed.
         :raise HubFull: When there can be no other channel.
         :raise Invalid: When the body does not have its shape, or no size.
+        :raise TooManyBegun: When the maker can begin no other.
         """
         state = self._channels.get(channel)
         declared = state.declared if state is not None else self._declared(channel)
@@ -292,7 +304,7 @@ class Exchange:
             body = declared.read(body)
             size = declared.size(body)
         if state is None:
-            state = self._channels.make(channel)
+            state = self._channels.make(channel, maker)
         if not state.subscriptions:
             self._channels.happened(channel)
         state.sequence += 1
@@ -301,6 +313,7 @@ class Exchange:
         if keep is None:
             keep = declared.rule.keep
         state.history.add(message, self._timetable.now(), size, keep)
+        self._stock.note(state)
         if declared.expires:
             self._timetable.remind(channel, state.history.due())
         done: Deferred[Message] = Deferred()
@@ -313,7 +326,7 @@ class Exchange:
         return done
 
     def publish_in_turn(
-        self, channel: str, body: Any, keep: int | None
+        self, channel: str, body: Any, keep: int | None, maker: Maker = None
     ) -> Deferred[Message]:
         """
         Publish when there is room, and wait until there is room again. What cannot be
@@ -326,7 +339,8 @@ class Exchange:
         value = self._declared(channel).read(body)
         self._see_that_open(channel)
         turn = Turn(
-            lambda: self._hearers(channel), lambda: self.publish(channel, value, keep)
+            lambda: self._hearers(channel),
+            lambda: self.publish(channel, value, keep, maker),
         )
         return self._pace.enter(channel, turn)
 
@@ -358,6 +372,7 @@ class Exchange:
             return state
         now = self._timetable.now()
         state.history.expire(now)
+        self._stock.note(state)
         for presence in state.people.expire(now):
             self._left(state, presence)
         self._timetable.remind(name, state.due())
@@ -393,6 +408,7 @@ class Exchange:
         for presence in state.people:  # they are away, with nothing to come back to
             self._left(state, presence)
         self._timetable.forget(state.name)
+        self._stock.forget(state)
 
     # News.
 

@@ -38,6 +38,7 @@ __all__ = [
     "OURS",
     "Deadlines",
     "HostSettings",
+    "HubSettings",
     "Plan",
     "Planned",
     "SiteSettings",
@@ -141,6 +142,24 @@ class HostSettings(Shape):
         return Deadlines() if name is None else self.deadlines[name]
 
 
+class HubSettings(Shape):
+    """
+    The table ``[hub]``: how much there may be of the channels.
+
+    :ivar subscribers: How many subscribers a channel may have, and a pattern.
+    :ivar channels: How many channels there may be, and how many patterns.
+    :ivar from_one: How many of the channels may have been begun by one caller: by one
+        client address, unless there are accounts.
+    :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
+        rules bound them. In memory they take a few times as much.
+    """
+
+    subscribers: Annotated[int, Meta(ge=1)] = 10_000
+    channels: Annotated[int, Meta(ge=1)] = 10_000
+    from_one: Annotated[int, Meta(ge=1)] = 1000
+    history_bytes: Annotated[int, Meta(ge=0)] = 256 * 1024 * 1024
+
+
 SiteName = Annotated[
     str,
     Meta(
@@ -225,7 +244,12 @@ class WebSettings(SiteSettings):
 
 
 #: The tables that are not a service's, and their shapes.
-OURS = {"host": HostSettings, "web": WebSettings, "operations": CallSettings}
+OURS = {
+    "host": HostSettings,
+    "web": WebSettings,
+    "operations": CallSettings,
+    "hub": HubSettings,
+}
 
 
 class Planned(Struct, frozen=True):
@@ -260,6 +284,7 @@ class Plan(Struct, frozen=True):
     web: WebSettings
     services: tuple[Planned, ...]
     operations: CallSettings = CallSettings()
+    hub: HubSettings = HubSettings()
 
     def tables(self) -> tuple[tuple[str, type[Any], Any], ...]:
         """Every table that means something: its name, shape and value."""
@@ -267,6 +292,7 @@ class Plan(Struct, frozen=True):
             ("host", HostSettings, self.host),
             ("web", WebSettings, self.web),
             ("operations", CallSettings, self.operations),
+            ("hub", HubSettings, self.hub),
             *((each.name, each.shape, each.settings) for each in self.services),
         )
 
@@ -304,6 +330,7 @@ class Plan(Struct, frozen=True):
             host=values["host"],
             web=values["web"],
             operations=values["operations"],
+            hub=values["hub"],
             services=tuple(
                 replace(each, settings=values[each.name]) for each in self.services
             ),
@@ -382,8 +409,8 @@ def make_plan(document: Document, found: Found) -> Plan:
         faults.append(SettingFault(document.path, "", Fault("", problem)))
     if faults:
         raise BadSettings(tuple(sorted(faults, key=lambda each: _line(document, each))))
-    order = (services[name] for name in _ordered(requires))
-    return Plan(document, ours["host"], ours["web"], tuple(order), ours["operations"])
+    services_in_order = tuple(services[name] for name in _ordered(requires))
+    return Plan(document, services=services_in_order, **ours)
 
 
 def _debugged_production(

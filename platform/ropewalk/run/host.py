@@ -121,8 +121,15 @@ class Host:
             # Only who has channels waits for what it takes to be imported.
             from ropewalk.hub import MemoryHub
 
+            bounds = self.plan.hub
             self._hub = MemoryHub(
-                self._now, clock=self.reactor, authoriser=self.authority
+                self._now,
+                clock=self.reactor,
+                authoriser=self.authority,
+                limit=bounds.subscribers,
+                channels=bounds.channels,
+                from_one=bounds.from_one,
+                history_bytes=bounds.history_bytes,
             )
         return self._hub
 
