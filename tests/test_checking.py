@@ -89,8 +89,8 @@ class CheckTests(SynchronousTestCase):
 
     def test_the_daemons_own_tables(self) -> None:
         """
-        ``[host]``, ``[web]`` and ``[operations]`` are shown whether or not they are
-        written.
+        ``[host]``, ``[web]``, ``[operations]`` and ``[hub]`` are shown whether or not
+        they are written.
         """
         checked = self.check("[chat]\n", found("chat"))
         self.assertEqual(

@@ -257,6 +257,19 @@ class Losses(Struct, eq=False):
     replaced: int = 0
     cut: int = 0
 
+    def lose(
+        self, channel: str, *, dropped: int = 0, replaced: int = 0, cut: int = 0
+    ) -> None:
+        """
+        Count more.
+
+        :param channel: The channel of the message that was lost, or that was too much;
+            empty where it was none.
+        """
+        self.dropped += dropped
+        self.replaced += replaced
+        self.cut += cut
+
 
 class ChannelFigures(Struct, frozen=True):
     """
@@ -268,6 +281,8 @@ class ChannelFigures(Struct, frozen=True):
     :ivar kept: How many are in its history.
     :ivar size: The bytes of these; ``None`` where nothing bounds them, and nobody
         counts.
+    :ivar dropped: As in :class:`Losses`; so are the next two. Of a reader that was cut
+        off, the channel counts whose message was too much for it, if there was one.
     """
 
     subscribers: int
@@ -275,6 +290,9 @@ class ChannelFigures(Struct, frozen=True):
     published: int
     kept: int
     size: int | None
+    dropped: int = 0
+    replaced: int = 0
+    cut: int = 0
 
 
 class HubFigures(Struct, frozen=True):
@@ -342,12 +360,14 @@ class IPaced(Interface):
 
 class ITallied(Interface):
     """
-    A subscriber that counts what it does not take.
+    A subscriber that counts what it does not take. :class:`ropewalk.hub.Tallies` does
+    the work.
     """
 
     def tally(losses: Losses) -> None:
         """
-        Count there, too, from now on; once, however often it is said.
+        Count there, too, from now on, by :meth:`Losses.lose`; once, however often it
+        is said.
         """
 
 

@@ -24,6 +24,7 @@ from ropewalk.hub.shares import Bounds
 from ropewalk.hub.stock import Stock
 from ropewalk.hub.subscriptions import ByPattern, Hearer, Subscription, each_once
 from ropewalk.hub.table import Maker, Table
+from ropewalk.hub.tallies import Ledger
 from ropewalk.hub.telling import News, Teller
 from ropewalk.hub.timetable import Timetable
 from ropewalk.interfaces import (
@@ -64,7 +65,7 @@ class Exchange:
     _epoch: str
     _teller: Teller = field(factory=Teller, init=False)
     _published: int = field(default=0, init=False)
-    _losses: Losses = field(factory=Losses, init=False)
+    _losses: Ledger = field(init=False)
     _closed: bool = field(default=False, init=False)
     _timetable: Timetable = field(init=False)
     _channels: Table = field(init=False)
@@ -78,6 +79,7 @@ class Exchange:
         bounds = self._bounds
         self._channels = Table(bounds, self._epoch, rule_of, self._leave)
         self._stock = Stock(bounds.history)
+        self._losses = Ledger(of=self._losses_of)
         self._by_pattern = ByPattern(bounds.subscribers, bounds.channels)
         self._pace = Pace(lambda: self._teller.telling)
 
@@ -263,6 +265,10 @@ class Exchange:
         if ITallied.providedBy(subscriber):
             counts: Any = subscriber
             counts.tally(self._losses)
+
+    def _losses_of(self, channel: str) -> Losses | None:
+        state = self._channels.get(channel)
+        return state.losses if state is not None else None
 
     def _known_to(
         self, subscriber: ISubscriber, pattern: ChannelPattern
