@@ -20,9 +20,10 @@ from ropewalk.net.limits import CallSettings
 from ropewalk.net.sockets import SocketFactory, SocketLimits
 from ropewalk.operations import Operations
 from ropewalk.schema import write_json, write_msgpack
+from ropewalk.web.channels import EVENTS
 from tests.observing import Observed
 from tests.test_calls import request
-from tests.test_channels_web import EVENTS, ChannelCase
+from tests.test_channels_web import ChannelCase
 from tests.test_sockets import Client
 from tests.visiting import request as page_request
 from tests.wiring import connect

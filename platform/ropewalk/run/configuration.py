@@ -197,6 +197,8 @@ class SiteSettings(Shape):
     :ivar channels: Where channels can be heard, ``"/channels"``.
     :ivar live: Where both can be done by WebSocket, ``"/live"``.
     :ivar asyncapi: Where that is told in an AsyncAPI document, ``"/asyncapi.json"``.
+    :ivar figures: Where what the daemon has counted can be seen, ``"/figures"``, by
+        who sits at this machine or is allowed to; empty for nowhere.
     :ivar formats: Formats of the site's own, besides the built-in ones or in place of
         them. By media type, what has each: ``"acme.formats:CBOR"``.
     :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
@@ -220,6 +222,7 @@ class SiteSettings(Shape):
     channels: PathOrNone = ""
     live: PathOrNone = ""
     asyncapi: PathOrNone = "/asyncapi.json"
+    figures: PathOrNone = ""
     formats: dict[str, str] = field(default_factory=dict)
     router: str = ""
     limits: HttpLimits = HttpLimits()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import traceback
 from asyncio import iscoroutine
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 from msgspec import Struct
+from msgspec.structs import asdict
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory
@@ -160,6 +161,7 @@ class Host:
         made += self._offer()
         pages = HealthPages(lambda: self.state, self.health, self.reactor)
         document, about = self.plan.document, self._about()
+        self._show_figures()
         for site in self.sites.values():
             if list(site.mounts) or self.plan.listens(site.name):
                 served = site.serve(pages.routes, document, self.listener, about)
@@ -280,6 +282,53 @@ class Host:
             listener.setServiceParent(group)
         return [self._unit("operations", group)] if listen else []
 
+    def _show_figures(self) -> None:
+        """Show what is counted on the sites whose settings say so."""
+        for site in self.sites.values():
+            if not site.settings.figures:
+                continue
+            from ropewalk.web.figures import FigurePages
+
+            pages = FigurePages(self.figures(), self.authority)
+            place = self.plan.document.origin(site.table, "figures")
+            try:
+                site.mount(site.owner, place, site.settings.figures, pages.routes)
+            except RopewalkError as error:
+                raise StartFailed(site.owner, str(error)) from error
+
+    def figures(self) -> Mapping[str, Callable[[], Any]]:
+        """
+        What is counted, by name: each gives its figures when it is called, as values
+        that JSON can say.
+        """
+        return {
+            "state": lambda: self.state,
+            "listeners": self._listeners_in_numbers,
+            "operations": self._operations_in_numbers,
+            "hub": self._hub_in_numbers,
+            "channels": lambda: self._hub.figures().channels if self._hub else {},
+        }
+
+    def _listeners_in_numbers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "service": each.owner,
+                "place": each.listener.place,
+                "connections": len(each.listener.connections),
+            }
+            for each in self.listeners
+        ]
+
+    def _operations_in_numbers(self) -> Mapping[str, Any]:
+        return {} if self._operations is None else self._operations.figures()
+
+    def _hub_in_numbers(self) -> dict[str, Any] | None:
+        """The channels together; those of each are apart."""
+        if self._hub is None:
+            return None
+        figures = self._hub.figures()
+        return {**asdict(figures), "channels": len(figures.channels)}
+
     def _observe_calls(self) -> None:
         from ropewalk.run.offering import log_call
 
@@ -357,7 +406,13 @@ class Host:
         told = "What can be called: by POST below it, by WebSocket at /live."
         offered = self._operations is not None and path in mounts
         calls = [Entry("Operations", path, told, path)] if offered else []
-        return [*pages, *documentation, *calls, *sockets, *listeners, *health]
+        path = self.sites[site].settings.figures
+        told = "What is counted, for who sits at this machine or is allowed to see it."
+        figures = [Entry("Figures", path, told, path)] if path in mounts else []
+        return [
+            *(*pages, *documentation, *calls, *sockets, *listeners, *health),
+            *figures,
+        ]
 
 
 @implementer(IHost)
