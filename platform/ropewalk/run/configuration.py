@@ -25,6 +25,7 @@ from ropewalk.errors import (
 )
 from ropewalk.net.endpoints import Doorway
 from ropewalk.net.limits import CallSettings, SocketLimits
+from ropewalk.net.vanished import VANISHED
 from ropewalk.plugin import Found, ServiceModule
 from ropewalk.run.replacing import find_faults
 from ropewalk.schema import Meta, Secret, Shape, field, nearest
@@ -112,6 +113,10 @@ class HostSettings(Shape):
     :ivar trusted_proxies: Who may say whom they speak for, by ``Forwarded`` and
         ``X-Forwarded-For`` or by the PROXY protocol: ``"127.0.0.1"``,
         ``"10.0.0.0/8"``; ``"unix"`` for whoever can connect to a UNIX socket.
+    :ivar vanished: Seconds after which a connection ends whose other end has vanished:
+        nothing comes of it, not even an answer of its system's. One that takes nothing
+        for so long of what waits for it is taken for such, whatever ``stall`` says. 0
+        leaves both to the system, which takes its time.
     :ivar development: Whether errors are explained to who sits at this machine.
         ``ropewalk run`` turns it on unless something else is said.
     """
@@ -124,6 +129,7 @@ class HostSettings(Shape):
     deadlines: dict[str, Deadlines] = field(default_factory=dict)
     drain_delay: SomeSeconds = 0.0
     trusted_proxies: tuple[str, ...] = ()
+    vanished: SomeSeconds = VANISHED
     development: bool = False
 
     def start_within(self, service: str) -> float:

@@ -180,7 +180,15 @@ class Host:
         wanted = claim(endpoint)
         self._see_that_free(wanted, owner, place)
         trusts = self._proxies.trusts if self._proxies else None
-        listener = Listener(endpoint, factory, owner, self.reactor, self._names, trusts)
+        listener = Listener(
+            endpoint,
+            factory,
+            owner,
+            self.reactor,
+            self._names,
+            trusts,
+            self.plan.host.vanished,
+        )
         self.listeners.append(Owned(listener, wanted, owner, place))
         return listener
 
