@@ -5,6 +5,7 @@ How much strangers can make of the channels, and at whose cost.
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,8 +28,15 @@ from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.rules import Declared
 from ropewalk.hub.stock import Stock
 from ropewalk.interfaces import Caller, Message
+from ropewalk.net.calls import Calls
+from ropewalk.net.limits import CallSettings
+from ropewalk.operations import Operations
+from ropewalk.schema import write_json
+from ropewalk.web.channels import ChannelPages
 from tests.effort import lines_run
 from tests.hub_contract import Ears
+from tests.test_calls import request
+from tests.visiting import Place
 
 
 def stranger(number: int) -> Caller:
@@ -230,6 +239,74 @@ class RoomsTests(SynchronousTestCase):
         for number in range(2 * size):
             hub.publish(f"rooms.{number}", "12345", by=stranger(number % 5))
         return lines_run(lambda: hub.publish("rooms.new", "123456", by=stranger(1)))
+
+
+class FacesTests(SynchronousTestCase):
+    """
+    Who is refused is told so, whatever they came by.
+    """
+
+    def setUp(self) -> None:
+        self.place = Place.of()
+        clock = self.place.clock
+        self.hub = MemoryHub(clock.seconds, clock=clock, from_one=1)
+        self.hub.declare("rooms.*", ChannelRule(publish=ANYONE))
+        self.hub.declare("games.*", ChannelRule(publish=ANYONE, channels=1))
+        self.place.mount("/channels", ChannelPages(self.hub, clock).routes)
+        for name, by in (("rooms.1", "10.9.8.7"), ("games.1", "192.0.2.1")):
+            self.hub.publish(name, 1, by=Caller("http", by))
+            self.hub.subscribe(name, Ears())
+
+    def test_web(self) -> None:
+        """
+        By HTTP it is a 429 for who has begun too many, by whichever rule: for who
+        publishes, who asks, and who listens.
+        """
+        visit = self.place.visit()
+        for channel in ("rooms.2", "games.2"):
+            for method, header in (
+                ("POST", "Content-Type: application/json"),
+                ("GET", "Accept: application/json"),
+                ("GET", "Accept: text/event-stream"),
+            ):
+                body = b"1" if method == "POST" else b""
+                answer = visit.ask(f"/channels/{channel}", method, header, body=body)
+                self.assertEqual(answer.status, 429, (channel, method))
+                self.assertIn("you have begun 1 channels", answer.text)
+
+    def test_full(self) -> None:
+        """
+        It is a 503 where there are too many channels of others.
+        """
+        rule = ChannelRule(publish=ANYONE, channels=1)
+        self.hub.declare("rooms.*", rule, replace=True)
+        visit = self.place.visit()
+        visit.wire.peerAddr = IPv4Address("TCP", "192.0.2.9", 5555)
+        answer = visit.ask(
+            "/channels/rooms.2", "POST", "Content-Type: application/json", body=b"1"
+        )
+        self.assertEqual(answer.status, 503)
+        self.assertIn("1 channels like", answer.text)
+
+    def test_connections(self) -> None:
+        """
+        On a connection it is an error with the same status.
+        """
+        said: list[Any] = []
+        calls = Calls(
+            Operations(self.place.clock),
+            self.hub,
+            lambda message: said.append(json.loads(message)),
+            CallSettings(),
+        )
+        calls.begin(Caller("lines", "10.9.8.7", "c1"))
+        for method, more in (("rpc.publish", {"body": 1}), ("rpc.subscribe", {})):
+            params = {"channel": "rooms.2", **more}
+            calls.hear(write_json(request(method, 1, params=params)))
+            error = said.pop()["error"]
+            self.assertEqual(error["data"]["status"], 429)
+            self.assertIn("you have begun 1 channels", error["message"])
+        self.assertEqual([*self.hub.figures().channels], ["rooms.1", "games.1"])
 
 
 class StockTests(SynchronousTestCase):

@@ -360,8 +360,8 @@ class IPaced(Interface):
 
 class ITallied(Interface):
     """
-    A subscriber that counts what it does not take. :class:`ropewalk.hub.Tallies` does
-    the work.
+    A subscriber that counts what it does not take.
+    :class:`ropewalk.hub.tallies.Tallies` does the work.
     """
 
     def tally(losses: Losses) -> None:
