@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
-from ropewalk.interfaces import IAuthoriser, IHealth, IHost, IHub, IOperations, IWeb
+from ropewalk.interfaces import IAuthoriser, IHealth, IHost, IOperations, IWeb
 from ropewalk.net.doors import Door
 from ropewalk.net.endpoints import Claim, claim, claim_datagrams
 from ropewalk.net.listening import Listener, namer
@@ -43,6 +43,7 @@ from ropewalk.web.site import Site
 
 if TYPE_CHECKING:
     from ropewalk.hub import MemoryHub
+    from ropewalk.interfaces import IHub
     from ropewalk.net.datagrams.listening import DatagramListener
     from ropewalk.operations import Operations
 
