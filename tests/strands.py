@@ -28,6 +28,7 @@ from ropewalk.web.channels import EVENTS, ChannelPages
 from ropewalk.web.operations import OperationPages
 from ropewalk.wire.jsonrpc import JSON
 from tests.callables import Callables
+from tests.houses import Guard
 from tests.visiting import Place, Visit, request
 
 __all__ = ["Line", "Town"]
@@ -55,6 +56,8 @@ class Town:
         self.house = Callables()
         self.operations = Operations(self.clock)
         self.operations.add("house", self.house)
+        self.guard = Guard()
+        self.operations.authorise(self.guard)
         pages = ChannelPages(self.hub, self.clock)
         self.place.mount("/channels", pages.routes)
         self.place.mount("/operations", OperationPages(self.operations).routes())
