@@ -38,16 +38,18 @@ class Guard:
     """
     Lets everybody offer lamps, and nothing else.
 
-    :ivar error: What is raised when somebody wants to.
+    :ivar answer: What it says instead, and waits for: one that is an error is raised.
     """
 
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self.answer: Any = None
 
-    def permits(self, caller: Caller, requirement: str, what: str) -> bool:
+    def permits(self, caller: Caller, requirement: str, what: str) -> Any:
         """See :meth:`ropewalk.interfaces.IAuthoriser.permits`."""
-        if self.error is not None:
-            raise self.error
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
         return requirement == "operations.offer" and what.startswith("lamp.")
 
 

@@ -86,6 +86,7 @@ class Offer:
         self._function = function
         self._withdraw = withdraw
         self._had = False  # the daemon, once
+        self._over: Refused | None = None  # why it does not stand
         self._running = 0
         self._waiting: list[Deferred[None]] = []
 
@@ -98,8 +99,8 @@ class Offer:
         """
         if self.is_offered:
             return succeed(None)
-        if not self.stands:
-            return fail(Refused(self.problem or f"{self.name} is not offered any more"))
+        if self._over is not None:
+            return fail(self._over)
         waiting: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         return waiting
@@ -142,13 +143,13 @@ class Offer:
         """It may not be offered."""
         if self.stands:
             self._withdraw(self)
-            self.problem = error.problem
             self.end(error)
             self._tell(error)
 
     def end(self, error: Refused) -> None:
         """It is not to be offered any more."""
         self.stands = self.is_offered = False
+        self.problem, self._over = error.problem, error
         for waiting in self._release():
             waiting.errback(error)
 
