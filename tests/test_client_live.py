@@ -376,7 +376,11 @@ class PagesTests(LiveCase):
         """
         When it says after how many seconds one may ask again, that is told.
         """
-        for told, seconds in (("7", 7), ("Sat, 21 Nov 2026 07:28:00 GMT", 0), ("-1", 0)):
+        for told, seconds in (
+            ("7", 7),
+            ("Sat, 21 Nov 2026 07:28:00 GMT", 0),
+            ("-1", 0),
+        ):
             pages = self.pages(f"429 Too Many\nRetry-After: {told}")
             refused: Any = yield self.assertFailure(pages.ask("GET", "/x"), Refused)
             self.assertEqual(refused.seconds, seconds)

@@ -42,9 +42,7 @@ class Refused(Exception):
     seconds: float = 0.0
 
     @classmethod
-    def of(
-        cls, problem: Any, status: Any, faults: Any, seconds: Any = None
-    ) -> Refused:
+    def of(cls, problem: Any, status: Any, faults: Any, seconds: Any = None) -> Refused:
         """Take what a daemon has said, so far as it makes sense."""
         listed = faults if isinstance(faults, list) else []
         return cls(

@@ -92,7 +92,9 @@ class _Untyped:
         except TypeError as error:
             raise Invalid((Fault("", str(error)),)) from None
         given = {**read.arguments, **dict.fromkeys(self._told, progress)}
-        ordered = {name: given[name] for name in self._whole.parameters if name in given}
+        ordered = {
+            name: given[name] for name in self._whole.parameters if name in given
+        }
         bound = inspect.BoundArguments(self._whole, OrderedDict(ordered))
         return self._function(*bound.args, **bound.kwargs)
 

@@ -97,11 +97,9 @@ class ByHTTP(Way):
     def offer(self, offer: Offer) -> None:
         """Nobody can be asked for something by HTTP."""
         if self._open and not self._stopped:
-            problem = (
-                f"nothing can be offered by {self.name}: {offer.name} waits for another "
-                "way"
-            )
-            offer.hold(Refused(problem, _NOT_HERE))
+            problem = f"nothing can be offered by {self.name}"
+            waits = f"{offer.name} waits for another way"
+            offer.hold(Refused(f"{problem}: {waits}", _NOT_HERE))
 
     def withdraw(self, offer: Offer) -> None:
         """There is nothing to be done."""
