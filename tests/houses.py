@@ -114,9 +114,8 @@ class House:
         self._ports: list[Any] = []
         pages = ChannelPages(self.hub, reactor)
         pages.beat = beat
-        self._mount("/channels", resource_for(pages.routes))
-        routes = OperationPages(self.operations).routes()
-        self._mount("/operations", resource_for(routes))
+        self.mount("/channels", pages.routes)
+        self.mount("/operations", OperationPages(self.operations).routes())
         sockets = SocketFactory(
             lambda: CallSocket(self.operations, self.hub, self.settings),
             SocketLimits(),
@@ -146,6 +145,10 @@ class House:
             said = self.hub.publish(channel, body)
             said.addCallback(lambda message: tokens.append(message.token))
         return tokens
+
+    def mount(self, path: str, app: Any) -> None:
+        """Serve something more."""
+        self._mount(path, resource_for(app))
 
     def _calls(self, kind: Any) -> ConnectionFactory:
         """What makes those who are called by connections of a kind."""

@@ -6,6 +6,7 @@ The client for pages, in a real browser.
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +24,7 @@ from ropewalk.operations import operation
 from ropewalk.operations.peers import PeerGone
 from ropewalk.web import Routes
 from tests.browser import Browser, Page
+from tests.chaos import FlappingProxy
 from tests.daemonry import reactor
 from tests.houses import Guard
 from tests.offering import begin
@@ -103,6 +105,20 @@ class Tunnel:
             connection.transport.abortConnection()
         stopped: Deferred[None] = self._port.stopListening()
         return stopped
+
+
+class Brief(FlappingProxy):
+    """
+    Cuts every connection after a few messages.
+    """
+
+    def lifetime(self) -> float:
+        """Enough for the handshake, and so many."""
+        return 3000
+
+    def fate(self) -> str:
+        """They are closed."""
+        return "closed"
 
 
 class House:
@@ -325,6 +341,32 @@ class WaysTests(PageTestCase):
         yield gatherResults([self.hears(page, "first", "first") for page in pages])
         for page in pages:
             self.assertEqual((yield page.run("gaps")), [1])
+
+    @inlineCallbacks
+    def test_piecemeal(self) -> Steps[None]:
+        """
+        Whose connections never live long enough for all that was missed has it in
+        pieces.
+        """
+        for number in range(100):
+            self.host.hub.publish("rooms.hall", number)
+        for way in WAYS[:2]:  # each page that is asked for comes whole, or not at all
+            proxy = Brief(urlsplit(self.url).netloc, Random(1))
+            self.addCleanup(proxy.close)
+            proxy.calm = True
+            page = yield self.open(f"http://{proxy.open()}/")
+            proxy.calm = False
+            yield self.another(page, ways=[way])
+            yield page.run(
+                "window.told = []; window.missing = 0;"
+                "other.subscribe('rooms.hall', ({ body }) => told.push(body), {"
+                "  kept: true, gap: () => (missing += 1) }); 0"
+            )
+            yield page.until("told.length >= 100")
+            told, missing = yield page.run("[told, missing]")
+            self.assertEqual((told, missing), ([*range(100)], 0), way)
+            self.assertGreater(proxy.cuts.total(), 2, way)
+            proxy.calm = True
 
     @inlineCallbacks
     def test_rename(self) -> Steps[None]:

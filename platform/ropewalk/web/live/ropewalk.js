@@ -78,7 +78,8 @@
  * @property {number} [pause]  Seconds before the first new attempt; 0.5. Each one that
  *     fails doubles it, up to a minute.
  * @property {number} [silence]  Seconds without a sign of life after which a connection
- *     is doubted; 40. A stream of events has one every 15.
+ *     is doubted; 40. A stream of events has one every 15; who asks again and again has
+ *     the daemon answer after five eighths of it.
  * @property {number} [answer]  Seconds that the daemon has to open a connection, or to
  *     answer whether it is there; 10.
  */
@@ -103,7 +104,7 @@ export class Refused extends Error {
 
 const LONGEST_PAUSE = 60;
 const LONGEST_WAIT = 3600; // seconds, where the daemon says how many
-const POLL = 25; // seconds that the daemon may wait for something new
+const POLL = 5 / 8; // of the silence is what the daemon may wait for something new
 const MOST = 1000; // messages that it tells in one answer
 const PATIENCE = 2; // attempts before the next way is tried
 const ROOM = 256 * 1024; // bytes that wait to be read before progress is dropped
@@ -708,8 +709,8 @@ class ByWebSocket {
   constructor(rope) {
     this._rope = rope;
     this._asked = new Map();
-    /** What came for those whose subscription is not answered: it may be newer than what
-     *  they are still to hear. @type {Map<Subscription, Said[]>} */
+    /** What came for those whose subscription is not answered, beside others that hear the
+     *  same: it may be newer than what they are still to hear. @type {Map<Subscription, Said[]>} */
     this._held = new Map();
     /** What is tried again in a while. @type {Map<Subscription | Offer, number>} */
     this._later = new Map();
@@ -913,9 +914,12 @@ class ByWebSocket {
 
   _told(method, params) {
     if (method === "rpc.message") {
-      for (const each of this._hearing(params.channel)) {
+      const hearing = this._hearing(params.channel);
+      for (const each of hearing) {
         const held = this._held.get(each);
-        if (held) held.push(params);
+        // What one alone hears comes in order: who loses the connection again has it.
+        const alone = hearing.length === 1 && !each.many && !held?.length;
+        if (held && !alone) held.push(params);
         else each._take(params);
       }
     } else if (method === "rpc.joined" || method === "rpc.left") {
@@ -1247,10 +1251,11 @@ class ByPolling extends ByHTTP {
   _next(subscription) {
     const { token, kept } = subscription;
     const first = token === undefined;
-    const wait = first || this._beginning.has(subscription) ? 0 : POLL;
+    const { answer, silence } = this._rope.options;
+    const wait = first || this._beginning.has(subscription) ? 0 : POLL * silence;
     subscription._ask();
     const more = first ? { limit: kept ? MOST : 0 } : { wait };
-    const seconds = this._rope.options.answer + wait;
+    const seconds = answer + wait;
     return this._fetch(subscription, this._address(subscription, token, more), { seconds });
   }
 
