@@ -2,8 +2,8 @@
 """
 Chaos between a daemon and its clients: a proxy that cuts connections at random, in the
 middle of messages too, stalls some and refuses some; a publisher who counts; and those
-who listen, by every way there is: programs, or the pages of a browser. Sockets are real, and nothing waits for a time but
-what does so in a client.
+who listen, by every way there is: programs, or the pages of a browser. Sockets are
+real, and nothing waits for a time but what does so in a client.
 """
 
 from __future__ import annotations
@@ -205,7 +205,10 @@ class Ear:
     :ivar heard: What it has heard.
     :ivar gaps: How often it was told that something is missing.
     :ivar answered: What it has published for certain.
+    :cvar once: Whether what it publishes is never there twice.
     """
+
+    once = True
 
     def __init__(
         self,

@@ -18,11 +18,12 @@ from tests.browser import Browser, Page
 
 __all__ = ["Tab", "tab_pages"]
 
-#: What a tab does. It hears a channel, and counts aloud in another one. One that wanders
-#: goes on by another way after so many messages.
+#: What a tab does. It hears a channel, and counts aloud in another one. One that
+#: wanders goes on by another way after so many messages.
 PAGE = b"""<!doctype html><title>Ear</title><body><script type="module">
 import { Ropewalk } from "/ropewalk.js";
-const { name, ways, every, silence } = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+const told = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+const { name, ways, every, silence } = told;
 window.heard = [];
 window.answered = [];
 window.gaps = 0;
@@ -80,10 +81,12 @@ class Tab:
     :ivar gaps: how often it was told that something is missing,
     :ivar answered: and what it has published for certain: when it was asked at last.
     :ivar reached: The last that it has heard, as far as is known.
+    :ivar once: Whether what it publishes is never there twice.
     """
 
-    def __init__(self, name: str, page: Page) -> None:
+    def __init__(self, name: str, page: Page, once: bool) -> None:
         self.name = name
+        self.once = once
         self.channel = f"rooms.{name}"
         self.heard: list[Any] = []
         self.gaps = 0
@@ -102,7 +105,8 @@ class Tab:
         words = quote(json.dumps({"name": name, "ways": ways, **more}))
         page: Page = yield browser.open(f"{url}#{words}")
         yield page.until("window.ready")
-        return cls(name, page)
+        # A browser sends again by HTTP what may have come in vain.
+        return cls(name, page, ways == ("websocket",))
 
     def speak(self) -> None:
         """It does so by itself."""

@@ -252,8 +252,13 @@ export class Ropewalk extends EventTarget {
 
   // What the ways call.
 
-  _opened() {
+  /** What is heard by this way gets through, if slowly: it is no failure. */
+  _proved() {
     this._failures = this._attempts = 0;
+  }
+
+  _opened() {
+    this._proved();
     this.reason = "";
     this._become("open");
     for (const call of this._calls) {
@@ -1121,6 +1126,7 @@ class ByHTTP {
           body: JSON.stringify(body),
         }),
       });
+      if (response.ok) this._rope._attempts = 0; // somebody is there, and glad to answer
       if (response.ok && accept !== JSON_TYPE) return null;
       const told = await response.json().catch(() => null);
       if (response.ok) return told;
@@ -1167,6 +1173,7 @@ class ByEvents extends ByHTTP {
     const hear = (event, take) =>
       source.addEventListener(event, ({ data }) => {
         silence.broken();
+        this._rope._proved();
         take(JSON.parse(data));
       });
     hear("message", (said) => subscription._take(said));
