@@ -345,6 +345,29 @@ class DocumentationTests(LiveCase):
             heard.append(said.body)
         self.assertEqual(sorted(heard), ["ho", "ho", "ho!", "ho!"])
 
+    @inlineCallbacks
+    def test_offer(self) -> Steps[None]:
+        """
+        Its lamp is dimmed by others, tells how far it is, and refuses what it cannot.
+        """
+        yield deferLater(reactor, 0)
+        names = self.names()
+        lamp = names["Lamp"]()
+        offer = names["offer"](self.client("websocket"), lamp)
+        yield offer.ready()
+        other = self.client("lines")
+        told: list[int] = []
+        dimmed = yield other.call("lamp.dim", power=3, progress=told.append)
+        self.assertEqual((dimmed, told, lamp.power), (3, [1, 2, 3], 3))
+        for power, status, problem in (
+            (101, 409, "the bulb is broken"),
+            ("full", 422, "power: expected an integer, got 'full'"),
+        ):
+            refused: Any = yield self.assertFailure(
+                other.call("lamp.dim", power=power), Refused
+            )
+            self.assertEqual((refused.status, str(refused)), (status, problem))
+
 
 class PagesTests(LiveCase):
     """

@@ -28,6 +28,7 @@ from tests.chaos import FlappingProxy
 from tests.daemonry import reactor
 from tests.houses import Guard
 from tests.offering import begin
+from tests.visiting import blocks
 
 PAGE = b"""<!doctype html><title>Rope</title><body><script type="module">
 import { Ropewalk } from "/ropewalk.js";
@@ -190,6 +191,13 @@ class PageTestCase(TestCase):
         made = f"window.other = new rope.constructor({words})"
         yield page.run(f"{before}; {made}; {after}; 0")
         self.addCleanup(page.run, "other.close()")
+
+    def call(self, name: str = "lamp.switch", **parameters: Any) -> Deferred[Any]:
+        """Call an operation, as a service does."""
+        called: Deferred[Any] = self.host.operations.call(
+            name, parameters, Caller("service", "test")
+        )
+        return called
 
     def say(self, *bodies: Any) -> None:
         for body in bodies:
@@ -518,13 +526,6 @@ class OfferTests(PageTestCase):
     What a page offers.
     """
 
-    def call(self, name: str = "lamp.switch", **parameters: Any) -> Deferred[Any]:
-        """Call it, as a service does."""
-        called: Deferred[Any] = self.host.operations.call(
-            name, parameters, Caller("service", "test")
-        )
-        return called
-
     @inlineCallbacks
     def offer(self, page: Page, answer: str, terms: str = "{}") -> Steps[None]:
         """Have a page offer a lamp."""
@@ -814,6 +815,32 @@ class OfferTests(PageTestCase):
         self.assertEqual((yield page.run(again)), "lamp.switch is offered already")
         yield page.run("rope.close()")
         self.assertEqual((yield page.run(again)), "closed")
+
+
+class DocumentationTests(PageTestCase):
+    """
+    C{docs/clients.rst} is true.
+    """
+
+    @inlineCallbacks
+    def test_offer(self) -> Steps[None]:
+        """
+        Its lamp is dimmed by others, tells how far it is, and refuses what it cannot.
+        """
+        page = yield self.open()
+        (block,) = blocks("clients", "javascript")
+        yield page.run(
+            "import('/ropewalk.js').then(async ({ Refused }) => {" + block + "})"
+        )
+        told: list[Any] = []
+        called = self.host.operations.call(
+            "lamp.dim", {"power": 30}, Caller("test"), progress=told.append
+        )
+        self.assertEqual(((yield called), told), (30, [0, 10, 20]))
+        error: Any = yield self.assertFailure(
+            self.call("lamp.dim", power=101), PeerRefused
+        )
+        self.assertEqual((error.status, str(error)), (409, "the bulb is broken"))
 
 
 class PatternTests(PageTestCase):
