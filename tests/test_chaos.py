@@ -62,6 +62,8 @@ class ChaosTests(TestCase):
         chaos = Chaos(cuts, SEED, browser)
         self.addCleanup(chaos.close)
         yield chaos.run()
+        told = ", ".join(f"{number} {kind}" for kind, number in chaos.cuts.items())
+        sys.stdout.write(f"({told}; {chaos.published} messages) ")
         everything = list(range(1, chaos.published + 1))
         for ear in chaos.ears:
             self.assertEqual(ear.heard, everything, f"{ear.name}, SEED={SEED}")

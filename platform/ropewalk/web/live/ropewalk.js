@@ -715,7 +715,8 @@ class ByWebSocket {
     this._rope = rope;
     this._asked = new Map();
     /** What came for those whose subscription is not answered, beside others that hear the
-     *  same: it may be newer than what they are still to hear. @type {Map<Subscription, Said[]>} */
+     *  same: it may be newer than what they are still to hear.
+     *  @type {Map<Subscription, Said[]>} */
     this._held = new Map();
     /** What is tried again in a while. @type {Map<Subscription | Offer, number>} */
     this._later = new Map();
