@@ -163,17 +163,28 @@ class Host:
         pages = HealthPages(lambda: self.state, self.health, self.reactor)
         document, about = self.plan.document, self._about()
         self._show_figures()
-        for site in self.sites.values():
-            site.mount_hosted(document)
-            for path, mounting in site.hosted:
-                made.append(self._unit(f"{site.owner}:{path}", mounting, "web"))
-                check = Check(site.owner, f"what is at {path}", mounting.problem)
-                self.health.add(check)
+        made += self._hosted()
         for site in self.sites.values():
             if list(site.mounts) or self.plan.listens(site.name):
                 served = site.serve(pages.routes, document, self.listener, about)
                 made.append(self._unit(site.owner, served, "web"))
         self.units = tuple(made)
+
+    def _hosted(self) -> list[Unit]:
+        """What is hosted, and before that what it may ask the daemon for."""
+        units = []
+        for site in self.sites.values():
+            site.mount_hosted(self.plan.document)
+            for path, mounting in site.hosted:
+                units.append(self._unit(f"{site.owner}:{path}", mounting, "web"))
+                check = Check(site.owner, f"what is at {path}", mounting.problem)
+                self.health.add(check)
+        if not units:
+            return []
+        from ropewalk.run.hosting import Attachment
+
+        attachment = Attachment(PluginHost("web", self))
+        return [self._unit("hosting", attachment, "web"), *units]
 
     def listener(
         self, owner: str, place: str, endpoint: str, factory: IProtocolFactory
