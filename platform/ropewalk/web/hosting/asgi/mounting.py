@@ -63,11 +63,12 @@ class AsgiMounting(Mounting):
         version: int,
         lifespan: Mode,
         timeout: float,
+        longest_body: int | None = None,
     ) -> None:
         self._app, self._name, self._place = app, name, place
         self._version, self._mode, self._timeout = version, lifespan, timeout
         self._scopes = Scopes(place.prefix, dialect, "2.0" if version == 2 else "3.0")
-        self._resource = AsgiResource(name, place, self._scopes)
+        self._resource = AsgiResource(name, place, self._scopes, longest_body)
         self.resource = self._resource
 
     @inlineCallbacks
@@ -122,6 +123,8 @@ class AsgiResource:
     Answers with an ASGI application.
 
     :ivar app: The application, once it has started.
+    :ivar longest_body: Bytes of the longest request body; ``None`` for what the site
+        takes.
     """
 
     isLeaf = True
@@ -129,7 +132,10 @@ class AsgiResource:
 
     _log = Logger()
 
-    def __init__(self, name: str, place: Place, scopes: Scopes) -> None:
+    def __init__(
+        self, name: str, place: Place, scopes: Scopes, longest_body: int | None
+    ) -> None:
+        self.longest_body = longest_body
         self._name, self._place, self._scopes = name, place, scopes
         self._running: set[Deferred[Any]] = set()
         self.app: Callable[..., Any] = _not_started
