@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
@@ -138,6 +138,7 @@ class ScopeTests(AsgiTestCase):
             ("/x", b"y", [(b"host", b"a.example")]),
         )
 
+    @settings(deadline=None, max_examples=30)
     @given(
         st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
         st.lists(st.tuples(NAMES, VALUES), max_size=6),
