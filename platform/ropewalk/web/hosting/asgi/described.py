@@ -50,6 +50,7 @@ class Asgi(Hosted):
             "version": version,
             "lifespan": lifespan,
             "timeout": timeout,
+            "longest_body": longest_body,
         }
 
     @property
