@@ -5,6 +5,7 @@ A WSGI application at its place: from a request to a thread, and back.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import IO, Any
@@ -22,7 +23,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.web.hosting.hosted import Mounting, Place
 from ropewalk.web.hosting.loading import loaded
-from ropewalk.web.hosting.wsgi.bodies import SPOOLED, Body, Source, taken, whole
+from ropewalk.web.hosting.wsgi.bodies import SPOOLED, Body, Source, whole
 from ropewalk.web.hosting.wsgi.calling import Call
 from ropewalk.web.hosting.wsgi.conveying import Conveyor
 from ropewalk.web.hosting.wsgi.environs import environ_of
@@ -183,23 +184,21 @@ class WsgiResource:
     def getChildWithDefault(self, name: bytes, request: Any) -> Any:
         raise TypeError("an application has no children")
 
-    def _body_of(self, intake: Intake | None) -> tuple[Body, int | None]:
+    def _body_of(self, intake: Intake | None) -> tuple[IO[bytes], int | None]:
         """A body of which all is here, or the length is known; and that."""
-        if intake is None:
-            return Body(b""), None
-        if not intake.ended:
-            return Body(b"", Source(intake, self._call)), intake.length
-        came = b"".join(taken(intake))
-        source = None if intake.over else Source(intake, self._call)
+        if intake is None or intake.length == 0:
+            return io.BytesIO(), None
         length = intake.came if intake.length is None else intake.length
-        return Body(came, source), length or None
+        body: Any = Body(b"", Source(intake, self._call))
+        return body, length or None
 
     def _begin_with(self, request: Any, file: IO[bytes]) -> None:
         length = file.tell()
         given = request.requestHeaders.hasHeader(b"transfer-encoding") or length
-        self._begin(request, Body(file), length if given else None)
+        file.seek(0)
+        self._begin(request, file, length if given else None)
 
-    def _begin(self, request: Any, body: Body, length: int | None) -> None:
+    def _begin(self, request: Any, body: IO[bytes], length: int | None) -> None:
         environ = environ_of(request, self._prefix, self._usual, length)
         environ["wsgi.input"], environ["wsgi.errors"] = body, Errors()
         assert self.application is not None
@@ -223,7 +222,7 @@ class Turn:
     )
 
     def __init__(
-        self, request: Any, body: Body, pool: Pool, call: Callable[..., object]
+        self, request: Any, body: IO[bytes], pool: Pool, call: Callable[..., object]
     ) -> None:
         self._body, self._pool, self._call = body, pool, call
         self._outflow = Outflow(request)
