@@ -78,7 +78,9 @@ class Scopes:
 
     def _scope(self, request: Any, kind: str, scheme: str) -> dict[str, Any]:
         raw: bytes = request.path
-        path = raw.decode("latin-1") if b"%" not in raw and raw.isascii() else _path(raw)
+        path = (
+            raw.decode("latin-1") if b"%" not in raw and raw.isascii() else _path(raw)
+        )
         if self._dialect == "strip" and path.startswith(self._prefix):
             path = path[len(self._prefix) :] or "/"
         version = _VERSIONS.get(request.clientproto, "1.1")
@@ -127,7 +129,9 @@ def _address(address: Any) -> tuple[str, int | None] | None:
         return address.host, address.port
     if isinstance(address, UNIXAddress) and address.name:
         name = address.name
-        return (name.decode("utf-8", "replace") if isinstance(name, bytes) else name), None
+        return (
+            name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+        ), None
     return None
 
 
