@@ -47,7 +47,7 @@ class CallingTests(AsgiTestCase):
         """
         One of ASGI 2 is called twice, where that was said.
         """
-        await self.serve(Two, version=2, lifespan="off")
+        await self.serve(Two, asgi_version=2, lifespan="off")
         self.assertEqual(self.ask().body, b"2.0")
 
     @on_loop

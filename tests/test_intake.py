@@ -129,7 +129,7 @@ class IntakeTests(SynchronousTestCase):
         Whatever comes when, all is read, once and in order, and the client waits
         while there is much.
         """
-        held = []
+        held: list[bool] = []
         intake = Intake(None, held.append, ignore)
         sent = read = b""
         for step in [*steps, *[None] * len(steps)]:
@@ -257,6 +257,20 @@ class EarlyTests(EngineCase):
         self.assertEqual(self.intake.take(), b"")
         self.reply()
         self.assertEqual([each.status for each in self.visit.answers()], [200, 200])
+
+    def test_answered_at_the_end(self) -> None:
+        """
+        Who is told the end can answer at once.
+        """
+        self.post(3)
+        self.intake.read().addCallback(
+            lambda _: self.intake.read().addCallback(lambda _: self.reply())
+        )
+        self.visit.send(b"one")
+        self.assertEqual(self.visit.answer().body, b"done")
+        self.visit.send(request("/stream"))
+        self.reply()
+        self.assertEqual(self.visit.answer().body, b"done")
 
     def test_behind(self) -> None:
         """
@@ -430,6 +444,109 @@ class EarlyTests(EngineCase):
         self.assertIsNone(self.intake.take())
         place.clock.pump([1] * 7)
         self.assertEqual(visit.answer().status, 408)
+
+
+class Reader:
+    """
+    Answers with what it has read, at its own pace.
+
+    :param plan: What it does, step by step: reads, waits, answers early.
+    """
+
+    def __init__(self, request: Any, plan: list[str]) -> None:
+        self.outflow, self.intake = Outflow(request), request.intake
+        self.expected = request.getHeader("x-body")
+        self.read = b""
+        self.done = False
+        self._plan = plan
+
+    def step(self) -> None:
+        """Do the next thing."""
+        what = self._plan.pop() if self._plan else "read"
+        if self.done or what == "wait":
+            return
+        if what == "give up":
+            self.answer(b"early")
+            return
+        piece = self.intake.take()
+        if piece:
+            self.read += piece
+        elif piece == b"":
+            self.answer(b"%d" % (self.read == self.expected.encode()))
+
+    def answer(self, body: bytes) -> None:
+        """Answer, in two pieces."""
+        self.done = True
+        self.outflow.start(200, [(b"x-body", self.expected.encode())])
+        self.outflow.write(body[:1])
+        self.outflow.finish(body[1:])
+
+
+class Readers(Streaming):
+    """
+    Gives each request to a reader.
+    """
+
+    def __init__(self, plans: list[list[str]]) -> None:
+        super().__init__()
+        self.readers: list[Reader] = []
+        self._plans = plans
+
+    def render(self, request: Any) -> Any:
+        self.readers.append(Reader(request, self._plans.pop() if self._plans else []))
+        return NOT_DONE_YET
+
+    def step(self) -> None:
+        """Let the last one do the next thing."""
+        if self.readers:
+            self.readers[-1].step()
+
+
+_plans = st.lists(
+    st.lists(st.sampled_from(["read", "read", "wait", "give up"]), max_size=6),
+    max_size=6,
+)
+
+
+class PacesTests(SynchronousTestCase):
+    """
+    Requests of which the bodies come in any pieces, and are read at any pace.
+    """
+
+    @given(
+        st.lists(st.tuples(st.binary(max_size=40), st.booleans()), min_size=1),
+        st.lists(st.integers(1, 60)),
+        _plans,
+    )
+    def test_each_its_own(
+        self, bodies: list[tuple[bytes, bool]], cuts: list[int], plans: list[list[str]]
+    ) -> None:
+        """
+        Each has its own body, whole or given up, and they are answered in order.
+        """
+        readers, place = Readers(plans), Place.of()
+        place.mount("/stream", readers)
+        visit = place.visit()
+        said, names = b"", [body.hex() or "-" for body, _ in bodies]
+        for name, (_, in_chunks) in zip(names, bodies, strict=True):
+            body = name.encode()
+            if in_chunks:
+                headers = f"X-Body: {name}", "Transfer-Encoding: chunked"
+                said += request("/stream", "POST", *headers)
+                said += chunked(body[:3], body[3:]) if body[3:] else chunked(body)
+            else:
+                said += request("/stream", "POST", f"X-Body: {name}", body=body)
+        while said:
+            size = cuts.pop() if cuts else len(said)
+            piece, said = said[:size], said[size:]
+            visit.send(piece)
+            readers.step()
+        for _ in range(20 * len(bodies)):
+            readers.step()
+        answers = visit.answers()
+        self.assertEqual([each.headers["x-body"] for each in answers], names)
+        self.assertLessEqual({each.body for each in answers}, {b"1", b"early"})
+        self.assertFalse(visit.closed)
 
 
 @skipUnless(http.H2_ENABLED, "h2 is not installed: pip install 'ropewalk[http2]'")

@@ -23,14 +23,16 @@ from ropewalk.errors import (
     MissingExtra,
     SettingFault,
 )
-from ropewalk.net.endpoints import Doorway
+from ropewalk.net.endpoints import Doorway, claim_datagrams
 from ropewalk.net.limits import CallSettings, SocketLimits
+from ropewalk.net.vanished import VANISHED
 from ropewalk.plugin import Found, ServiceModule
 from ropewalk.run.replacing import find_faults
 from ropewalk.schema import Meta, Secret, Shape, field, nearest
 from ropewalk.schema.words import Step, spell
 from ropewalk.settings import Document
 from ropewalk.settings.kinds import match_name
+from ropewalk.web.hosting.settings import BadMount, MountSettings, describe
 from ropewalk.web.limits import HttpLimits
 from ropewalk.web.proxies import Family, Proxies
 
@@ -38,6 +40,7 @@ __all__ = [
     "OURS",
     "Deadlines",
     "HostSettings",
+    "HubSettings",
     "Plan",
     "Planned",
     "SiteSettings",
@@ -80,6 +83,15 @@ PathOrNone = Annotated[
 ]
 
 
+MountPath = Annotated[
+    str,
+    Meta(
+        pattern=r"^(/|(/[^/?#%\s]+)+)$",
+        description="a path like /shop, or '/' for all that nobody else has",
+    ),
+]
+
+
 class Unset(Shape):
     """The settings of a service that has none to make."""
 
@@ -111,6 +123,10 @@ class HostSettings(Shape):
     :ivar trusted_proxies: Who may say whom they speak for, by ``Forwarded`` and
         ``X-Forwarded-For`` or by the PROXY protocol: ``"127.0.0.1"``,
         ``"10.0.0.0/8"``; ``"unix"`` for whoever can connect to a UNIX socket.
+    :ivar vanished: Seconds after which a connection ends whose other end has vanished:
+        nothing comes of it, not even an answer of its system's. One that takes nothing
+        for so long of what waits for it is taken for such, whatever ``stall`` says. 0
+        leaves both to the system, which takes its time.
     :ivar development: Whether errors are explained to who sits at this machine.
         ``ropewalk run`` turns it on unless something else is said.
     """
@@ -123,6 +139,7 @@ class HostSettings(Shape):
     deadlines: dict[str, Deadlines] = field(default_factory=dict)
     drain_delay: SomeSeconds = 0.0
     trusted_proxies: tuple[str, ...] = ()
+    vanished: SomeSeconds = VANISHED
     development: bool = False
 
     def start_within(self, service: str) -> float:
@@ -139,6 +156,24 @@ class HostSettings(Shape):
         # An environment variable says my_chat for my-chat.
         name = match_name(service, self.deadlines)
         return Deadlines() if name is None else self.deadlines[name]
+
+
+class HubSettings(Shape):
+    """
+    The table ``[hub]``: how much there may be of the channels.
+
+    :ivar subscribers: How many subscribers a channel may have, and a pattern.
+    :ivar channels: How many channels there may be, and how many patterns.
+    :ivar from_one: How many of the channels may have been begun by one caller: by one
+        client address, unless there are accounts.
+    :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
+        rules bound them. In memory they take a few times as much.
+    """
+
+    subscribers: Annotated[int, Meta(ge=1)] = 10_000
+    channels: Annotated[int, Meta(ge=1)] = 10_000
+    from_one: Annotated[int, Meta(ge=1)] = 1000
+    history_bytes: Annotated[int, Meta(ge=0)] = 256 * 1024 * 1024
 
 
 SiteName = Annotated[
@@ -178,6 +213,8 @@ class SiteSettings(Shape):
     :ivar channels: Where channels can be heard, ``"/channels"``.
     :ivar live: Where both can be done by WebSocket, ``"/live"``.
     :ivar asyncapi: Where that is told in an AsyncAPI document, ``"/asyncapi.json"``.
+    :ivar figures: Where what the daemon has counted can be seen, ``"/figures"``, by
+        who sits at this machine or is allowed to; empty for nowhere.
     :ivar formats: Formats of the site's own, besides the built-in ones or in place of
         them. By media type, what has each: ``"acme.formats:CBOR"``.
     :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
@@ -186,6 +223,8 @@ class SiteSettings(Shape):
     :ivar sockets: What a WebSocket peer may do.
     :ivar debugger: Whether the page of an error runs Python in its frames, for who
         knows the PIN; in development only.
+    :ivar mounts: What is hosted: applications of other frameworks, other programs and
+        other servers, by their paths.
     """
 
     listen: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -201,11 +240,13 @@ class SiteSettings(Shape):
     channels: PathOrNone = ""
     live: PathOrNone = ""
     asyncapi: PathOrNone = "/asyncapi.json"
+    figures: PathOrNone = ""
     formats: dict[str, str] = field(default_factory=dict)
     router: str = ""
     limits: HttpLimits = HttpLimits()
     sockets: SocketLimits = SocketLimits()
     debugger: bool = False
+    mounts: dict[MountPath, MountSettings] = field(default_factory=dict)
 
 
 class WebSettings(SiteSettings):
@@ -225,7 +266,12 @@ class WebSettings(SiteSettings):
 
 
 #: The tables that are not a service's, and their shapes.
-OURS = {"host": HostSettings, "web": WebSettings, "operations": CallSettings}
+OURS = {
+    "host": HostSettings,
+    "web": WebSettings,
+    "operations": CallSettings,
+    "hub": HubSettings,
+}
 
 
 class Planned(Struct, frozen=True):
@@ -260,6 +306,7 @@ class Plan(Struct, frozen=True):
     web: WebSettings
     services: tuple[Planned, ...]
     operations: CallSettings = CallSettings()
+    hub: HubSettings = HubSettings()
 
     def tables(self) -> tuple[tuple[str, type[Any], Any], ...]:
         """Every table that means something: its name, shape and value."""
@@ -267,6 +314,7 @@ class Plan(Struct, frozen=True):
             ("host", HostSettings, self.host),
             ("web", WebSettings, self.web),
             ("operations", CallSettings, self.operations),
+            ("hub", HubSettings, self.hub),
             *((each.name, each.shape, each.settings) for each in self.services),
         )
 
@@ -304,6 +352,7 @@ class Plan(Struct, frozen=True):
             host=values["host"],
             web=values["web"],
             operations=values["operations"],
+            hub=values["hub"],
             services=tuple(
                 replace(each, settings=values[each.name]) for each in self.services
             ),
@@ -372,6 +421,7 @@ def make_plan(document: Document, found: Found) -> Plan:
             faults += _bad_endpoints(document, table, listen, host)
         for table, site in _sites(ours["web"]):
             faults += find_faults(document, table, site.formats, site.router)
+            faults += _bad_mounts(document, table, site.mounts)
     if len(ours) == len(OURS) and not ours["host"].development:
         faults += _debugged_production(document, ours["web"])
     if not faults and not document.tables:
@@ -382,8 +432,8 @@ def make_plan(document: Document, found: Found) -> Plan:
         faults.append(SettingFault(document.path, "", Fault("", problem)))
     if faults:
         raise BadSettings(tuple(sorted(faults, key=lambda each: _line(document, each))))
-    order = (services[name] for name in _ordered(requires))
-    return Plan(document, ours["host"], ours["web"], tuple(order), ours["operations"])
+    services_in_order = tuple(services[name] for name in _ordered(requires))
+    return Plan(document, services=services_in_order, **ours)
 
 
 def _debugged_production(
@@ -436,10 +486,25 @@ def _bad_endpoints(
         if description.startswith("systemd:"):
             continue
         try:
-            Doorway(description, None, trusts)
+            if key == "datagrams":
+                claim_datagrams(description)
+            else:
+                Doorway(description, None, trusts)
         except (BadEndpoint, MissingExtra) as error:
             origin = document.origin(table, key.partition("[")[0])
             yield SettingFault(origin, table, Fault(key, str(error)))
+
+
+def _bad_mounts(
+    document: Document, table: str, mounts: Mapping[str, MountSettings]
+) -> Iterator[SettingFault]:
+    for path, settings in mounts.items():
+        try:
+            describe(settings, document.home)
+        except BadMount as error:
+            key = spell(["mounts", path, *filter(None, [error.key])])
+            origin = document.origin(table, key)
+            yield SettingFault(origin, table, Fault(key, error.problem))
 
 
 def _load(document: Document, found: Found, table: str) -> ServiceModule:

@@ -336,8 +336,9 @@ class Request(Received):
     def received(self) -> None:
         """All of the body is here."""
         if self._early:
+            waits = self.finished  # only for the body to go by
             self.intake.end(self.trailers)
-            if self.finished:
+            if waits:
                 self._cleanup()
         elif not self._refused:
             if self._content is not None:

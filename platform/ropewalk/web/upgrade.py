@@ -17,7 +17,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from ropewalk.web.problems import Refused, respond
 
-__all__ = ["UpgradeResource"]
+__all__ = ["UpgradeResource", "hand_over"]
 
 #: Scheme, host and port of an origin (RFC 6454, section 6.2). Only what has such
 #: a one can be our own.
@@ -55,7 +55,7 @@ class UpgradeResource(Resource):
         refused = self.refusal(request)
         if refused is not None:
             return respond(request, refused, request.work.request)
-        return _hand_over(request, self._inner)
+        return hand_over(request, self._inner)
 
     def refusal(self, request: Any) -> Refused | None:
         """Why a request is not let through; ``None`` when it is."""
@@ -111,7 +111,7 @@ def _no_upgrade(request: Any) -> str | None:
     return None
 
 
-def _hand_over(request: Any, inner: Any) -> Any:
+def hand_over(request: Any, inner: Any) -> Any:
     """
     Let another protocol have the connection, and note in the access log whether
     it took it.
