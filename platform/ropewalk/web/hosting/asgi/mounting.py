@@ -175,6 +175,7 @@ class AsgiResource:
     def _begin(self, scope: Mapping[str, Any], what: Exchange | Conversation) -> None:
         task = begin(self._run(scope, what), self._loop)
         if not task.done():
+            what.linger()
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
