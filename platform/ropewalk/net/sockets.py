@@ -211,6 +211,14 @@ class Socket(WebSocketServerProtocol):
         self._unread += data
         self._read_on()
 
+    def sendMessage(self, payload: bytes, *args: Any, **kwargs: Any) -> None:
+        # The limit is for what comes; Autobahn has it hold for what goes as well.
+        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().sendMessage(payload, *args, **kwargs)
+        finally:
+            self.maxMessagePayloadSize = limit
+
     def processHandshake(self) -> None:
         if len(self.data) > _HANDSHAKE_BYTES:
             self.failHandshake("the request is too long", 431)
