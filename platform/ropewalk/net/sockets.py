@@ -115,6 +115,7 @@ class Socket(WebSocketServerProtocol):
 
     factory: SocketFactory
     transport: Any
+    maxMessagePayloadSize: int
 
     _log = Logger()
     _backlog: Backlog | None = None
