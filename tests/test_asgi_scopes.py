@@ -224,7 +224,9 @@ class PartTests(SynchronousTestCase):
         TLS is told by the scheme; what a proxy did is not told as ours.
         """
         scope = self.scope(client=IPv4Address("TCP", "192.0.2.1", 5))
-        self.assertEqual((scope["scheme"], scope["client"]), ("https", ("192.0.2.1", 5)))
+        self.assertEqual(
+            (scope["scheme"], scope["client"]), ("https", ("192.0.2.1", 5))
+        )
         self.assertNotIn("tls", scope["extensions"])
 
     def test_tls(self) -> None:

@@ -98,7 +98,9 @@ class Answer:
         elif kind == "http.response.zerocopysend":
             offset, count = event.get("offset"), event.get("count")
             more = bool(event.get("more_body", False))
-            await self._send_file(kind, event["file"].fileno(), offset, count, more=more)
+            await self._send_file(
+                kind, event["file"].fileno(), offset, count, more=more
+            )
         elif kind == "http.response.early_hint":
             self._expect(kind, _NOTHING)
             self._tell_ahead(event)

@@ -41,7 +41,12 @@ class Lifespan:
     _log = Logger()
 
     def __init__(
-        self, app: Callable[..., Any], name: str, mode: Mode, clock: Any, patience: float
+        self,
+        app: Callable[..., Any],
+        name: str,
+        mode: Mode,
+        clock: Any,
+        patience: float,
     ) -> None:
         self._app, self._name, self._mode = app, name, mode
         self._clock, self._patience = clock, patience
@@ -121,7 +126,9 @@ class Lifespan:
         said, self._said = self._said, None
         if said is None:
             if stage == _RUNNING and failure is not None:
-                self._log.failure("the lifespan of {app} failed", failure, app=self._name)
+                self._log.failure(
+                    "the lifespan of {app} failed", failure, app=self._name
+                )
             return
         why = "it returned" if failure is None else _why(failure.value)
         if failure is None and stage == _SHUTDOWN:

@@ -179,7 +179,9 @@ class AsgiResource:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _run(self, scope: Mapping[str, Any], what: Exchange | Conversation) -> None:
+    async def _run(
+        self, scope: Mapping[str, Any], what: Exchange | Conversation
+    ) -> None:
         """
         Run the application. Whatever it raises ends here: not even ``SystemExit``
         of one ends the others.
@@ -198,4 +200,3 @@ class AsgiResource:
 
     def putChild(self, path: bytes, child: Any) -> None:
         raise TypeError("an ASGI application has no children")
-
