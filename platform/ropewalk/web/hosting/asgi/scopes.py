@@ -147,10 +147,7 @@ def _address(address: Any) -> _Address:
     if hasattr(address, "port"):
         return address.host, address.port
     if isinstance(address, UNIXAddress) and address.name:
-        name = address.name
-        return (
-            name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-        ), None
+        return address.name.decode("utf-8", "replace"), None
     return None
 
 
