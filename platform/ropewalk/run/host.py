@@ -154,10 +154,14 @@ class Host:
         pages = HealthPages(lambda: self.state, self.health, self.reactor)
         document, about = self.plan.document, self._about()
         for site in self.sites.values():
-            if list(site.mounts) or self.plan.listens(site.name):
+            if self.serves(site):
                 served = site.serve(pages.routes, document, self.listener, about)
                 made.append(self._unit(site.owner, served, "web"))
         self.units = tuple(made)
+
+    def serves(self, site: WebSite) -> bool:
+        """Whether a site is there: somebody asks for it, or it has something on it."""
+        return bool(list(site.mounts)) or self.plan.listens(site.name)
 
     def listener(
         self, owner: str, place: str, endpoint: str, factory: IProtocolFactory
