@@ -31,6 +31,7 @@ from ropewalk.schema import Meta, Secret, Shape, field, nearest
 from ropewalk.schema.words import Step, spell
 from ropewalk.settings import Document
 from ropewalk.settings.kinds import match_name
+from ropewalk.web.hosting.settings import BadMount, MountSettings, describe
 from ropewalk.web.limits import HttpLimits
 from ropewalk.web.proxies import Family, Proxies
 
@@ -76,6 +77,15 @@ PathOrNone = Annotated[
     Meta(
         pattern=r"^(/[^/?#%\s]+)*$",
         description="a path like /openapi, or '' for none",
+    ),
+]
+
+
+MountPath = Annotated[
+    str,
+    Meta(
+        pattern=r"^(/|(/[^/?#%\s]+)+)$",
+        description="a path like /shop, or '/' for all that nobody else has",
     ),
 ]
 
@@ -186,6 +196,8 @@ class SiteSettings(Shape):
     :ivar sockets: What a WebSocket peer may do.
     :ivar debugger: Whether the page of an error runs Python in its frames, for who
         knows the PIN; in development only.
+    :ivar mounts: What is hosted: applications of other frameworks, other programs and
+        other servers, by their paths.
     """
 
     listen: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -206,6 +218,7 @@ class SiteSettings(Shape):
     limits: HttpLimits = HttpLimits()
     sockets: SocketLimits = SocketLimits()
     debugger: bool = False
+    mounts: dict[MountPath, MountSettings] = field(default_factory=dict)
 
 
 class WebSettings(SiteSettings):
@@ -372,6 +385,7 @@ def make_plan(document: Document, found: Found) -> Plan:
             faults += _bad_endpoints(document, table, listen, host)
         for table, site in _sites(ours["web"]):
             faults += find_faults(document, table, site.formats, site.router)
+            faults += _bad_mounts(document, table, site.mounts)
     if len(ours) == len(OURS) and not ours["host"].development:
         faults += _debugged_production(document, ours["web"])
     if not faults and not document.tables:
@@ -440,6 +454,18 @@ def _bad_endpoints(
         except (BadEndpoint, MissingExtra) as error:
             origin = document.origin(table, key.partition("[")[0])
             yield SettingFault(origin, table, Fault(key, str(error)))
+
+
+def _bad_mounts(
+    document: Document, table: str, mounts: Mapping[str, MountSettings]
+) -> Iterator[SettingFault]:
+    for path, settings in mounts.items():
+        try:
+            describe(settings, document.home)
+        except BadMount as error:
+            key = spell(["mounts", path, *filter(None, [error.key])])
+            origin = document.origin(table, key)
+            yield SettingFault(origin, table, Fault(key, error.problem))
 
 
 def _load(document: Document, found: Found, table: str) -> ServiceModule:

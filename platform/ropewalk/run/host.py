@@ -154,6 +154,10 @@ class Host:
         pages = HealthPages(lambda: self.state, self.health, self.reactor)
         document, about = self.plan.document, self._about()
         for site in self.sites.values():
+            site.mount_hosted(document)
+            for path, mounting in site.hosted:
+                made.append(self._unit(f"{site.owner}:{path}", mounting, "web"))
+        for site in self.sites.values():
             if self.serves(site):
                 served = site.serve(pages.routes, document, self.listener, about)
                 made.append(self._unit(site.owner, served, "web"))

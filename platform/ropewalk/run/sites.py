@@ -17,12 +17,16 @@ from ropewalk.plugin import caller
 from ropewalk.run.configuration import SiteSettings
 from ropewalk.run.replacing import load_formats, load_router
 from ropewalk.schema import nearest
+from ropewalk.schema.words import spell
 from ropewalk.settings import Document
 from ropewalk.settings.kinds import match_name
 from ropewalk.web.access import AccessLog
 from ropewalk.web.around import Middleware, check_middleware
 from ropewalk.web.documenting import mount_documentation
 from ropewalk.web.home import Home
+from ropewalk.web.hosting.hosted import Hosted, Mounting
+from ropewalk.web.hosting.hosted import Place as MountPlace
+from ropewalk.web.hosting.settings import describe
 from ropewalk.web.mounts import Mount, Mounts, resource_for
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.site import Site
@@ -50,6 +54,7 @@ class WebSite:
         ``"web.internal"``.
     :ivar mounts: What is on it.
     :ivar site: What answers.
+    :ivar hosted: The applications of other frameworks on it, by their paths.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class WebSite:
         self._debugger: Any = None
         self._doorkeeper: UpgradeResource | None = None
         self._coming: list[Any] = []
+        self.hosted: list[tuple[str, Mounting]] = []
 
     @property
     def table(self) -> str:
@@ -109,17 +115,58 @@ class WebSite:
         :raise BadPlugin: When it cannot be served, or not there.
         :raise Conflict: When the path is taken.
         """
+        if isinstance(app, Hosted):
+            app = self._host(plugin, place, path, app)
         resource = resource_for(app)
         if resource is None:
             problem = (
-                f"cannot mount {app!r} at {path!r}: it is neither a klein.Klein "
-                "nor a twisted.web resource"
+                f"cannot mount {app!r} at {path!r}: it is neither a klein.Klein, a "
+                "twisted.web resource nor something of ropewalk.web.hosting"
             )
             raise BadPlugin(plugin, place, problem)
         mount = Mount(
             path, resource, plugin, place, "pages", app, host, override, gives_way
         )
         self.mounts.add(mount)
+
+    def mount_hosted(self, document: Document) -> None:
+        """
+        Serve what the settings say that is hosted.
+
+        :raise StartFailed: When it cannot be.
+        """
+        for path, settings in self.settings.mounts.items():
+            place = document.origin(self.table, f"mounts.{spell([path])}")
+            try:
+                self.mount(
+                    self.owner,
+                    place,
+                    path,
+                    describe(settings, document.home),
+                    host=settings.host or None,
+                    override=settings.override,
+                )
+            except RopewalkError as error:
+                raise StartFailed(self.owner, str(error)) from error
+
+    def _host(self, plugin: str, place: str, path: str, app: Hosted) -> Any:
+        """Put an application at its place, and have it start and stop with us."""
+        mounting = app.at(
+            MountPlace(
+                path=path,
+                owner=plugin,
+                origin=place,
+                reactor=self._reactor,
+                sockets=self._take_over,
+            )
+        )
+        resource: Any = mounting.resource
+        resource.shown = app.shown
+        if app.longest_body is not None:
+            resource.longest_body = app.longest_body
+        mounting.setName(f"{plugin} {path}")
+        self.hosted.append((path, mounting))
+        return resource
 
     def socket(
         self, plugin: str, place: str, path: str, make: Callable[[], Any], app: Any

@@ -134,6 +134,11 @@ class Document:
         self._overrides, self._pointers = overrides, pointers
 
     @property
+    def home(self) -> str:
+        """The directory in which the file is."""
+        return os.path.dirname(os.path.abspath(self.path))
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """
         The names of the tables: those of the file in its order, then those that

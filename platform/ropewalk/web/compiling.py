@@ -403,7 +403,11 @@ def compile_mount(app: Any, ground: Ground) -> Iterator[Entry[Any]]:
         raise BadHandler(repr(app), ground.place, problem)
     depth = _depth(ground.prefix)
     path, plugin, place = ground.prefix or "/", ground.plugin, ground.place
-    options = Options(override=ground.override)
+    options = Options(
+        override=ground.override,
+        longest_body=getattr(resource, "longest_body", None),
+        streams=getattr(resource, "streams", False),
+    )
     mounted = Mounted(path, plugin, place, app, resource, depth, options=options)
     if ground.around is None:
         yield _below_entry(ground, mounted)

@@ -28,6 +28,7 @@ from zope.interface import implementer
 from ropewalk.interfaces import IDrainable
 from ropewalk.telemetry import Work, work
 from ropewalk.web.deadlines import Deadlines
+from ropewalk.web.intake import SPARE
 from ropewalk.web.limits import HttpLimits
 from ropewalk.web.problems import Refused
 from ropewalk.web.quick import ChannelBase, is_native, serve
@@ -62,9 +63,15 @@ class _Body:
     :ivar left: Bytes of it that are to come; ``None`` when it comes in chunks.
     :ivar began: When it did.
     :ivar size: Bytes that have come.
+    :ivar held: Since when nobody takes more of it; ``None`` while somebody does.
+    :ivar invited: Whether the client knows that it is wanted.
+    :ivar streams: Whether the request is being answered already.
     """
 
-    __slots__ = ("began", "chunks", "inflation", "left", "size")
+    __slots__ = (
+        *("began", "chunks", "held", "inflation", "invited", "left", "size"),
+        "streams",
+    )
 
     def __init__(self, fields: Fields, limits: HeadLimits, began: float) -> None:
         self.left = fields.length
@@ -72,6 +79,9 @@ class _Body:
         self.inflation = Inflation(fields.codings[0]) if fields.codings else None
         self.began = began
         self.size = 0
+        self.held: float | None = None
+        self.invited = True
+        self.streams = False
 
 
 @implementer(IDrainable)
@@ -144,10 +154,21 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     def parting(self, request: Any) -> bytes:
         """What an answer says of the connection."""
-        if not self.persistent or (self.site is not None and self.site.draining):
+        draining = self.site is not None and self.site.draining
+        if not self.persistent or draining or not self.spares():
             self.persistent = False
             return _CLOSE
         return b"" if request.clientproto == b"HTTP/1.1" else _KEEP
+
+    def spares(self) -> bool:
+        """
+        Whether what is left of the body that is coming can be let go by. Who was not
+        invited to send it may send it or not (RFC 9110, section 10.1.1).
+        """
+        body = self._body
+        if body is None or not body.streams:
+            return True
+        return body.invited and (body.left is None or body.left <= SPARE)
 
     # What Twisted calls.
 
@@ -251,6 +272,8 @@ class Channel(ChannelBase, http.HTTPChannel):
             self._requestProducer.resumeProducing()
         if self._request is None and not self._batching:
             self._go_on()
+        elif self._body is not None and self._body.streams and self._listens():
+            self._resume()
 
     def stopProducing(self) -> None:
         if self._requestProducer is not None:
@@ -288,9 +311,12 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     def _listens(self) -> bool:
         """Whether more can be read now, of a body or of the next request."""
+        body = self._body
+        if body is not None and body.streams and not (self._deaf or self._closing):
+            return body.held is None
         if self._deaf or self._closing or self._waitingForTransport:
             return False
-        return self._request is None or self._body is not None
+        return self._request is None or body is not None
 
     def _read_on(self, data: bytes, at: int, now: float) -> int:
         """
@@ -392,9 +418,36 @@ class Channel(ChannelBase, http.HTTPChannel):
         if fields.length == 0:
             self._received()
             return
-        if fields.expects and head.minor and len(data) == head.end:
+        body = self._body = _Body(fields, self._head_limits, now)
+        waits = fields.expects and head.minor and len(data) == head.end
+        request = self._request
+        if isinstance(request, Request) and self.site.streams_to(request):
+            body.invited, body.streams = not waits, True
+            request.admit(fields.length, self._hold, self._invite)
+        elif waits:
             self._send100Continue()
-        self._body = _Body(fields, self._head_limits, now)
+
+    def _invite(self) -> None:
+        """Somebody wants the body."""
+        body = self._body
+        if body is not None and not body.invited:
+            body.invited, body.began = True, self._now()
+            self._send100Continue()
+
+    def _hold(self, hold: bool) -> None:
+        """Let the client wait with the body, or go on."""
+        body = self._body
+        if body is None or hold == (body.held is not None):
+            return
+        if hold:
+            body.held = self._now()
+            self._pause()
+            return
+        assert body.held is not None
+        body.began += self._now() - body.held
+        body.held = None
+        if not self._batching:
+            self._resume()
 
     def _read_body(self, data: bytes, at: int) -> int:
         body, request = self._body, self._request
@@ -405,7 +458,8 @@ class Channel(ChannelBase, http.HTTPChannel):
             body.left -= len(piece)
             body.size += len(piece)
             at += len(piece)
-            if not body.left and body.size == len(piece) and self._takes_whole(request):
+            whole = not body.left and body.size == len(piece)
+            if whole and not body.streams and self._takes_whole(request):
                 request.body = piece  # it need not be copied
             else:
                 request.handleContentChunk(piece)
@@ -549,7 +603,7 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     def _check_body(self, body: _Body, now: float) -> None:
         limits = self._limits
-        if not limits.body_floor:
+        if not limits.body_floor or body.held is not None or not body.invited:
             return
         allowed = limits.body_patience + body.size / limits.body_floor
         if now - body.began >= allowed:
@@ -584,7 +638,8 @@ class Channel(ChannelBase, http.HTTPChannel):
             self._networkProducer.pauseProducing()
 
     def _resume(self) -> None:
-        if self._paused and not self._waitingForTransport:
+        streams = self._body is not None and self._body.streams
+        if self._paused and (streams or not self._waitingForTransport):
             self._paused = False
             self._networkProducer.resumeProducing()
 

@@ -10,11 +10,15 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-__all__ = ["Intake"]
+__all__ = ["SPARE", "Intake"]
 
 #: Bytes that may wait to be read before no more are taken from the client, and of how
 #: few more are.
 HIGH, LOW = 64 * 1024, 16 * 1024
+
+#: Bytes of a body that nobody wants which are let go by, so that the connection can be
+#: used again.
+SPARE = 256 * 1024
 
 
 class Intake:

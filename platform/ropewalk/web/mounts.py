@@ -75,7 +75,9 @@ class Mounts:
     :ivar lanes: The ways to handlers for which nothing has to be decided any more, by
         method and path (:mod:`ropewalk.web.quick`); to resources, what the table says.
     :ivar has_lanes: Whether there may be any: the host does not count.
-    :ivar limited: Whether some route takes longer or shorter bodies than the site.
+    :ivar shortest: The least of the longest bodies that routes of their own accord
+        take; ``None`` where all take what the site takes.
+    :ivar streams: Whether something takes bodies while they come.
     :ivar sockets: Lets a protocol take a request's connection over.
     """
 
@@ -84,7 +86,8 @@ class Mounts:
         self.components = Components()
         self.sockets: Callable[[Any, Any], Any] = no_sockets
         self.table_class: Callable[..., Table[Any]] = Table
-        self.limited = False
+        self.shortest: int | None = None
+        self.streams = False
         self.lanes: dict[bytes, dict[bytes, Any]] = {}
         self.has_lanes = False
         self._mounts: list[Mount] = []
@@ -161,9 +164,10 @@ class Mounts:
         self.has_lanes = self.table_class is Table and not any(
             entry.host is not None for entry in entries
         )
-        self.limited = any(
-            entry.target.options.longest_body is not None for entry in entries
-        )
+        options = [entry.target.options for entry in entries]
+        bodies = [each.longest_body for each in options]
+        self.shortest = min((each for each in bodies if each is not None), default=None)
+        self.streams = any(each.streams for each in options)
         return self._table
 
     def _claimed(self, mount: Mount) -> list[Claim]:

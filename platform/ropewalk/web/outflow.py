@@ -5,17 +5,17 @@ An answer that somebody else writes, no faster than the client takes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
-from twisted.web.http_headers import Headers
+from twisted.web.http import NO_BODY_CODES, NO_CONTENT
 from zope.interface import implementer
 
-__all__ = ["Outflow"]
+__all__ = ["HOP_BY_HOP", "Outflow"]
 
-#: Headers of an answer that are between us and the client (RFC 9110, section 7.6.1).
+#: Headers that are between us and the client (RFC 9110, section 7.6.1).
 HOP_BY_HOP = frozenset(
     {
         *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer"),
@@ -30,34 +30,42 @@ class Outflow:
     Writes the answer to a request.
 
     The head waits for the first piece of the body: an answer of one piece is one write.
-    What is written to a client that has left goes nowhere.
+    What is written to a client that has left goes nowhere. What is more than the
+    ``Content-Length`` said is cut off, and where it is less, the connection is ended:
+    what comes next would be taken for the rest.
 
     :param request: The request. It was rendered as ``NOT_DONE_YET``.
-    :ivar gone: Whether the client has left.
+    :ivar gone: Whether the client has left, or somebody else has answered.
     :ivar started: Whether there is a head.
     :ivar finished: Whether all is written.
+    :ivar surplus: Bytes that were cut off.
+    :ivar lacking: Bytes that the head promised, and nobody wrote; once it is finished.
     """
 
     __slots__ = (
-        "_left",
-        "_producing",
-        "_room",
-        "finished",
-        "gone",
-        "request",
-        "started",
+        *("_headless", "_left", "_length", "_producing", "_room", "finished", "gone"),
+        *("lacking", "request", "started", "surplus"),
     )
 
     def __init__(self, request: Any) -> None:
         self.request = request
         self.gone = self.started = self.finished = False
-        self._producing = False
+        self.surplus = self.lacking = 0
+        self._producing = self._headless = False
+        self._length: int | None = None
         self._room: Deferred[None] | None = None
-        self._left: Deferred[None] = Deferred()
+        self._left: Deferred[None] | None = None
         request.notifyFinish().addBoth(self._over)
 
     def left(self) -> Deferred[None]:
-        """Fires when the client has left before the answer was finished."""
+        """
+        Wait until the client has left; of who stays until the answer is finished,
+        nobody hears.
+        """
+        if self._left is None:
+            self._left = Deferred()
+            if self.gone:
+                self._left.callback(None)
         return self._left
 
     def start(
@@ -67,8 +75,12 @@ class Outflow:
         reason: bytes | None = None,
     ) -> None:
         """
-        Say what the answer is. Headers that are between us and the client are ours,
-        and left out; ``Server`` and ``Date`` are theirs where they say them.
+        Say what the answer is. Of several headers of one name, each has its line.
+        Headers that are between us and the client are ours, and left out.
+
+        :param code: From 200 on.
+        :param headers: Names and values.
+        :param reason: The phrase behind the code; that of the code, unless given.
         """
         self.started = True
         if self.gone:
@@ -76,13 +88,19 @@ class Outflow:
         request = self.request
         request.setResponseCode(code, reason)
         request.defaultContentType = None
-        ours: Headers = request.responseHeaders
+        self._headless = request.method == b"HEAD" or code in NO_BODY_CODES
         said: dict[bytes, list[bytes]] = {}
         for name, value in headers:
-            if name.lower() not in HOP_BY_HOP:
-                said.setdefault(name.lower(), []).append(value)
+            low = name.lower()
+            if low == b"content-length" and value.isdigit():
+                self._length = None if code == NO_CONTENT else int(value)
+            elif low not in HOP_BY_HOP:
+                said.setdefault(low, []).append(value)
         for name, values in said.items():
-            ours.setRawHeaders(name, values)
+            if len(values) == 1:
+                request.setHeader(name, values[0])
+            else:
+                request.responseHeaders.setRawHeaders(name, values)
 
     def write(self, data: bytes) -> Deferred[None] | None:
         """
@@ -93,29 +111,69 @@ class Outflow:
         if self.gone or self.finished:
             return None
         if not self._producing:
-            self._producing = True
-            self.request.registerProducer(self, True)
-        self.request.write(data)
+            self._begin()
+        if data:
+            data = self._cut(data)
+            if data:
+                self.request.write(data)
         return self._room
 
-    def finish(self, data: bytes = b"") -> None:
-        """Write the last piece, and say that it is the last."""
+    def finish(
+        self, data: bytes = b"", trailers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """
+        Write the last piece, and say that it is the last.
+
+        :param trailers: What comes behind it, if it goes in chunks of HTTP/1.1; they
+            are left out otherwise.
+        """
         if self.gone or self.finished:
             return
-        self.finished = True
-        if not self._producing:
+        if not (self._producing or trailers) and self._is_whole(data):
+            self.finished = True
             self.request.answer(data)
             return
-        if data:
-            self.request.write(data)
+        self.write(data)
+        if self._length and not self._headless:
+            self.lacking = self._length
+            self.abort()
+            return
+        self.finished = True
         self.request.unregisterProducer()
-        self.request.finish()
+        self.request.finish(trailers)
 
     def abort(self) -> None:
         """End the connection in the middle: the answer will not be whole."""
         if not self.gone and not self.finished:
             self.finished = True
+            self.resumeProducing()
             self.request.break_off()
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Whether a body of one piece is as long as the head says, and goes with it."""
+        if self._headless:
+            return not data and self._length is None
+        return self._length is None or self._length == len(data)
+
+    def _begin(self) -> None:
+        """Write the head."""
+        self._producing = True
+        request = self.request
+        if self._length is not None:
+            request.setHeader(b"content-length", b"%d" % self._length)
+        request.registerProducer(self, True)
+        request.write(b"")
+
+    def _cut(self, data: bytes) -> bytes:
+        """What of a piece is sent."""
+        if self._headless:
+            return b""
+        if self._length is None:
+            return data
+        self.surplus += max(0, len(data) - self._length)
+        data = data[: self._length]
+        self._length -= len(data)
+        return data
 
     # What the transport calls.
 
@@ -136,4 +194,5 @@ class Outflow:
             return
         self.gone = True
         self.resumeProducing()
-        self._left.callback(None)
+        if self._left is not None:
+            self._left.callback(None)

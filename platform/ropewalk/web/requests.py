@@ -11,7 +11,7 @@ as somebody looks at them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 from io import BytesIO
@@ -21,6 +21,7 @@ from attrs import evolve
 from klein.interfaces import IKleinRequest
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.logger import Logger
 from twisted.python.components import registerAdapter
 from twisted.python.failure import Failure
@@ -37,6 +38,7 @@ from twisted.web.resource import _IEncodingResource
 
 from ropewalk.errors import RopewalkError
 from ropewalk.telemetry import Work, work
+from ropewalk.web.intake import SPARE, Intake
 from ropewalk.web.lines import SPECIAL, header_line, status_line
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
@@ -47,7 +49,7 @@ from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import tell
 from ropewalk.web.signposts import lacks_get
 from ropewalk.web.slices import Slices
-from ropewalk.web.streams import cut_stream, end_upload
+from ropewalk.web.streams import cut_stream, end_upload, inform_stream
 from ropewalk.wire.http1 import Head
 
 if TYPE_CHECKING:
@@ -63,6 +65,9 @@ _OURS = (b"server", b"date", b"connection")
 
 #: How nginx tells that a client left before it was answered; no client sees it.
 _CLIENT_LEFT = 499
+
+#: What there is to say before an answer (RFC 9110, section 15.2; RFC 8297).
+_INFORMATION = {100: b"Continue", 103: b"Early Hints"}
 
 _VERSIONS = (b"HTTP/1.0", b"HTTP/1.1")
 
@@ -97,6 +102,10 @@ class Request(Received):
     _moved = False
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
     _mute = False
+    _intake: Intake | None = None
+    _early = False  # it is being answered while its body comes
+    _promised: int | None = None
+    _spared = 0
     found: Any = None
     _parsePOSTFormSubmission = False
     queued: Any = False
@@ -181,6 +190,34 @@ class Request(Received):
 
     # How it comes in.
 
+    @property
+    def intake(self) -> Intake:
+        """
+        The body, piece by piece: while it comes, where what answers takes it so.
+        """
+        if self._intake is None:
+            intake = self._intake = Intake(None, _nothing, _nothing)
+            self.content.seek(0)
+            body = self.content.read()
+            intake.length = len(body)
+            intake.add(body)
+            intake.end(self.trailers)
+        return self._intake
+
+    def admit(
+        self,
+        length: int | None,
+        hold: Callable[[bool], object],
+        invite: Callable[[], object],
+    ) -> None:
+        """
+        Be answered while the body comes. The parameters are those of
+        :class:`~ropewalk.web.intake.Intake`.
+        """
+        self._early = True
+        self._intake = Intake(length, hold, invite)
+        self.process()
+
     def refuse(self, error: RopewalkError) -> None:
         """
         Answer before all of the request is here, and close: what else comes is
@@ -189,6 +226,11 @@ class Request(Received):
         if not self.number:  # not even its headers are complete
             self.begin()
         self._refused = True
+        if self._early:
+            self.intake.fail(error)
+            if self.finished or self.startedWriting:
+                self.break_off()
+                return
         channel = self.channel
         self._stamp()
         body = respond(self, error, self.work.request)
@@ -201,7 +243,31 @@ class Request(Received):
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
         self.begin()
+        self._promised = length
+
+    def parseCookies(self) -> None:
+        # All headers of a stream of HTTP/2 are here, and this is how we are told.
+        super().parseCookies()
+        if self.direct:
+            return
+        length = self._promised
         self.expect(length)
+        if length != 0 and not self._too_long and self.site.streams_to(self):
+            self._early = True
+            self._intake = Intake(length, self._hold_stream, _nothing)
+            # The connection does not know the stream yet.
+            self.site.clock.callLater(0, self._begin_stream)
+
+    def _hold_stream(self, hold: bool) -> None:
+        stream: Any = self.channel
+        if hold:
+            stream.pauseProducing()
+        elif not self._disconnected:
+            stream.resumeProducing()
+
+    def _begin_stream(self) -> None:
+        if not (self._started or self._refused or self._disconnected):
+            self._receive(self.channel.command, self.channel.path, b"HTTP/2")
 
     def expect(self, length: int | None) -> None:
         """
@@ -225,6 +291,13 @@ class Request(Received):
         if self._too_long or self._taken > self.longest_body:
             self.refuse_body()
             return
+        if self._intake is not None:
+            self._intake.add(data)
+            if self.finished and self._taken - self._spared > SPARE:
+                self._intake.fail(ConnectionLost("nobody wants that much"))
+                self.channel.stop_listening()
+                self._cleanup()
+            return
         try:
             if self.direct:
                 self._keep()
@@ -244,6 +317,12 @@ class Request(Received):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         if self._refused:
             return
+        if self._early:
+            self.intake.end()
+        if not self._started:
+            self._receive(command, path, version)
+
+    def _receive(self, command: bytes, path: bytes, version: bytes) -> None:
         absolute = ABSOLUTE.match(path)
         if absolute is not None:
             if not self._moved:
@@ -256,7 +335,12 @@ class Request(Received):
 
     def received(self) -> None:
         """All of the body is here."""
-        if not self._refused:
+        if self._early:
+            waits = self.finished  # only for the body to go by
+            self.intake.end(self.trailers)
+            if waits:
+                self._cleanup()
+        elif not self._refused:
             if self._content is not None:
                 self._content.seek(0)
             self.process()
@@ -339,7 +423,7 @@ class Request(Received):
 
         :raise RuntimeError: When it is finished already, or the client has left.
         """
-        if not self._answer_plainly(body):
+        if self._early or not self._answer_plainly(body):
             self._answer_slowly(body)
 
     def _default_type(self) -> bytes:
@@ -393,6 +477,20 @@ class Request(Received):
     @responseHeaders.setter
     def responseHeaders(self, headers: Headers) -> None:
         self._headers, self._said = headers, None
+
+    def inform(self, code: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """
+        Send something before the answer, to who understands that: ``103 Early Hints``
+        (RFC 8297), say.
+        """
+        if self.startedWriting or self.finished or self._disconnected:
+            return
+        if not self.direct:
+            inform_stream(self.channel, code, headers)
+        elif self.clientproto == b"HTTP/1.1":
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            status = status_line(b"HTTP/1.1", code, _INFORMATION.get(code, b""))
+            self.channel.write(b"".join((status, *lines, b"\r\n")))
 
     def _stamp(self) -> None:
         """Say who answers, and when."""
@@ -505,12 +603,23 @@ class Request(Received):
         status = status_line(self.clientproto, self.code, self.code_message)
         return b"".join((status, *lines, parting, b"\r\n"))
 
-    def finish(self) -> None:
+    def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """
+        :param trailers: What comes behind a body in chunks (RFC 9112, section 7.1.2).
+        """
         # Klein finishes a request whatever became of it.
-        if not self._cut:
-            super().finish()
+        if self._cut:
+            return
+        if trailers and self.startedWriting and self.chunked:
+            lines = [b"%b: %b\r\n" % trailer for trailer in trailers]
+            self.channel.write(b"".join((b"0\r\n", *lines, b"\r\n")))
+            self.chunked = 0
+        super().finish()
 
     def _cleanup(self) -> None:
+        pending = self._early and not self.intake.ended and not self._disconnected
+        if pending and self._lets_go_by():
+            return
         if not self.direct or self.producer:
             super()._cleanup()
             return
@@ -524,6 +633,24 @@ class Request(Received):
         notifications, self._notifications = self._notifications, None
         for each in notifications or ():
             each.callback(None)
+
+    def _lets_go_by(self) -> bool:
+        """
+        Let what is left of the body go by, unless it is much.
+
+        :return: whether the request is over only when it has.
+        """
+        channel, intake = self.channel, self.intake
+        if not self.direct:
+            end_upload(channel)
+            intake.discard()
+            return False
+        if channel.persistent and channel.spares():
+            self._spared = self._taken
+            intake.discard()
+            return True
+        channel.stop_listening()
+        return False
 
     def link(self, target: Any, view: str = "", /, **args: Any) -> str:
         """
@@ -581,6 +708,8 @@ class Request(Received):
 
     def connectionLost(self, reason: Failure) -> None:
         self.context = None
+        if self._intake is not None:
+            self._intake.fail(ConnectionLost("the client has left"))
         if not self.number:  # it was not even asked
             super().connectionLost(reason)
             return
@@ -620,7 +749,7 @@ class Request(Received):
         if self.finished or self._disconnected:
             return
         if self.startedWriting:
-            self._break_off()
+            self.break_off()
             return
         self._inFakeHead = False
         self.forget_answer()
@@ -738,7 +867,11 @@ class Request(Received):
         limit = self.longest_body
         self.refuse(BodyTooLong(f"the body is too long: at most {limit} bytes"))
 
-    def _break_off(self) -> None:
+    def break_off(self) -> None:
+        """
+        End the connection in the middle of the answer, so that nobody takes half of it
+        for the whole.
+        """
         if self.producer is not None:
             self.unregisterProducer()
         channel: Any = self.channel
@@ -751,6 +884,10 @@ class Request(Received):
             # says that it came too early.
             channel.abortConnection()
         self._cut = True
+
+
+def _nothing(*ignored: object) -> None:
+    pass
 
 
 def _give(answer: Any) -> Any:

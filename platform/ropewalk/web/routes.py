@@ -91,6 +91,8 @@ class Options(Struct, frozen=True):
     :ivar timeout: How long its handler may take; ``None`` for as long as it likes.
     :ivar longest_body: Bytes of the longest body it takes; ``None`` for what the
         site says.
+    :ivar streams: Whether it begins as soon as the headers are here, and takes the
+        body while it comes (:attr:`ropewalk.web.requests.Request.intake`).
     :ivar override: Whether it takes the place of another plugin's.
     :ivar bare: Whether it is for the path alone at which its routes are mounted,
         without a slash.
@@ -115,6 +117,7 @@ class Options(Struct, frozen=True):
     middleware: tuple[Middleware, ...] = ()
     timeout: Timeout | None = None
     longest_body: int | None = None
+    streams: bool = False
     override: bool = False
     bare: bool = False
     owner: Any = OF_APP

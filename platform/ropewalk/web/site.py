@@ -32,6 +32,7 @@ from ropewalk.web.mounts import Mounts
 from ropewalk.web.problems import Refused, respond
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.requests import ABSOLUTE, BodyTooLong, Request
+from ropewalk.web.routes import Options
 from ropewalk.web.serving import Endpoint
 from ropewalk.web.signals import Signals, tell
 from ropewalk.web.signposts import Mounted
@@ -223,9 +224,10 @@ class Site(server.Site):
     @property
     def plain_body(self) -> int:
         """Bytes of a body that need not be thought about."""
-        if self.mounts.limited or hasattr(self, "getContentFile"):
+        if hasattr(self, "getContentFile"):
             return 0
-        return min(self.longest_body, self.limits.spool)
+        most, shortest = min(self.longest_body, self.limits.spool), self.mounts.shortest
+        return most if shortest is None else min(most, shortest)
 
     def way(self, request: Any) -> tuple[Any, dict[str, Any]] | None:
         """
@@ -306,20 +308,39 @@ class Site(server.Site):
         """
         How long a request's body may be, as soon as its headers are here.
         """
-        table = self.mounts.table
-        if not self.mounts.limited:
+        self.mounts.table  # noqa: B018  # it says whether routes have limits of their own
+        if self.mounts.shortest is None:
             return self.longest_body
+        options = self._options_of(request)
+        own = None if options is None else options.longest_body
+        return self.longest_body if own is None else own
+
+    def streams_to(self, request: Any) -> bool:
+        """
+        Whether what answers a request takes the body while it comes.
+        """
+        self.mounts.table  # noqa: B018  # as above
+        if not self.mounts.streams:
+            return False
+        options = self._options_of(request)
+        return options is not None and options.streams
+
+    def _options_of(self, request: Any) -> Options | None:
+        """
+        The options of what will answer a request of which the headers are here.
+        """
         target = ABSOLUTE.sub(b"", request.uri, count=1)
         path, host = target.partition(b"?")[0], request.getHeader(b"host") or b""
         asked = (each.decode("latin-1") for each in (path, request.method, host))
         try:
-            found = table.find(*asked)
+            found = self.mounts.table.find(*asked)
         except UnicodeDecodeError:
-            return self.longest_body
-        own = None
+            return None
         if isinstance(found, Found):
-            own = found.entry.target.options.longest_body
-        return self.longest_body if own is None else own
+            options: Options = found.entry.target.options
+            return options
+        guard = found.guard if isinstance(found, Missing) else None
+        return None if guard is None else guard.target.options
 
     def log(self, request: Any) -> None:
         if self.signals.finished and request._started:

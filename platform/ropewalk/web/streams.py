@@ -9,13 +9,14 @@ names in public for what is needed here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 
-__all__ = ["cut_stream", "drain_streams", "end_upload"]
+__all__ = ["cut_stream", "drain_streams", "end_upload", "inform_stream"]
 
 
 def cut_stream(stream: Any) -> None:
@@ -49,6 +50,18 @@ def end_upload(stream: Any) -> None:
         return result
 
     connection._streamCleanupCallbacks[number].addCallback(stop)
+
+
+def inform_stream(
+    stream: Any, code: int, headers: Iterable[tuple[bytes, bytes]]
+) -> None:
+    """
+    Send something before a stream's answer (RFC 9113, section 8.1).
+    """
+    connection = stream._conn
+    block = [(b":status", b"%d" % code), *((name.lower(), v) for name, v in headers)]
+    connection.conn.send_headers(stream.streamID, block)
+    connection._tryToWriteControlData()
 
 
 def drain_streams(connection: Any) -> None:
