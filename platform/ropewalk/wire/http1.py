@@ -20,6 +20,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 __all__ = [
+    "FIELD",
+    "LENGTH",
+    "TEXT",
     "Chunks",
     "Fields",
     "Head",
@@ -27,6 +30,7 @@ __all__ = [
     "HeadReader",
     "Inflation",
     "NoRequest",
+    "wrong_field",
 ]
 
 # RFC 9110, section 5.6.2.
@@ -39,16 +43,16 @@ _QCHAR = _PCHAR + rb"?\\"
 
 #: What may stand in a value: visible characters, blanks, and obs-text (RFC 9110,
 #: section 5.5).
-_TEXT = rb"[\t\x20-\x7e\x80-\xff]"
+TEXT = rb"[\t\x20-\x7e\x80-\xff]"
 
 _METHOD = rb"[A-Za-z][" + _TCHAR + rb"]*+"
 _ORIGIN = rb"(/[" + _PCHAR + rb"]*+)(\?[" + _QCHAR + rb"]*+)?+"
-_FIELD = rb"[" + _TCHAR + rb"]++:" + _TEXT + rb"*+\r\n"
+FIELD = rb"[" + _TCHAR + rb"]++:" + TEXT + rb"*+\r\n"
 
 #: A whole head of the usual form (RFC 9112, section 3.2.1).
 _HEAD = re.compile(
     rb"(?!CONNECT )(%b) %b HTTP/1\.([01])\r\n((?:%b)*+)\r\n"
-    % (_METHOD, _ORIGIN, _FIELD)
+    % (_METHOD, _ORIGIN, FIELD)
 )
 
 #: A request line of any form (RFC 9112, section 3).
@@ -57,7 +61,7 @@ _ORIGIN_FORM = re.compile(_ORIGIN)
 _ABSOLUTE_FORM = re.compile(
     rb"(?i:https?)://([^/?#]++)(/[" + _PCHAR + rb"]*+)?+(\?[" + _QCHAR + rb"]*+)?+"
 )
-_FIELD_LINE = re.compile(_FIELD)
+_FIELD_LINE = re.compile(FIELD)
 
 #: RFC 9110, section 7.2, and RFC 3986, section 3.2.2. A comma could be two hosts that
 #: somebody has joined.
@@ -70,7 +74,7 @@ _AUTHORITY = re.compile(
 )
 
 #: RFC 9112, section 6.3, and no longer than any file could be.
-_LENGTH = re.compile(rb"[0-9]{1,40}")
+LENGTH = re.compile(rb"[0-9]{1,40}")
 
 #: RFC 9112, section 7.1 and 7.1.1: a size, and extensions.
 _TOKEN = rb"[" + _TCHAR + rb"]++"
@@ -297,7 +301,7 @@ class HeadReader:
         self._count += 1
         self._limits.check_fields(end - at - self._after, self._count)
         if _FIELD_LINE.fullmatch(data, place, end) is None:
-            raise NoRequest(_wrong_field(data[place:end]))
+            raise NoRequest(wrong_field(data[place:end]))
 
     def _check_rest(self, data: bytes, at: int, place: int) -> None:
         """Judge a line that has not come to its end, without what may begin that."""
@@ -375,7 +379,7 @@ def _read_target(
     return path or b"/", query, authority
 
 
-def _wrong_field(line: bytes) -> str:
+def wrong_field(line: bytes) -> str:
     """What is wrong with a line of headers."""
     if line[:1] in (b" ", b"\t"):
         return "a header goes on in the next line"  # RFC 9112, section 5.2
@@ -437,7 +441,7 @@ def _note_framing(
             raise NoRequest(f"Transfer-Encoding and {also} do not go together")
         fields.length, fields.codings = None, _read_codings(coding)
     elif length is not None:
-        if _LENGTH.fullmatch(length) is None:
+        if LENGTH.fullmatch(length) is None:
             raise NoRequest("Content-Length is no number of bytes")
         fields.length = int(length)
     fields.host = notable.get(b"host")
@@ -588,7 +592,7 @@ class Chunks:
             size = len(line.removesuffix(b"\n").removesuffix(b"\r"))
             self._check_trailers(size, len(self.trailers) + (size > 0))
             if end:
-                raise NoRequest(_wrong_field(line))
+                raise NoRequest(wrong_field(line))
             return at
         name, _, value = found[0][:-2].partition(b":")
         self._check_trailers(found.end() - at, len(self.trailers) + 1)
