@@ -21,8 +21,8 @@ from ropewalk.export.scopes import SAFE
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from ropewalk.export.answers import AnswerHead
     from ropewalk.export.house import House
+    from ropewalk.wire.replies import Reply
 
 __all__ = ["Environs"]
 
@@ -144,8 +144,9 @@ class _Call(Iterator[bytes]):
         self._left = int(length) if length.isdecimal() else None
         self._chunked = self._left is None and _is_terminated(environ)
         self._comes = self._chunked or bool(self._left)
-        self._exchange = Exchange(self._told, environ["REQUEST_METHOD"] == "HEAD")
-        self._waiting: Deferred[AnswerHead | bytes | None] | None = None
+        self._method: bytes = environ["REQUEST_METHOD"].encode("latin-1")
+        self._exchange = Exchange(self._told, self._method)
+        self._waiting: Deferred[Reply | bytes | None] | None = None
 
     def run(self, start_response: Callable[..., Any]) -> Iterator[bytes]:
         """
@@ -153,13 +154,13 @@ class _Call(Iterator[bytes]):
 
         :return: has a ``close``, which the server calls whatever happens.
         """
-        from ropewalk.export.answers import AnswerHead
         from ropewalk.export.exchanges import above
+        from ropewalk.wire.replies import Reply
 
         self._thread.ask(self._begin)
         try:
             head = self._next()
-            if not isinstance(head, AnswerHead):
+            if not isinstance(head, Reply):
                 raise StartFailed("export", "the site has closed without an answer")
             headers = [
                 (name.decode("latin-1"), value.decode("latin-1"))
@@ -187,13 +188,13 @@ class _Call(Iterator[bytes]):
         """The server is done with it, or its client has left."""
         self._thread.ask(self._exchange.leave)
 
-    def _next(self) -> AnswerHead | bytes | None:
+    def _next(self) -> Reply | bytes | None:
         """
         The next of the answer, ``None`` at its end; meanwhile, the body goes to the
         site.
         """
         while True:
-            item: AnswerHead | bytes | None = self._thread.ask(self._wait)
+            item: Reply | bytes | None = self._thread.ask(self._wait)
             if item != _MORE:
                 return item
             piece = self._read()
@@ -218,9 +219,10 @@ class _Call(Iterator[bytes]):
         from ropewalk.export.exchanges import GoingDown, address_of, head_of
 
         environ = self._environ
-        method = environ["REQUEST_METHOD"].encode("latin-1")
         length = None if self._left is None else b"%d" % self._left
-        head = head_of(method, _target(environ), _headers(environ), length, self._chunked)
+        head = head_of(
+            self._method, _target(environ), _headers(environ), length, self._chunked
+        )
         peer = environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT") or 0
         host = environ.get("SERVER_NAME"), environ.get("SERVER_PORT") or 0
         begun = self._exchange.begin(
@@ -240,7 +242,7 @@ class _Call(Iterator[bytes]):
         else:
             self._exchange.end_body()
 
-    def _wait(self) -> Deferred[AnswerHead | bytes | None]:
+    def _wait(self) -> Deferred[Reply | bytes | None]:
         from twisted.internet.defer import Deferred
 
         waiting = self._waiting = Deferred()
@@ -296,7 +298,7 @@ def _target(environ: Environ) -> bytes:
 
 
 def _headers(environ: Environ) -> Iterator[tuple[bytes, bytes]]:
-    """What of the environment is the client's: the names are no more as it wrote them."""
+    """What is the client's; the names are no more as it wrote them."""
     if environ.get("CONTENT_TYPE"):
         yield b"content-type", environ["CONTENT_TYPE"].encode("latin-1")
     if "HTTP_HOST" not in environ:
@@ -304,6 +306,7 @@ def _headers(environ: Environ) -> Iterator[tuple[bytes, bytes]]:
     for name, value in environ.items():
         # The server has told the client to go on already, or does when it is read.
         if name.startswith("HTTP_") and name != "HTTP_EXPECT":
-            yield name[5:].replace("_", "-").lower().encode("latin-1"), value.encode(
-                "latin-1"
+            yield (
+                name[5:].replace("_", "-").lower().encode("latin-1"),
+                value.encode("latin-1"),
             )

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_export_exchanges -*-
+# -*- test-case-name: tests.test_exchanges -*-
 """
 One request on its way through a site, and its answer on the way back.
 """
@@ -14,12 +14,18 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from ropewalk.errors import RopewalkError
-from ropewalk.export.answers import AnswerHead, AnswerReader
 from ropewalk.export.wires import Wire, WireDoor
 from ropewalk.web.outflow import HOP_BY_HOP
+from ropewalk.wire.http1 import HeadLimits
+from ropewalk.wire.replies import NoReply, Reply, ReplyReader
 
 __all__ = [
-    *("BadRequest", "Exchange", "GoingDown", "above", "address_of", "beneath"),
+    "BadRequest",
+    "Exchange",
+    "GoingDown",
+    "above",
+    "address_of",
+    "beneath",
     "head_of",
 ]
 
@@ -32,6 +38,12 @@ _BREAKS = re.compile(rb"[\r\n\0]")
 
 #: Headers that are between the client and the server, and none of ours to hear.
 _NOT_OURS = HOP_BY_HOP | {b"http2-settings", b"content-length"}
+
+#: Headers of an answer that the server writes itself.
+_THEIRS = HOP_BY_HOP | {b"server", b"date"}
+
+#: Of an answer: more than any of ours has.
+LIMITS = HeadLimits(8192, 1000, 1024 * 1024)
 
 Pairs = Iterable[tuple[bytes, bytes]]
 
@@ -66,12 +78,13 @@ class Exchange:
     :ivar invited: Whether the site has asked for the body (``100-continue``).
     """
 
-    def __init__(self, told: Callable[[], object], to_head: bool) -> None:
+    def __init__(self, told: Callable[[], object], method: bytes) -> None:
         self.over = self.whole = self.invited = False
         self.thirsty = True
         self._told = told
-        self._reader = AnswerReader(to_head)
-        self._items: deque[AnswerHead | bytes] = deque()
+        self._reader = ReplyReader(LIMITS)
+        self._reader.expect(method)
+        self._items: deque[Reply | bytes] = deque()
         self._size = 0
         self._chunked = False
         self._wire: Wire | None = None
@@ -103,14 +116,16 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         """Send a piece of the body."""
         if self._wire is not None and data and not self.over:
-            self._wire.feed(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            self._wire.feed(
+                b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+            )
 
     def end_body(self) -> None:
         """All of the body has been sent."""
         if self._wire is not None and self._chunked and not self.over:
             self._wire.feed(b"0\r\n\r\n")
 
-    def take(self) -> AnswerHead | bytes | None:
+    def take(self) -> Reply | bytes | None:
         """The next of the answer, a head or a piece; ``None`` if there is none yet."""
         if not self._items:
             return None
@@ -136,16 +151,17 @@ class Exchange:
     # What the wire calls.
 
     def hear(self, data: bytes) -> None:
-        for item in self._reader.read(data):
-            if isinstance(item, bytes):
-                self._size += len(item)
-            elif not item.is_final:
-                self.invited = self.invited or item.code == 100
-                continue
-            self._items.append(item)
+        if self.over:
+            return
+        heard = self._reader.read(data)
+        self.invited = self.invited or any(each.code == 100 for each in heard.interim)
+        if heard.head is not None:
+            self._items.append(heard.head)
+        self._items.extend(heard.pieces)
+        self._size += sum(map(len, heard.pieces))
         if self._size > _HIGH and self._wire is not None:
             self._wire.hold(True)
-        if self._reader.over:
+        if heard.done:
             self._finish(True)
         self._told()
 
@@ -154,14 +170,17 @@ class Exchange:
         self._told()
 
     def ended(self) -> None:
-        if not self.over:
-            self._finish(self._reader.end())
+        if self.over:
+            return
+        try:
+            self._finish(self._reader.close().done)
+        except NoReply:
+            self._finish(False)
         self._told()
 
     def _finish(self, whole: bool) -> None:
         # The site, which was told so, closes the connection itself.
-        if not self.over:
-            self.over, self.whole = True, whole
+        self.over, self.whole = True, whole
 
 
 def head_of(
@@ -201,16 +220,17 @@ def beneath(path: bytes, root: bytes) -> bytes:
     return path if path.startswith((b"/", b"*")) else b"/" + path
 
 
-def above(head: AnswerHead, root: bytes) -> tuple[tuple[bytes, bytes], ...]:
+def above(reply: Reply, root: bytes) -> list[tuple[bytes, bytes]]:
     """
-    The headers of an answer, for a client that sees the site below a path: where it is
-    sent to somewhere on the site, that begins there.
+    The headers of an answer, by their names in lower case, for a client that sees the
+    site below a path: where it is sent to somewhere on the site, that begins there.
     """
-    return tuple(
+    pairs = [(name.lower(), value) for name, value in reply.pairs]
+    return [
         (name, root + value if _is_path(name, value) else value)
-        for name, value in head.headers
-        if name not in HOP_BY_HOP
-    )
+        for name, value in pairs
+        if name not in _THEIRS
+    ]
 
 
 def _is_path(name: bytes, value: bytes) -> bool:

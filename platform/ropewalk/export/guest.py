@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_export -*-
 """
-Twisted's reactor as a guest in somebody else's process: on the event loop of its server,
-or in a thread.
+Twisted's reactor as a guest in somebody else's process: on the event loop of its
+server, or in a thread.
 """
 
 from __future__ import annotations

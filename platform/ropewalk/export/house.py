@@ -20,7 +20,7 @@ from twisted.logger import Logger, globalLogBeginner
 
 from ropewalk import __version__
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import BadPlugin, StartFailed
+from ropewalk.errors import StartFailed
 from ropewalk.export.wires import WireDoor
 from ropewalk.interfaces import Steps
 from ropewalk.net.endpoints import claim, claim_datagrams
@@ -29,8 +29,8 @@ from ropewalk.run.configuration import HostSettings, Plan, WebSettings, make_pla
 from ropewalk.run.daemon import Daemon
 from ropewalk.run.host import Host, Owned
 from ropewalk.run.logs import LogWriter
-from ropewalk.run.sites import WebSite
 from ropewalk.run.single import open_settings, with_file
+from ropewalk.run.sites import WebSite
 from ropewalk.run.systemd import Systemd
 from ropewalk.web.access import AccessLog
 
@@ -83,8 +83,9 @@ class ExportHost(Host):
     @property
     def door(self) -> WireDoor:
         """Where requests come in."""
-        first: Any = self.owned_by(self.sites[self.exported].owner)[0]
-        return first
+        door, *_ = self.owned_by(self.sites[self.exported].owner)
+        assert isinstance(door, WireDoor)
+        return door
 
 
 class House:
@@ -178,14 +179,17 @@ def left_behind(host: ExportHost, sockets: bool) -> Iterator[str]:
     :param sockets: Whether it passes WebSockets on.
     """
     site = host.sites[host.exported]
+    told = _set_keys(host, site)
     for owned in host.listeners:
         where = owned.listener.description
         if owned.owner == site.owner:
+            if "listen" not in told:
+                continue
             yield f"[{site.table}] listen = {where!r}: the server says where it listens"
         elif not host.opens:
             yield f"{where}, where {owned.owner} would listen: it stays closed"
     for key, what in _TOLD_BY_THE_SERVER.items():
-        if key in _set_keys(host, site):
+        if key in told:
             yield f"{key}: {what}, the server says"
     if not sockets:
         for mount in site.mounts:

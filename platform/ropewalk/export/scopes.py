@@ -14,9 +14,9 @@ from ropewalk.errors import RopewalkError
 from ropewalk.export import guest
 
 if TYPE_CHECKING:
-    from ropewalk.export.answers import AnswerHead
     from ropewalk.export.house import House
     from ropewalk.export.wires import WireDoor
+    from ropewalk.wire.replies import Reply
 
 __all__ = ["Scopes"]
 
@@ -24,7 +24,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-#: What may stand in a path as it is (RFC 3986, section 3.3), besides letters and digits.
+#: What may stand in a path as it is, besides letters and digits (RFC 3986, section
+#: 3.3).
 SAFE = "/-._~!$&'()*+,;=:@"
 
 
@@ -137,7 +138,7 @@ class _Crossing:
 
         self._scope, self._receive, self._send = scope, receive, send
         self._news = News()
-        self._exchange = Exchange(self._news.tell, scope["method"] == "HEAD")
+        self._exchange = Exchange(self._news.tell, scope["method"].encode("latin-1"))
         named = {name.lower(): value for name, value in scope["headers"]}
         self._length = named.get(b"content-length")
         self._chunked = self._length is None and _comes_in_pieces(scope, named)
@@ -194,14 +195,14 @@ class _Crossing:
         if exchange.whole and not ended:
             await self._send_one(b"", True)
 
-    async def _send_one(self, item: AnswerHead | bytes, last: bool) -> None:
+    async def _send_one(self, item: Reply | bytes, last: bool) -> None:
         if isinstance(item, bytes):
             body = {"type": "http.response.body", "body": item, "more_body": not last}
             await self._send(body)
             return
         from ropewalk.export.exchanges import above
 
-        headers = list(above(item, self._root))
+        headers = above(item, self._root)
         start = {"type": "http.response.start", "status": item.code, "headers": headers}
         await self._send(start)
         if last:

@@ -16,12 +16,22 @@ from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientPr
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from ropewalk.export.answers import SWITCHED, AnswerHead, AnswerReader
-from ropewalk.export.exchanges import BadRequest, GoingDown, above, address_of, head_of
+from ropewalk.export.exchanges import (
+    LIMITS,
+    BadRequest,
+    GoingDown,
+    above,
+    address_of,
+    head_of,
+)
 from ropewalk.export.scopes import Message, News, Receive, Send, root_of, target_of
 from ropewalk.export.wires import Wire, WireDoor
+from ropewalk.wire.replies import Reply, ReplyReader
 
 __all__ = ["pass_on"]
+
+#: The status behind which another protocol is spoken.
+_SWITCHED = 101
 
 #: Bytes of messages that may wait for the server before no more are taken.
 _HIGH, _LOW = 64 * 1024, 16 * 1024
@@ -33,19 +43,22 @@ _NO_CODE, _NO_CLOSE = 1005, 1006
 _DENIAL = "websocket.http.response"
 
 
-async def pass_on(
-    door: WireDoor, scope: Message, receive: Receive, send: Send
-) -> None:
+async def pass_on(door: WireDoor, scope: Message, receive: Receive, send: Send) -> None:
     """Take a WebSocket to the site, until either side closes it."""
     await receive()  # that it wants to be connected
     news = News()
     near = _Near(news.tell, scope)
-    if not near.begin(door):
+    try:
+        begun = near.begin(door)
+    except BadRequest as error:
+        await _deny(error.status, b"", (), scope, send)
+        return
+    if not begun:
         await _deny(GoingDown.status, b"", (), scope, send)
         return
     while near.answer is None and not near.over:
         await news.next()
-    if near.answer is None or near.answer.code != SWITCHED:
+    if near.answer is None or near.answer.code != _SWITCHED:
         while not near.over:
             await news.next()
         await near.deny(send)
@@ -61,14 +74,13 @@ async def pass_on(
         near.leave(_NO_CLOSE, "")
 
 
-async def _accept(answer: AnswerHead, send: Send) -> None:
-    chosen = answer.get(b"sec-websocket-protocol")
-    headers = [
-        (name, value)
-        for name, value in answer.headers
-        if name not in (b"upgrade", b"connection") and b"websocket" not in name
-    ]
-    subprotocol = None if chosen is None else chosen.decode("latin-1")
+async def _accept(answer: Reply, send: Send) -> None:
+    headers, subprotocol = [], None
+    for name, value in above(answer, b""):
+        if name == b"sec-websocket-protocol":
+            subprotocol = value.decode("latin-1")
+        elif not name.startswith(b"sec-websocket-"):
+            headers.append((name, value))
     accept = {"type": "websocket.accept", "subprotocol": subprotocol}
     await send({**accept, "headers": headers})
 
@@ -128,14 +140,15 @@ class _Near:
     """
 
     def __init__(self, told: Callable[[], object], scope: Message) -> None:
-        self.answer: AnswerHead | None = None
+        self.answer: Reply | None = None
         self.over = self.has_left = False
         self.thirsty = True
         self.code, self.reason = _NO_CLOSE, ""
         self._told, self._scope = told, scope
         self._messages: deque[str | bytes] = deque()
         self._size = 0
-        self._denial = AnswerReader()
+        self._reader = ReplyReader(LIMITS)
+        self._reader.expect(b"GET", upgrades=True)
         self._body: list[bytes] = []
         self._wire: Wire | None = None
         self._handshake = b""
@@ -189,26 +202,26 @@ class _Near:
 
     async def deny(self, send: Send) -> None:
         """Tell the client what the site has answered in place of a WebSocket."""
-        answer = self.answer or AnswerHead(500, b"", ())
+        answer = self.answer or Reply(500, b"", 1, [])
         headers = above(answer, root_of(self._scope))
         await _deny(answer.code, b"".join(self._body), headers, self._scope, send)
 
     # What the wire calls.
 
     def hear(self, data: bytes) -> None:
-        if self._has_switched:
+        if self._has_switched():
             self._client.dataReceived(data)
             return
         self._handshake += data
-        for item in self._denial.read(data):
-            if isinstance(item, bytes):
-                self._body.append(item)
-            elif item.is_final:
-                self.answer = item
-        if self._has_switched:
+        if self.over:
+            return
+        heard = self._reader.read(data)
+        self.answer = self.answer or heard.head
+        self._body += heard.pieces
+        if self._has_switched():
             self._client.dataReceived(self._handshake)
         else:
-            self.over = self._denial.over
+            self.over = heard.done
         self._told()
 
     def wait(self, hold: bool) -> None:
@@ -220,9 +233,8 @@ class _Near:
         self.over = True
         self._told()
 
-    @property
     def _has_switched(self) -> bool:
-        return self.answer is not None and self.answer.code == SWITCHED
+        return self.answer is not None and self.answer.code == _SWITCHED
 
     # What the client's protocol calls.
 
