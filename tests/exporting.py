@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,20 +34,25 @@ from tests.commandline import PATIENCE, variables
 
 __all__ = ["SERVERS", "Server", "Talk"]
 
+#: It has no word to be started with on a socket that is open already.
 _WAITRESS = """\
 import socket, sys, waitress
 from importlib import import_module
 module, _, name = sys.argv[2].partition(":")
 sys.path.insert(0, "")
 application = getattr(import_module(module), name)
+application.start()
 waitress.serve(application, sockets=[socket.socket(fileno=int(sys.argv[1]))], threads=8)
 """
 
 #: How each is started: the socket that it has is ``{fd}``, the application ``{app}``.
 SERVERS = {
     "uvicorn": ("-m", "uvicorn", "--fd", "{fd}", "--ws", "wsproto", "{app}"),
-    "hypercorn": ("-m", "hypercorn", "-b", "fd://{fd}", "{app}"),
-    "gunicorn": ("-m", "gunicorn", "-b", "fd://{fd}", "--threads", "8", "{app}"),
+    "hypercorn": ("-m", "hypercorn", "-w", "0", "-b", "fd://{fd}", "{app}"),
+    "gunicorn": (
+        *("-m", "gunicorn", "-b", "fd://{fd}", "--threads", "8"),
+        *("--no-control-socket", "-c", "gunicorn.conf.py", "{app}"),
+    ),
     "waitress": ("-c", _WAITRESS, "{fd}", "{app}"),
 }
 
@@ -82,6 +88,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         listening.close()
         self.said: list[str] = []
@@ -129,9 +136,9 @@ class Server:
         return status
 
     def kill(self) -> None:
-        """End it, if it still runs."""
-        if self.process.poll() is None:
-            self.process.kill()
+        """End it and its workers, if they still run."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.end()
         self._output.close()
 
