@@ -5,6 +5,7 @@ Tests for L{ropewalk.wire.replies}.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -274,5 +275,5 @@ class PieceTests(SynchronousTestCase):
         """
         data = b"".join((line, *fields, b"\r\n", body))
         places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-        pieces = [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+        pieces = [data[a:b] for a, b in pairwise(places)]
         self.assertEqual(outcome([data], method), outcome(pieces, method))

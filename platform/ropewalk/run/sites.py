@@ -256,13 +256,27 @@ class WebSite:
         self.mount(self.owner, place, PATH, self._debugger.resource)
         self._debugger.setServiceParent(group)
 
-    def _take_over(self, request: Any, protocol: Any) -> Any:
-        """Let a WebSocket's protocol, made for a request, have its connection."""
+    def check_socket(self, request: Any) -> RopewalkError | None:
+        """Why a request may not become a WebSocket; ``None`` when it may."""
+        return self._door().refusal(request)
+
+    def make_socket(self, *args: Any) -> Any:
+        """A :class:`ropewalk.net.guests.GuestSocket`, made with what it takes."""
+        from ropewalk.net.guests import GuestSocket
+
+        return GuestSocket(*args)
+
+    def _door(self) -> UpgradeResource:
         if self._doorkeeper is None:
             self._doorkeeper = self._upgrade(lambda: self._coming.pop())
+        return self._doorkeeper
+
+    def _take_over(self, request: Any, protocol: Any) -> Any:
+        """Let a WebSocket's protocol, made for a request, have its connection."""
+        door = self._door()
         self._coming.append(protocol)
         try:
-            return self._doorkeeper.render(request)
+            return door.render(request)
         finally:
             self._coming.clear()
 

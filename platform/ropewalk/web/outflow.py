@@ -13,6 +13,8 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import NO_BODY_CODES, NO_CONTENT
 from zope.interface import implementer
 
+from ropewalk.web.streams import end_with
+
 __all__ = ["HOP_BY_HOP", "Outflow"]
 
 #: Headers that are between us and the client (RFC 9110, section 7.6.1).
@@ -124,8 +126,8 @@ class Outflow:
         """
         Write the last piece, and say that it is the last.
 
-        :param trailers: What comes behind it, if it goes in chunks of HTTP/1.1; they
-            are left out otherwise.
+        :param trailers: What comes behind it, over HTTP/2, or if it goes in chunks of
+            HTTP/1.1; they are left out otherwise.
         """
         if self.gone or self.finished:
             return
@@ -140,6 +142,8 @@ class Outflow:
             return
         self.finished = True
         self.request.unregisterProducer()
+        if trailers and not self.request.direct:
+            end_with(self.request.channel, trailers)
         self.request.finish(trailers)
 
     def abort(self) -> None:

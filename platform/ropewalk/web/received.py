@@ -89,6 +89,19 @@ class Received(RequestBase, server.Request):
             return None
         return values[-1].decode("utf-8") if as_text else values[-1]
 
+    def header_pairs(self) -> list[tuple[bytes, bytes]]:
+        """
+        Names and values of the headers, in their order; the names in lower case.
+        """
+        headers, fields = self._request_headers, self._fields
+        if headers is None and fields is not None:
+            return [(name.lower(), value) for name, value in fields.pairs]
+        return [
+            (name.lower(), value)
+            for name, values in self.requestHeaders.getAllRawHeaders()
+            for value in values
+        ]
+
     @lazy
     def received_cookies(self) -> dict[bytes, bytes]:
         self.received_cookies = {}

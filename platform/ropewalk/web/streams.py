@@ -9,14 +9,20 @@ names in public for what is needed here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 
-__all__ = ["cut_stream", "drain_streams", "end_upload", "inform_stream"]
+__all__ = [
+    "cut_stream",
+    "drain_streams",
+    "end_upload",
+    "end_with",
+    "inform_stream",
+]
 
 
 def cut_stream(stream: Any) -> None:
@@ -50,6 +56,28 @@ def end_upload(stream: Any) -> None:
         return result
 
     connection._streamCleanupCallbacks[number].addCallback(stop)
+
+
+def end_with(stream: Any, trailers: Sequence[tuple[bytes, bytes]]) -> None:
+    """
+    Send trailers (RFC 9113, section 8.1) when the answer of a stream has been sent, in
+    place of the empty frame at its end.
+    """
+    connection = stream._conn.conn
+    ends = connection.__dict__.setdefault("ends", {})
+    ends[stream.streamID] = [(name.lower(), value) for name, value in trailers]
+    if "end_stream" in connection.__dict__:
+        return
+    end_stream = connection.end_stream
+
+    def end(number: int) -> None:
+        said = ends.pop(number, None)
+        if said is None:
+            end_stream(number)
+        else:
+            connection.send_headers(number, said, end_stream=True)
+
+    connection.end_stream = end
 
 
 def inform_stream(

@@ -17,7 +17,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from ropewalk.web.problems import Refused, respond
 
-__all__ = ["UpgradeResource"]
+__all__ = ["UpgradeResource", "hand_over"]
 
 #: Scheme, host and port of an origin (RFC 6454, section 6.2). Only what has such
 #: a one can be our own.
@@ -52,12 +52,13 @@ class UpgradeResource(Resource):
 
     def render(self, request: Any) -> Any:
         """Let the request through, or say why not."""
-        refused = self._refuse(request)
+        refused = self.refusal(request)
         if refused is not None:
             return respond(request, refused, request.work.request)
-        return _hand_over(request, self._inner)
+        return hand_over(request, self._inner)
 
-    def _refuse(self, request: Any) -> Refused | None:
+    def refusal(self, request: Any) -> Refused | None:
+        """Why a request is not let through; ``None`` when it is."""
         if not request.clientproto.startswith(b"HTTP/1"):
             # There is no such header in HTTP/2 (RFC 9113, section 8.6).
             return Refused(501, "WebSockets go over HTTP/1.1 here, not over HTTP/2")
@@ -110,7 +111,7 @@ def _no_upgrade(request: Any) -> str | None:
     return None
 
 
-def _hand_over(request: Any, inner: Any) -> Any:
+def hand_over(request: Any, inner: Any) -> Any:
     """
     Let another protocol have the connection, and note in the access log whether
     it took it.

@@ -2,8 +2,8 @@
 """
 HTTP/1.1 answers, from bytes (RFC 9112): what the server behind a proxy says.
 
-As with requests, what two recipients could read in two ways is no answer: of two, one
-is a client of ours, and what it takes for the next answer somebody else may have written.
+As with requests, what two recipients could read in two ways is no answer: one of them
+is a client of ours, which may take for its next answer what somebody else has written.
 """
 
 from __future__ import annotations

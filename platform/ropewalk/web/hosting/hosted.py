@@ -14,7 +14,18 @@ from msgspec import Struct
 from twisted.application.service import Service
 from twisted.web.resource import IResource
 
+from ropewalk.errors import RopewalkError
+from ropewalk.interfaces import IHub, IOperations
+
 __all__ = ["Hosted", "Mounting", "Place"]
+
+
+def _anybody(request: Any) -> None:
+    """Let everybody have a WebSocket."""
+
+
+def _nothing(*args: Any) -> Any:
+    raise TypeError("nobody makes WebSockets for what is hosted here")
 
 
 class Place(Struct, frozen=True):
@@ -27,6 +38,12 @@ class Place(Struct, frozen=True):
     :ivar reactor: The reactor.
     :ivar sockets: Lets a WebSocket's protocol take a request's connection over:
         called with the request and the protocol.
+    :ivar check_socket: Says why a request may not become a WebSocket: called with the
+        request, returns an error, or ``None`` when it may.
+    :ivar make_socket: Makes such a protocol for somebody who knows none: as
+        :class:`ropewalk.net.guests.GuestSocket`.
+    :ivar hub: The channels.
+    :ivar operations: The operations.
     """
 
     path: str
@@ -34,6 +51,10 @@ class Place(Struct, frozen=True):
     origin: str
     reactor: Any
     sockets: Callable[[Any, Any], Any]
+    check_socket: Callable[[Any], RopewalkError | None] = _anybody
+    make_socket: Callable[..., Any] = _nothing
+    hub: IHub | None = None
+    operations: IOperations | None = None
 
     @property
     def prefix(self) -> str:

@@ -58,6 +58,14 @@ class MountSettings(Shape):
     :ivar keep_prefix: Whether another server is asked for the whole path, with that of
         the mount.
     :ivar keep_host: Whether it is told which host was asked for, rather than its own.
+    :ivar rewrite: Whether the path of the mount, where the other server is asked
+        without it, is put back in its redirects and in the paths of its cookies.
+    :ivar balance: Which of several servers has the next request: the one with the
+        fewest (``"least"``), or each in turn (``"round"``).
+    :ivar health_interval: Seconds between two questions whether one is well.
+    :ivar connections: How many connections there may be to each.
+    :ivar trust: A file with the certificates by which ``https:`` servers are trusted,
+        in PEM; empty for those of the system.
     :ivar host: For which host: ``"api.example.org"``; empty for all.
     :ivar override: Whether it takes the place of what services have there.
     """
@@ -81,18 +89,24 @@ class MountSettings(Shape):
     processes: Annotated[int, Meta(ge=1, le=100)] = 1
     keep_prefix: bool = True
     keep_host: bool = True
+    rewrite: bool = False
+    balance: Literal["least", "round"] = "least"
+    health_interval: Seconds = 5.0
+    connections: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    trust: str = ""
     host: str = ""
     override: bool = False
 
 
 #: What each kind of them takes besides what all do, and what makes it.
 _LOADED = ("directory", "environment", "prefix_variable")
+_PASSED = ("rewrite", "balance", "health_interval", "connections", "trust")
 _KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wsgi": ("wsgi", (*_LOADED, "threads", "queue", "timeout")),
     "asgi": ("asgi", (*_LOADED, "root_path", "asgi_version", "lifespan")),
     "native": ("native", (*_LOADED, "timeout")),
     "command": ("command", (*_LOADED, "health", "processes", "timeout")),
-    "proxy": ("proxy", ("health", "keep_prefix", "keep_host", "timeout")),
+    "proxy": ("proxy", ("health", "keep_prefix", "keep_host", "timeout", *_PASSED)),
 }
 
 _ALL = ("longest_body", "host", "override")

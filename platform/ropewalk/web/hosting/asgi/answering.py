@@ -1,0 +1,242 @@
+# -*- test-case-name: tests.test_asgi_http -*-
+"""
+The answer that an ASGI application sends, event by event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from ropewalk.web.hosting.asgi.errors import BadEvent, ClientLeft
+from ropewalk.web.outflow import Outflow
+
+__all__ = ["Answer", "headers_of", "room_for"]
+
+#: How far an answer is.
+_NOTHING, _HEAD, _BODY, _TRAILERS, _WHOLE = range(5)
+
+#: Bytes of a file that are read at once.
+_PIECE = 256 * 1024
+
+_BEGIN = "http.response.start"
+
+
+class Answer:
+    """
+    An answer to a request.
+
+    :param app: What the application is called.
+    :param over: Called when all of it is sent.
+    :ivar out: Where it goes.
+    """
+
+    __slots__ = ("_app", "_head", "_left", "_over", "_stage", "_trailers", "out")
+
+    def __init__(self, request: Any, app: str, over: Callable[[], None]) -> None:
+        self.out = Outflow(request)
+        self._app, self._over = app, over
+        self._stage = _NOTHING
+        self._head: tuple[int, list[tuple[bytes, bytes]]] = (0, [])
+        self._left: int | None = None
+        self._trailers: list[tuple[bytes, bytes]] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the application has said how it begins."""
+        return self._stage != _NOTHING
+
+    @property
+    def whole(self) -> bool:
+        """Whether the application has sent all of it."""
+        return self._stage == _WHOLE
+
+    async def send(self, event: Mapping[str, Any]) -> None:
+        """
+        Take an event of the application's; wait for room if there is none.
+
+        :raise BadEvent: For what ASGI does not allow, or not now.
+        :raise ClientLeft: When nobody hears it.
+        """
+        kind = event.get("type")
+        if self.out.gone:
+            raise ClientLeft
+        if kind == "http.response.body":
+            room = self._send_body(event)
+            if room is not None:
+                await room_for(room)
+        elif kind == _BEGIN:
+            self._begin(event)
+        elif kind == "http.response.pathsend":
+            with open(event["path"], "rb") as file:
+                await self._send_file(kind, file.fileno(), 0, None, more=False)
+        elif kind == "http.response.zerocopysend":
+            offset, count = event.get("offset"), event.get("count")
+            more = bool(event.get("more_body", False))
+            await self._send_file(kind, event["file"].fileno(), offset, count, more=more)
+        elif kind == "http.response.early_hint":
+            self._expect(kind, _NOTHING)
+            self._tell_ahead(event)
+        elif kind == "http.response.trailers":
+            self._send_trailers(event)
+        else:
+            raise BadEvent(self._app, str(kind), "an answer has no such event")
+
+    def _tell_ahead(self, event: Mapping[str, Any]) -> None:
+        try:
+            links = headers_of((b"Link", link) for link in event.get("links", ()))
+        except ValueError as error:
+            raise BadEvent(self._app, str(event["type"]), str(error)) from None
+        self.out.request.inform(103, links)
+
+    def _begin(self, event: Mapping[str, Any]) -> None:
+        if self._stage != _NOTHING:
+            self._expect(_BEGIN, _NOTHING)
+        status = event.get("status")
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            problem = f"expected a status from 200 to 999, got {status!r}"
+            raise BadEvent(self._app, _BEGIN, problem)
+        try:
+            headers = headers_of(event.get("headers") or ())
+            self._left = self._length(status, headers)
+        except ValueError as error:
+            raise BadEvent(self._app, _BEGIN, str(error)) from None
+        self._head = status, headers
+        if event.get("trailers"):
+            self._trailers = []
+        self._stage = _HEAD
+
+    def _length(self, status: int, headers: list[tuple[bytes, bytes]]) -> int | None:
+        """How long the body is to be; ``None`` when that is not said."""
+        if self.out.request.method == b"HEAD" or status in (204, 304):
+            return None
+        for name, value in headers:
+            if name.lower() == b"content-length":
+                if not value.isdigit():
+                    raise ValueError(f"{value!r} is no Content-Length")
+                return int(value)
+        return None
+
+    def _send_body(self, event: Mapping[str, Any]) -> Deferred[None] | None:
+        data = event.get("body", b"")
+        if type(data) is not bytes:
+            if not isinstance(data, bytearray | memoryview):
+                problem = f"expected a body in bytes, got {type(data).__name__}"
+                raise BadEvent(self._app, str(event["type"]), problem)
+            data = bytes(data)
+        return self._write("http.response.body", data, bool(event.get("more_body")))
+
+    def _write(self, kind: str, data: bytes, more: bool) -> Deferred[None] | None:
+        if self._stage == _HEAD:
+            self._check(kind, data, more)
+            self.out.start(*self._head)
+            self._stage = _BODY
+        elif self._stage == _BODY:
+            self._check(kind, data, more)
+        else:
+            self._expect(kind, _BODY)
+        if more or self._trailers is not None:
+            if not more:
+                self._stage = _TRAILERS
+            return self.out.write(data)
+        self._end(data)
+        return None
+
+    def _check(self, kind: str, data: bytes, more: bool) -> None:
+        """Hold the application to the length that it has said."""
+        if self._left is None:
+            return
+        left = self._left - len(data)
+        if left < 0 or (left > 0 and not more):
+            said = f"{abs(left)} bytes {'more' if left < 0 else 'less'}"
+            problem = f"the body has {said} than its Content-Length says"
+            raise BadEvent(self._app, kind, problem)
+        self._left = left
+
+    async def _send_file(
+        self, kind: str, file: int, offset: int | None, count: int | None, *, more: bool
+    ) -> None:
+        """Send what is in a file, as the client takes it."""
+        if self._stage not in (_HEAD, _BODY):
+            self._expect(kind, _BODY)
+        while count is None or count > 0:
+            size = _PIECE if count is None else min(count, _PIECE)
+            if offset is None:
+                piece = os.read(file, size)
+            else:
+                piece = os.pread(file, size, offset)
+                offset += len(piece)
+            if not piece:
+                break
+            if count is not None:
+                count -= len(piece)
+            room = self._write(kind, piece, True)
+            if room is not None:
+                await room_for(room)
+            if self.out.gone:
+                raise ClientLeft
+        if not more:
+            self._write(kind, b"", False)
+
+    def _send_trailers(self, event: Mapping[str, Any]) -> None:
+        self._expect("http.response.trailers", _TRAILERS)
+        assert self._trailers is not None
+        try:
+            self._trailers += headers_of(event.get("headers") or ())
+        except ValueError as error:
+            raise BadEvent(self._app, "http.response.trailers", str(error)) from None
+        if not event.get("more_trailers"):
+            self._end(b"")
+
+    def _end(self, data: bytes) -> None:
+        self._stage = _WHOLE
+        self.out.finish(data, self._trailers or ())
+        self._over()
+
+    def _expect(self, kind: str, stage: int) -> None:
+        if self._stage != stage:
+            raise BadEvent(self._app, kind, _SAID[self._stage])
+
+
+_SAID = (
+    f"the answer begins with {_BEGIN!r}",
+    "the answer has begun, and its body comes next",
+    "the body of the answer is not whole yet",
+    "the body of the answer is whole, and 'http.response.trailers' comes next",
+    "the answer is whole already",
+)
+
+
+def headers_of(said: Iterable[Any]) -> list[tuple[bytes, bytes]]:
+    """
+    Headers, as an application has them.
+
+    :raise ValueError: When they are no pairs of bytes, or have an end of a line in them.
+    """
+    headers = [(name, value) for name, value in said]
+    for name, value in headers:
+        if type(name) is not bytes or type(value) is not bytes:
+            raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
+        if b"\n" in value or b"\r" in value or b"\0" in value:
+            raise ValueError(f"{value!r} is no value of a header")
+    return headers
+
+
+async def room_for(room: Deferred[Any]) -> None:
+    """Wait for room, in whatever task."""
+    if room.called:
+        return
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[None] = loop.create_future()
+
+    def go_on(result: Any) -> Any:
+        if not waiting.done():
+            waiting.set_result(None)
+        return result
+
+    room.addCallback(go_on)
+    await waiting

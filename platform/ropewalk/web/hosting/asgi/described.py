@@ -1,0 +1,140 @@
+# -*- test-case-name: tests.test_asgi -*-
+"""
+An ASGI application, as it is described.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
+
+from ropewalk.errors import BadPlugin
+from ropewalk.web.hosting.asgi.lifespan import MODES, Mode
+from ropewalk.web.hosting.asgi.mounting import AsgiMounting, Load
+from ropewalk.web.hosting.asgi.scopes import DIALECTS, Dialect
+from ropewalk.web.hosting.hosted import Hosted, Place
+
+__all__ = ["Asgi", "asgi"]
+
+#: Bytes of the longest request body, unless told.
+LONGEST_BODY = 100 * 1024 * 1024
+
+
+class Asgi(Hosted):
+    """An ASGI application: see :func:`asgi`."""
+
+    kind = "asgi"
+
+    def __init__(
+        self,
+        target: Any,
+        *,
+        root_path: Dialect,
+        version: int,
+        lifespan: Mode,
+        directory: str | os.PathLike[str],
+        environment: Mapping[str, str],
+        longest_body: int | None,
+        timeout: float,
+    ) -> None:
+        self._target, self._directory = target, os.fspath(directory)
+        self._environment = dict(environment)
+        self.longest_body = longest_body
+        self._options: dict[str, Any] = {
+            "dialect": root_path,
+            "version": version,
+            "lifespan": lifespan,
+            "timeout": timeout,
+        }
+
+    @property
+    def shown(self) -> str:
+        return f"{self._name} (ASGI)"
+
+    @property
+    def _name(self) -> str:
+        target = self._target
+        if isinstance(target, str):
+            return target
+        kind = type(target)
+        return getattr(target, "__qualname__", None) or f"{kind.__module__}.{kind.__name__}"
+
+    def at(self, place: Place) -> AsgiMounting:
+        """
+        :raise BadPlugin: When it is described as none can be.
+        """
+        options = self._options
+        _check(place, "root_path", options["dialect"], DIALECTS)
+        _check(place, "lifespan", options["lifespan"], MODES)
+        _check(place, "version", options["version"], (0, 2, 3))
+        app = self._target
+        if isinstance(app, str):
+            app = Load(
+                partial(load, app, self._directory, self._environment, place.prefix)
+            )
+        return AsgiMounting(app, self._name, place, **options)
+
+
+def load(
+    target: str, directory: str, environment: Mapping[str, str], prefix: str
+) -> Any:
+    """What is at ``"module:name"``."""
+    if directory and directory not in sys.path:
+        sys.path.insert(0, directory)
+    os.environ.update(environment)
+    module, _, name = target.partition(":")
+    return attrgetter(name or "application")(import_module(module))
+
+
+def asgi(
+    target: Any,
+    *,
+    root_path: Dialect = "full",
+    version: int = 0,
+    lifespan: Mode = "auto",
+    directory: str | os.PathLike[str] = "",
+    environment: Mapping[str, str] = {},
+    longest_body: int | None = LONGEST_BODY,
+    timeout: float = 30.0,
+) -> Asgi:
+    """
+    An ASGI application, to be mounted: FastAPI, Starlette, Django, Quart, Litestar ….
+
+    :param target: Where it is, ``"api:app"`` for ``app`` of the module ``api``; or the
+        application itself.
+    :param root_path: How it is told of its mount. ``"full"``: the path has it, and
+        ``root_path`` says how much of the path it is. ``"strip"``: the path does not
+        have it. ``"raw"``: the path has it, and ``root_path`` is empty, for an
+        application that has its prefix in its routes.
+    :param version: Which ASGI it speaks: 2 or 3; 0 finds out where that is certain, and
+        takes it for 3 otherwise.
+    :param lifespan: Whether it is told when it starts and stops: ``"on"``, ``"off"``,
+        or ``"auto"`` for as long as it does not raise when it is told the first time.
+    :param directory: Where its modules are, if not on ``sys.path``.
+    :param environment: Environment variables, set before it is loaded.
+    :param longest_body: Bytes of the longest request body; ``None`` for what the site
+        takes.
+    :param timeout: Seconds that its start may take, and its end.
+    """
+    return Asgi(
+        target,
+        root_path=root_path,
+        version=version,
+        lifespan=lifespan,
+        directory=directory,
+        environment=environment,
+        longest_body=longest_body,
+        timeout=timeout,
+    )
+
+
+def _check(place: Place, name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        meant = ", ".join(map(repr, known))
+        problem = f"{name} = {value!r} of an ASGI application: expected one of {meant}"
+        raise BadPlugin(place.owner, place.origin, problem)

@@ -1,0 +1,130 @@
+# -*- test-case-name: tests.test_asgi_http -*-
+"""
+One HTTP request and its answer, as an ASGI application has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ropewalk.web.hosting.asgi.answering import Answer
+from ropewalk.web.hosting.asgi.errors import NoAnswer, left
+from ropewalk.web.problems import Refused
+
+__all__ = ["Exchange"]
+
+_LEFT = {"type": "http.disconnect"}
+
+
+class Exchange:
+    """
+    A request and its answer.
+
+    :param app: What the application is called.
+    :ivar send: Takes the application's events.
+    """
+
+    __slots__ = (
+        *("_answer", "_app", "_body_over", "_listens", "_piece", "_reading"),
+        *("_request", "_waiting", "send"),
+    )
+
+    _log = Logger()
+
+    def __init__(self, request: Any, app: str) -> None:
+        self._request, self._app = request, app
+        self._answer = Answer(request, app, self._wake)
+        self.send = self._answer.send
+        self._piece: bytes | None = None
+        self._reading = self._body_over = self._listens = False
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def receive(self) -> dict[str, Any]:
+        """The next event: some of the body, or that the client has left."""
+        while (event := self._next()) is None:
+            await self._wait()
+        return event
+
+    def ended(self, outcome: Any) -> None:
+        """The application has returned, or raised."""
+        if isinstance(outcome, Failure):
+            self._fail(outcome)
+        elif not self._answer.whole and not self._answer.out.gone:
+            self._fail(Failure(NoAnswer(self._app, self._missing())))
+
+    def _missing(self) -> str:
+        begun = self._answer.begun
+        return "the end of its answer" if begun else "an answer"
+
+    def _fail(self, failure: Failure) -> None:
+        out = self._answer.out
+        if out.gone:
+            if not left(failure.value) and not failure.check(CancelledError):
+                self._report("{app} failed when its client had left", failure)
+        elif out.finished:
+            if not failure.check(CancelledError):
+                self._report("{app} failed behind its answer", failure)
+        else:
+            if failure.check(CancelledError):
+                failure = Failure(Refused(503, "the server is going down"))
+            self._request.processingFailed(failure)
+
+    def _report(self, sentence: str, failure: Failure) -> None:
+        self._log.failure(sentence, failure, app=self._app)
+
+    # What comes.
+
+    def _next(self) -> dict[str, Any] | None:
+        """The next event, if there is one."""
+        out = self._answer.out
+        if out.finished or out.gone:
+            return _LEFT.copy()
+        if self._body_over:
+            return None
+        intake = self._request.intake
+        piece, self._piece = self._piece, None
+        if piece is None and not self._reading:
+            piece = intake.take()
+        if piece is None:
+            self._fetch(intake)
+            return None if self._reading else self._next()
+        if intake.ended and piece:
+            self._piece = intake.take()
+        self._body_over = not piece or self._piece == b""
+        return {"type": "http.request", "body": piece, "more_body": not self._body_over}
+
+    def _fetch(self, intake: Any) -> None:
+        if not self._reading:
+            self._reading = True
+            intake.read().addCallbacks(self._come, self._come_not)
+
+    def _come(self, piece: bytes) -> None:
+        self._reading, self._piece = False, piece
+        self._wake()
+
+    def _come_not(self, failure: Failure) -> None:
+        # What was wrong has been answered, or there is nobody to answer.
+        self._body_over = True
+        self._wake()
+
+    # Who waits for it.
+
+    async def _wait(self) -> None:
+        if not self._listens:
+            self._listens = True
+            self._answer.out.left().addCallback(self._wake)
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
+
+    def _wake(self, _: object = None) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                if not each.done():
+                    each.set_result(None)

@@ -1,0 +1,143 @@
+# -*- test-case-name: tests.test_asgi_scopes -*-
+"""
+What an ASGI application is told of a request: its scope (ASGI 3.0; HTTP and WebSocket
+2.5).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from twisted.internet.address import UNIXAddress
+
+from ropewalk.web.hosting.asgi.tls import tls_of
+
+__all__ = ["DIALECTS", "Dialect", "Scopes", "wants_socket"]
+
+#: How the path of a mount is told: see :func:`ropewalk.web.hosting.asgi.asgi`.
+Dialect = Literal["full", "strip", "raw"]
+DIALECTS = ("full", "strip", "raw")
+
+_VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
+
+
+class Scopes:
+    """
+    Makes the scopes of the requests to one application.
+
+    :param prefix: The path of its mount: ``""``, ``"/api"``.
+    :param dialect: How it is told the path.
+    :param version: What the scope says of ASGI: ``"3.0"``, ``"2.0"``.
+    :ivar state: What its lifespan has put there; each request has a copy.
+    :ivar more: What else is in each scope.
+    """
+
+    def __init__(self, prefix: str, dialect: Dialect, version: str = "3.0") -> None:
+        self._prefix, self._dialect = prefix, dialect
+        self._root = "" if dialect == "raw" else prefix
+        self._asgi = {"version": version, "spec_version": "2.5"}
+        self.state: dict[str, Any] = {}
+        self.more: dict[str, Any] = {}
+
+    def http(self, request: Any) -> dict[str, Any]:
+        """The scope of an HTTP request."""
+        secure = request.isSecure()
+        scope = self._scope(request, "http", "https" if secure else "http")
+        scope["method"] = request.method.decode("latin-1").upper()
+        extensions: dict[str, Any] = {
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+        }
+        if scope["http_version"] != "1.0":
+            extensions["http.response.early_hint"] = {}
+            if _takes_trailers(request):
+                extensions["http.response.trailers"] = {}
+        scope["extensions"] = extensions
+        if secure:
+            _add_tls(extensions, request)
+        return scope
+
+    def websocket(self, request: Any) -> dict[str, Any]:
+        """The scope of a request for a WebSocket."""
+        secure = request.isSecure()
+        scope = self._scope(request, "websocket", "wss" if secure else "ws")
+        scope["subprotocols"] = [
+            each.strip()
+            for value in request.requestHeaders.getRawHeaders(
+                b"sec-websocket-protocol", ()
+            )
+            for each in value.decode("latin-1").split(",")
+            if each.strip()
+        ]
+        extensions: dict[str, Any] = {"websocket.http.response": {}}
+        scope["extensions"] = extensions
+        if secure:
+            _add_tls(extensions, request)
+        return scope
+
+    def _scope(self, request: Any, kind: str, scheme: str) -> dict[str, Any]:
+        raw: bytes = request.path
+        path = raw.decode("latin-1") if b"%" not in raw and raw.isascii() else _path(raw)
+        if self._dialect == "strip" and path.startswith(self._prefix):
+            path = path[len(self._prefix) :] or "/"
+        version = _VERSIONS.get(request.clientproto, "1.1")
+        return {
+            "type": kind,
+            "asgi": self._asgi.copy(),
+            "http_version": version,
+            "scheme": scheme,
+            "path": path,
+            "raw_path": raw,
+            "query_string": request.uri.partition(b"?")[2],
+            "root_path": self._root,
+            "headers": _headers(request, version),
+            "client": _address(request.client),
+            "server": _address(request.host),
+            "state": self.state.copy(),
+            **self.more,
+        }
+
+
+def wants_socket(request: Any) -> bool:
+    """Whether a request is one for a WebSocket (RFC 6455, section 4.1)."""
+    if not request.clientproto.startswith(b"HTTP/1"):
+        return False
+    said = request.asked_header(b"upgrade")
+    return bool(said) and b"websocket" in b",".join(said).lower()
+
+
+def _path(raw: bytes) -> str:
+    return unquote(raw.decode("latin-1"), "utf-8", "replace")
+
+
+def _headers(request: Any, version: str) -> list[tuple[bytes, bytes]]:
+    pairs: list[tuple[bytes, bytes]] = request.header_pairs()
+    if version == "2":
+        # A client may send each cookie in a line of its own (RFC 9113, section 8.2.3).
+        cookies = [value for name, value in pairs if name == b"cookie"]
+        if len(cookies) > 1:
+            pairs = [pair for pair in pairs if pair[0] != b"cookie"]
+            pairs.append((b"cookie", b"; ".join(cookies)))
+    return pairs
+
+
+def _address(address: Any) -> tuple[str, int | None] | None:
+    if hasattr(address, "port"):
+        return address.host, address.port
+    if isinstance(address, UNIXAddress) and address.name:
+        name = address.name
+        return (name.decode("utf-8", "replace") if isinstance(name, bytes) else name), None
+    return None
+
+
+def _takes_trailers(request: Any) -> bool:
+    """Whether a client says that it reads trailers (RFC 9110, section 6.5.1)."""
+    said = request.asked_header(b"te")
+    return bool(said) and b"trailers" in b",".join(said).lower()
+
+
+def _add_tls(extensions: dict[str, Any], request: Any) -> None:
+    told = tls_of(request)
+    if told is not None:
+        extensions["tls"] = told

@@ -1,0 +1,259 @@
+# -*- test-case-name: tests.test_hosting_wsgi -*-
+"""
+A WSGI application at its place: from a request to a thread, and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import IO, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import NOT_DONE_YET, version
+from zope.interface import implementer
+
+from ropewalk.awaiting import inlineCallbacks
+from ropewalk.errors import RopewalkError
+from ropewalk.interfaces import Steps
+from ropewalk.web.hosting.hosted import Mounting, Place
+from ropewalk.web.hosting.loading import loaded
+from ropewalk.web.hosting.wsgi.bodies import Body, Source, taken, whole
+from ropewalk.web.hosting.wsgi.calling import Call
+from ropewalk.web.hosting.wsgi.conveying import Conveyor
+from ropewalk.web.hosting.wsgi.environs import environ_of
+from ropewalk.web.hosting.wsgi.files import FileWrapper
+from ropewalk.web.hosting.wsgi.threads import Busy, Job, Pool, PoolFigures
+from ropewalk.web.intake import Intake
+from ropewalk.web.outflow import Outflow
+
+__all__ = ["Errors", "WsgiMounting", "WsgiResource"]
+
+Application = Callable[..., Any]
+
+#: Seconds for which threads are waited for when the daemon stops. The site has drained
+#: by then: what still works has nobody to answer to.
+_LAST = 5.0
+
+
+class WsgiMounting(Mounting):
+    """
+    :param target: The application, or how it is called: see
+        :func:`ropewalk.web.hosting.loading.load`.
+    :param place: Where it is.
+    :param pool: Its threads.
+    :param options: With what it is loaded: ``directory``, ``environment`` and
+        ``within``.
+    :ivar resource: What answers for it.
+    """
+
+    def __init__(
+        self,
+        target: str | Application,
+        place: Place,
+        pool: Pool,
+        longest_body: int | None,
+        **options: Any,
+    ) -> None:
+        self._target, self._place, self._pool = target, place, pool
+        self._options = options
+        self.answers = WsgiResource(pool, place, longest_body)
+        self.resource = self.answers
+
+    @inlineCallbacks
+    def startService(self) -> Steps[None]:
+        """
+        Load the application.
+
+        :raise ropewalk.web.hosting.loading.BadApplication: When that cannot be.
+        """
+        super().startService()
+        application: Any = self._target
+        if isinstance(application, str):
+            place = self._place
+            application = yield loaded(
+                place.reactor, application, prefix=place.prefix, **self._options
+            )
+        self.answers.application = application
+
+    def stopService(self) -> Deferred[int]:
+        """
+        End the threads.
+
+        :return: fires with how many do not end.
+        """
+        super().stopService()
+        return self._pool.stop(_LAST)
+
+    def figures(self) -> PoolFigures:
+        """How the threads do."""
+        return self._pool.figures()
+
+
+class Errors:
+    """
+    ``wsgi.errors``: what an application writes there is in the log, line by line.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Log what lines there are; the rest waits for its end."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._log.warn("{line}", line=line)
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """As often as there are any."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Log a line that has not ended."""
+        if self._begun:
+            self.write("\n")
+
+
+@implementer(IResource)
+class WsgiResource:
+    """
+    What answers for an application.
+
+    :param pool: The threads.
+    :param place: Where it is.
+    :param longest_body: Bytes of the longest body; ``None`` for what the site takes.
+    :ivar application: The application, once it is loaded.
+    """
+
+    isLeaf = True
+    streams = True
+
+    def __init__(
+        self, pool: Pool, place: Place, longest_body: int | None = None
+    ) -> None:
+        self.application: Application | None = None
+        self.longest_body = longest_body
+        self._pool, self._prefix = pool, place.prefix
+        self._call: Callable[..., object] = place.reactor.callFromThread
+        self._usual = {
+            "SERVER_SOFTWARE": version.decode("ascii"),
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+        }
+
+    def render(self, request: Any) -> int:
+        """Have a thread answer."""
+        intake = request.intake
+        if intake is None or intake.ended or intake.length is not None:
+            self._begin(request, *self._body_of(intake))
+        else:
+            # CONTENT_LENGTH is what applications go by, and nobody knows it yet.
+            whole(intake).addCallbacks(
+                lambda file: self._begin_with(request, file),
+                self._lose,
+                errbackArgs=(request,),
+            )
+        return NOT_DONE_YET
+
+    def putChild(self, path: bytes, child: Any) -> None:
+        raise TypeError("an application has no children")
+
+    def getChildWithDefault(self, name: bytes, request: Any) -> Any:
+        raise TypeError("an application has no children")
+
+    def _body_of(self, intake: Intake | None) -> tuple[Body, int | None]:
+        """The body of which all is here, or the length is known; and that."""
+        if intake is None:
+            return Body(b""), None
+        if not intake.ended:
+            return Body(b"", Source(intake, self._call)), intake.length
+        came = b"".join(taken(intake))
+        source = None if intake.over else Source(intake, self._call)
+        length = intake.came if intake.length is None else intake.length
+        return Body(came, source), length or None
+
+    def _begin_with(self, request: Any, file: IO[bytes]) -> None:
+        body = Body(file)
+        self._begin(request, body, body.seek(0, 2))
+        body.seek(0)
+
+    def _begin(self, request: Any, body: Body, length: int | None) -> None:
+        environ = environ_of(request, self._prefix, self._usual, length)
+        environ["wsgi.input"], environ["wsgi.errors"] = body, Errors()
+        assert self.application is not None
+        turn = Turn(request, body, self._pool, self._call)
+        turn.begin(self.application, environ)
+
+    def _lose(self, failure: Failure, request: Any) -> None:
+        """The body will not come; whoever refused it has answered."""
+        if not failure.check(ConnectionLost, RopewalkError):
+            request.processingFailed(failure)
+
+
+class Turn:
+    """
+    One request: what the reactor's thread knows of a call.
+    """
+
+    __slots__ = (
+        *("_body", "_call", "_context", "_conveyor", "_job", "_made", "_outflow"),
+        "_pool",
+    )
+
+    def __init__(
+        self, request: Any, body: Body, pool: Pool, call: Callable[..., object]
+    ) -> None:
+        self._body, self._pool, self._call = body, pool, call
+        self._outflow = Outflow(request)
+        self._conveyor = Conveyor(self._outflow, call, self._later, self._fail)
+        self._context = copy_context()
+        self._job = Job(self._work, self._refuse)
+
+    def begin(self, application: Application, environ: dict[str, Any]) -> None:
+        """Have a thread call an application, as soon as there is one."""
+        self._made = Call(application, environ, self._conveyor, self._failed)
+        self._outflow.left().addCallback(self._leave)
+        try:
+            self._pool.submit(self._job)
+        except Busy as error:
+            self._refuse(error)
+
+    # In the thread.
+
+    def _work(self) -> None:
+        try:
+            self._context.run(self._made.run)
+        finally:
+            self._body.close()
+
+    def _failed(self, failure: Failure) -> None:
+        self._call(self._fail, failure)
+
+    # In the reactor's.
+
+    def _fail(self, failure: Failure) -> None:
+        self._outflow.request.processingFailed(failure)
+
+    def _later(self, work: Callable[[], object]) -> None:
+        self._pool.insist(Job(lambda: self._context.run(work), self._refuse))
+
+    def _refuse(self, error: Busy) -> None:
+        self._body.close()
+        self._fail(Failure(error))
+
+    def _leave(self, _: object) -> None:
+        if self._pool.forget(self._job):
+            self._body.close()
+        self._conveyor.leave()
