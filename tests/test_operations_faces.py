@@ -21,6 +21,7 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import Invalid, RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.net.calls.boxes import write_result
+from ropewalk.operations.words import spoken
 from ropewalk.testing import MemoryHost, TestCase
 from ropewalk.wire.amp import read_pairs
 from tests.callables import Callables, Knock
@@ -32,6 +33,8 @@ SETTINGS = """
 lines = "tcp:7071"
 frames = "tcp:7072"
 amp = "tcp:7073"
+text = "tcp:7074"
+datagrams = "udp:7075"
 """
 
 
@@ -241,6 +244,36 @@ class Frames(RPC):
         return msgspec.msgpack.decode(heard[4:])
 
 
+class Datagrams(RPC):
+    """In datagrams."""
+
+    def __init__(self, host: MemoryHost) -> None:
+        super().__init__(host)
+        self.device = host.datagrams("udp:7075")
+
+    @inlineCallbacks
+    def say(self, message: Any) -> Steps[None]:
+        yield self.device.send(json.dumps(message))
+
+    @inlineCallbacks
+    def hear(self) -> Steps[Any]:
+        datagram = yield self.device.receive()
+        return datagram.json()
+
+
+class PackedDatagrams(Datagrams):
+    """In datagrams of msgpack."""
+
+    @inlineCallbacks
+    def say(self, message: Any) -> Steps[None]:
+        yield self.device.send(msgspec.msgpack.encode(message))
+
+    @inlineCallbacks
+    def hear(self) -> Steps[Any]:
+        datagram = yield self.device.receive()
+        return msgspec.msgpack.decode(datagram)
+
+
 class Amp:
     """By AMP, which has no faults one by one: they are in the sentence."""
 
@@ -280,6 +313,43 @@ class Amp:
         return answer
 
 
+class Typed:
+    """Typed, and told in lines for people: faults have no status of their own."""
+
+    def __init__(self, host: MemoryHost) -> None:
+        self.host = host
+        self.line = host.lines("tcp:7074")
+
+    @inlineCallbacks
+    def send(self, name: str, arguments: dict[str, Any]) -> Steps[None]:
+        yield self.line.received()
+        words = [name, spoken(arguments)] if arguments else [name]
+        yield self.line.send(" ".join(words))
+
+    @inlineCallbacks
+    def answer(self) -> Steps[Told]:
+        lines = yield self.line.received()
+        faults = [line[2:] for line in lines if line.startswith("! ")]
+        if not faults:
+            (line,) = lines
+            results = {"* done": (200, None), "* cancelled": (499, None)}
+            return told(*results.get(line, (200, line.removeprefix("= "))))
+        if lines[-1].startswith("* help "):
+            pairs = [
+                dict(zip(("path", "problem"), each.split(": ", 1), strict=True))
+                for each in faults
+            ]
+            return told(422, "; ".join(faults), pairs)
+        message, _, status = lines[0][2:].rstrip(")").rpartition(" (")
+        return told(int(status), message)
+
+    @inlineCallbacks
+    def cancel(self) -> Steps[Told]:
+        yield self.line.send("stop")
+        answer: Told = yield self.answer()
+        return answer
+
+
 #: Every transport.
 FACES: tuple[Callable[[MemoryHost], Any], ...] = (
     Memory,
@@ -289,6 +359,9 @@ FACES: tuple[Callable[[MemoryHost], Any], ...] = (
     Frames,
     Socket,
     Amp,
+    Typed,
+    Datagrams,
+    PackedDatagrams,
 )
 
 #: Every end: what is called, how often, and after how many seconds it has an answer;

@@ -46,27 +46,42 @@ class CallSettings(Shape):
     :ivar frames: Where to listen for the same in msgpack, each message behind its
         length in 4 bytes.
     :ivar amp: Where to listen for those who speak AMP (``twisted.protocols.amp``).
+    :ivar text: Where to listen for people, who type.
+    :ivar datagrams: Where to take JSON-RPC, in JSON or msgpack, a message in each
+        datagram: ``"udp:7071:interface=127.0.0.1"``.
     :ivar log: Whether each call is logged.
     :ivar running: How many calls of one connection may run at once. The next wait.
     :ivar connections: How many connections one client address may have at a time in
-        lines, frames and AMP, in each; 0 for any number.
+        lines, frames, AMP and text, in each; 0 for any number.
+    :ivar peers: How many peers there may be in datagrams. One client address may have a
+        sixteenth of them.
     :ivar channels: How many channels and patterns one connection may hear.
-    :ivar batch: How many requests there may be in a batch.
+    :ivar batch: How many requests there may be in a batch. (In a datagram there is
+        one.)
     :ivar longest: The longest message, in bytes. (Of a WebSocket, ``sockets.message``
-        of the site says that.)
+        of the site says that; of a datagram, 1200.)
     """
 
     lines: str = ""
     frames: str = ""
     amp: str = ""
+    text: str = ""
+    datagrams: str = ""
     log: bool = True
     running: Annotated[int, Meta(ge=1, le=10_000)] = 32
     connections: Annotated[int, Meta(ge=0)] = 1000
+    peers: Annotated[int, Meta(ge=1)] = 1024
     channels: Annotated[int, Meta(ge=0, le=10_000)] = 100
     batch: Annotated[int, Meta(ge=1, le=10_000)] = 50
     longest: Annotated[int, Meta(ge=1)] = 64 * 1024
 
     def listen(self) -> dict[str, str]:
         """Where to listen for what, by the names of the settings."""
-        there = {"lines": self.lines, "frames": self.frames, "amp": self.amp}
+        there = {
+            "lines": self.lines,
+            "frames": self.frames,
+            "amp": self.amp,
+            "text": self.text,
+            "datagrams": self.datagrams,
+        }
         return {name: where for name, where in there.items() if where}

@@ -18,7 +18,7 @@ from ropewalk.schema import Shape
 from ropewalk.schema.docstrings import read_docstring
 from ropewalk.schema.schemas import REFERENCE, Schema, Shapes
 
-__all__ = ["Offered", "describe"]
+__all__ = ["Offered", "describe", "schema_of"]
 
 
 class Offered(Struct, frozen=True):
@@ -53,12 +53,12 @@ class Offered(Struct, frozen=True):
     @property
     def parameters(self) -> Schema:
         """Its parameters as JSON Schema 2020-12: an object's."""
-        return {} if self.shape is None else _schema(self.shape)
+        return {} if self.shape is None else schema_of(self.shape)
 
     @property
     def result(self) -> Schema:
         """Its result as JSON Schema 2020-12."""
-        return _schema(self.kind)
+        return schema_of(self.kind)
 
     def plain(self) -> dict[str, Any]:
         """The same for programs: what JSON can say."""
@@ -99,7 +99,8 @@ def describe(
     )
 
 
-def _schema(kind: Any) -> Schema:
+def schema_of(kind: Any) -> Schema:
+    """A type as JSON Schema 2020-12."""
     try:
         return _kept_schema(kind)
     except TypeError:  # a type that has no hash

@@ -23,7 +23,7 @@ from ropewalk.errors import (
     MissingExtra,
     SettingFault,
 )
-from ropewalk.net.endpoints import Doorway
+from ropewalk.net.endpoints import Doorway, claim_datagrams
 from ropewalk.net.limits import CallSettings, SocketLimits
 from ropewalk.plugin import Found, ServiceModule
 from ropewalk.run.replacing import find_faults
@@ -450,7 +450,10 @@ def _bad_endpoints(
         if description.startswith("systemd:"):
             continue
         try:
-            Doorway(description, None, trusts)
+            if key == "datagrams":
+                claim_datagrams(description)
+            else:
+                Doorway(description, None, trusts)
         except (BadEndpoint, MissingExtra) as error:
             origin = document.origin(table, key.partition("[")[0])
             yield SettingFault(origin, table, Fault(key, str(error)))

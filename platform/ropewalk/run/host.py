@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 from msgspec import Struct
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
@@ -263,23 +263,39 @@ class Host:
         there = self._operations is not None or bool(declared) or named
         if not listen and not there:
             return []
-        from ropewalk.run.offering import factory_of, offer_on
+        from ropewalk.run.offering import offer_on
 
         what = self.operations, self.hub, settings
         if there:
             for site in self.sites.values():
                 offer_on(site, *what, document, self.reactor)
+        if not listen:
+            return []
         group = MultiService()
         for name, endpoint in listen.items():
-            place = document.origin("operations", name)
-            factory = factory_of(name, *what, self.reactor)
-            try:
-                listener = self.listener("operations", place, endpoint, factory)
-            except RopewalkError as error:
-                raise StartFailed("operations", str(error)) from error
+            listener = self._offered(name, endpoint)
             listener.setName(name)
             listener.setServiceParent(group)
-        return [self._unit("operations", group)] if listen else []
+        return [self._unit("operations", group)]
+
+    def _offered(self, name: str, endpoint: str) -> Service:
+        """
+        A listener for those who call and hear.
+
+        :param name: By what, as the settings call it.
+        """
+        from ropewalk.run.offering import datagrams_of, factory_of
+
+        what = self.operations, self.hub, self.plan.operations
+        place = self.plan.document.origin("operations", name)
+        try:
+            if name == "datagrams":
+                peers = datagrams_of(*what, self.reactor)
+                return self.datagrams("operations", place, endpoint, peers)
+            factory = factory_of(name, *what, self.reactor)
+            return self.listener("operations", place, endpoint, factory)
+        except RopewalkError as error:
+            raise StartFailed("operations", str(error)) from error
 
     def _observe_calls(self) -> None:
         from ropewalk.run.offering import log_call
@@ -342,6 +358,13 @@ class Host:
             Entry(_sort(each.listener), _command(each.listener), about[each.owner])
             for each in self.listeners
             if each.owner in about
+        ]
+        told = "Operations and channels, for people: type help."
+        listeners += [
+            Entry("Lines", _command(each.listener), told)
+            for each in self.listeners
+            if each.owner == "operations"
+            and each.listener.description == self.plan.operations.text
         ]
         health = [
             Entry("Health", path, what, path)

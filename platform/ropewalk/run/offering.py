@@ -1,7 +1,8 @@
 # -*- test-case-name: tests.test_operations_web -*-
 """
 Where the operations of a daemon can be called, and its channels heard: on its web
-sites, by WebSocket, in lines and frames. It is imported where there are some.
+sites, by WebSocket, in lines, frames, text and datagrams. It is imported where there
+are some.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from ropewalk.errors import RopewalkError, StartFailed
 from ropewalk.interfaces import IHub
 from ropewalk.net.calls import CallFrames, CallLines
 from ropewalk.net.calls.boxes import CallBoxes
+from ropewalk.net.calls.datagrams import CallDatagrams
 from ropewalk.net.calls.sockets import CallSocket
+from ropewalk.net.calls.text import CallText
+from ropewalk.net.datagrams import Datagrams
 from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import ConversationFactory
 from ropewalk.operations import Called, Operations
@@ -27,10 +31,18 @@ from ropewalk.web.channels import ChannelPages
 from ropewalk.web.live import client_module
 from ropewalk.web.operations import OperationPages
 
-__all__ = ["factory_of", "log_call", "offer_on"]
+__all__ = ["datagrams_of", "factory_of", "log_call", "offer_on"]
 
 #: Where pages find what speaks to all that.
 _CLIENT = "/ropewalk.js"
+
+#: Who speaks what, by the names of the settings.
+_PROTOCOLS: dict[str, Any] = {
+    "lines": CallLines,
+    "frames": CallFrames,
+    "amp": CallBoxes,
+    "text": CallText,
+}
 
 _log = Logger(namespace="ropewalk.calls")
 
@@ -85,10 +97,22 @@ def factory_of(
     """
     What makes the protocols of those who call and hear by a connection.
 
-    :param name: By which: ``"lines"``, ``"frames"`` or ``"amp"``.
+    :param name: By which, as the settings call it: ``"lines"``.
     """
-    protocol: Any = {"lines": CallLines, "frames": CallFrames, "amp": CallBoxes}[name]
-    return _CallFactory(protocol, reactor, operations, hub, settings)
+    return _CallFactory(_PROTOCOLS[name], reactor, operations, hub, settings)
+
+
+def datagrams_of(
+    operations: Operations, hub: IHub, settings: CallSettings, reactor: Any
+) -> Datagrams:
+    """What knows those who call and hear by datagrams."""
+    return Datagrams(
+        CallDatagrams,
+        *(operations, hub, settings),
+        clock=reactor,
+        most=settings.peers,
+        most_of_one=max(1, settings.peers // 16),
+    )
 
 
 class _CallFactory(ConversationFactory[Any]):

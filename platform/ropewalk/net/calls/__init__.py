@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_calls -*-
 """
 Operations called over connections: JSON-RPC 2.0 in lines and in WebSocket messages,
-and the same in msgpack, in frames; and by AMP.
+and the same in msgpack, in frames; in datagrams; by AMP; and by people who type.
 
 Requests run side by side, and each is answered when it has ended, in whatever order.
 Besides operations one may call, best as a notification:

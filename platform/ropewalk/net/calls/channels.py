@@ -111,6 +111,8 @@ class Channels:
     :param write: Makes bytes of a value, in the format of the connection.
     :param room: As :meth:`ropewalk.interfaces.IPaced.ready`, of the connection.
     :param most: How many channels and patterns it may hear.
+    :ivar lossy: Whether what is told may get lost, so that who hears a channel may have
+        missed something all the same.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Channels:
         self._most = most
         self._heard: dict[str, Any] = {}  # subscribers
         self._over = False
+        self.lossy = False
 
     def __len__(self) -> int:
         """How many it hears."""
@@ -199,7 +202,7 @@ class Channels:
         self._heard[channel] = subscriber
         after, told = asked.after, Since([])
         try:
-            if after is not None and before is None and self._hears_alone(channel):
+            if after is not None and self._may_have_missed(channel, before):
                 told = yield self._tell_missed(channel, after, caller)
                 after = told.messages[-1].token if told.messages else after
             resumed: Resumed = yield self._hub.subscribe(
@@ -232,6 +235,8 @@ class Channels:
         """
         told: list[Message] = []
         whole = True
+        if self.lossy:  # what there is no room for is lost
+            yield self.ready()
         for _ in range(_PASSES):
             since: Since = yield self._hub.since(channel, after, by=caller)
             whole = whole and since.whole
@@ -247,6 +252,16 @@ class Channels:
                     raise CancelledError
             after = told[-1].token
         return Since(told, whole)
+
+    def _may_have_missed(self, channel: str, before: Any) -> bool:
+        """
+        Whether it is told here, rather than by the hub, what it has missed.
+
+        :param before: What has heard the channel until now, if something has.
+        """
+        if before is None:
+            return self._hears_alone(channel)
+        return self.lossy and "*" not in channel
 
     def _hears_alone(self, channel: str) -> bool:
         """Whether nothing else that it hears has messages of a channel."""

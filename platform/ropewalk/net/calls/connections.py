@@ -22,14 +22,14 @@ from ropewalk.net.limits import CallSettings
 from ropewalk.net.protocols import Conversation, LineProtocol
 from ropewalk.operations import Operations
 
-__all__ = ["CallFrames", "CallLines", "Calling"]
+__all__ = ["HTTP", "CallFrames", "CallLines", "Calling"]
 
 # What a conversation consists of.
 T = TypeVar("T", str, bytes)
 
 #: How an HTTP request begins. A page can have a browser send one anywhere, and behind
 #: it what we would take for a message.
-_HTTP = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
+HTTP = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
 
 
 class Calling(Conversation[T]):
@@ -106,7 +106,7 @@ class CallLines(Calling[str], LineProtocol):
 
     def heard(self, line: str) -> Deferred[None] | None:
         """Take a message; what is blank is none."""
-        if _HTTP.fullmatch(line):
+        if HTTP.fullmatch(line):
             self._calls.complain("this is no web server")
             self.leave()
             return None

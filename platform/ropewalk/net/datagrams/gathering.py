@@ -36,6 +36,7 @@ class DatagramFigures(Struct):
     :ivar too_long: Datagrams that are too long.
     :ivar withheld: Datagrams not sent to peers that have proved nothing.
     :ivar lost: Datagrams that the network did not take.
+    :ivar untold: What was not told to peers that are told too much.
     """
 
     heard: int = 0
@@ -46,6 +47,7 @@ class DatagramFigures(Struct):
     too_long: int = 0
     withheld: int = 0
     lost: int = 0
+    untold: int = 0
 
 
 class Datagrams(DatagramProtocol):
