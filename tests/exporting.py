@@ -180,8 +180,10 @@ class Talk:
 
     def say(self, message: str | bytes) -> None:
         """Say something."""
-        is_text = isinstance(message, str)
-        self._send((TextMessage if is_text else BytesMessage)(message))
+        if isinstance(message, str):
+            self._send(TextMessage(message))
+        else:
+            self._send(BytesMessage(message))
 
     def hear(self) -> str | bytes | tuple[int, str]:
         """The next message; or with what it was closed, and why."""
@@ -195,7 +197,8 @@ class Talk:
             assert isinstance(event, TextMessage | BytesMessage), event
             pieces.append(event.data)
             if event.message_finished:
-                return type(event.data)().join(pieces)
+                whole: str | bytes = type(event.data)().join(pieces)
+                return whole
 
     def leave(self, code: int = 1000) -> None:
         """Close it, and wait until it is."""

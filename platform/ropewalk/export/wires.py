@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_export_wires -*-
+# -*- test-case-name: tests.test_wires -*-
 """
 A connection without a network: what a server has taken in goes to a site by it, and the
 answer comes back.

@@ -62,9 +62,9 @@ class Program(Struct, frozen=True):
         """
         Understand how it was named; ``None`` for a settings file.
         """
-        source, colon, name = (
-            text.rpartition(":") if _NAMED.search(text) else (text, "", "")
-        )
+        source, colon, name = text, "", ""
+        if _NAMED.search(text) and not text.endswith(".toml"):
+            source, colon, name = text.rpartition(":")
         if source.endswith(".py"):
             return cls(text, source, "", name)
         directory, module = os.path.split(source)
@@ -160,8 +160,10 @@ class FilePlugin(ServicePlugin, frozen=True, eq=False):
         try:
             return super().load()
         except BadPlugin as error:
-            told = "" if ours else contents(names, program.place)
-            problem = f"{error.problem}; {told}" if told else error.problem
+            told = contents(names, program.place)
+            if not told or not error.problem.endswith("what else it serves"):
+                raise
+            problem = f"{error.problem}; {told}"
             raise BadPlugin(self.name, self.place, problem) from None
 
 
