@@ -197,8 +197,8 @@ class Talk:
             assert isinstance(event, TextMessage | BytesMessage), event
             pieces.append(event.data)
             if event.message_finished:
-                whole: str | bytes = type(event.data)().join(pieces)
-                return whole
+                is_text = isinstance(event, TextMessage)
+                return "".join(pieces) if is_text else b"".join(pieces)
 
     def leave(self, code: int = 1000) -> None:
         """Close it, and wait until it is."""

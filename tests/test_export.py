@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import subprocess
+import sys
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
+import httpx
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.commandline import write
+from ropewalk.export.guest import Farewell
+from tests.certificates import make_pem
+from tests.commandline import PATIENCE, variables, write
+from tests.daemonry import CHAT
 from tests.exporting import Server, Talk
 
 SHOP = '''\
@@ -129,6 +136,30 @@ GUNICORN = """\
 def post_worker_init(worker):
     worker.wsgi.start()
 """
+
+PLUGIN = """\
+from ropewalk.plugin import ServicePlugin
+
+shop = ServicePlugin("shop", "shop")
+"""
+
+FORKS = """\
+import os, sys
+from ropewalk.export import wsgi
+
+application = wsgi("shop.py")
+application.start()
+child = os.fork()
+if not child:
+    try:
+        application.start()
+    except Exception as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+CHAT_SETTINGS = {"ROPEWALK_CHAT__LISTEN": "tcp:0:interface=127.0.0.1"}
 
 #: Five MiB, and some.
 LARGE = b"0123456789abcdef" * (5 * 1024 * 64) + b"x"
@@ -401,6 +432,169 @@ class WaitressTests(GunicornTests):
         self.addCleanup(connection.close)
         connection.request("POST", "/size", LARGE + b"x")
         return connection.getresponse()
+
+
+class ElsewhereTests(SynchronousTestCase):
+    """
+    Other ways to be served.
+    """
+
+    def serve(
+        self, name: str, files: dict[str, str], *more: str, **environ: str
+    ) -> Server:
+        home = write(Path(self.mktemp()), {"shop.py": SHOP, **files})
+        server = Server(name, "served:app", home, *more, **environ)
+        self.addCleanup(server.kill)
+        return server
+
+    def test_chat(self) -> None:
+        """
+        The chat, from its settings file: its page, its room, and its listener for
+        lines, which the event loop of the server has.
+        """
+        settings = CHAT / "ropewalk.toml"
+        text = f"from ropewalk.export import asgi\napp = asgi({str(settings)!r})\n"
+        server = self.serve("uvicorn", {"served.py": text}, **CHAT_SETTINGS)
+        place = json.loads(server.says("chat answers at "))["values"]["place"]
+        self.assertIn("<html", server.ask("/chat/lobby")[1])
+        host, _, port = place.rpartition(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as nc:
+            lines = nc.makefile("rb")
+            nc.sendall(b"/join lobby Ada\n")
+            while b"Ada is here" not in lines.readline():
+                pass
+            body = '{"author": "Grace", "text": "hello"}'
+            server.ask("/channels/rooms.lobby", "POST", body, Content_Type=JSON)
+            while b"Grace: hello" not in lines.readline():
+                pass
+            lines.close()
+
+    def test_another_site(self) -> None:
+        """
+        A site is served that is asked for by name; without listeners nothing else
+        listens, and that is told.
+        """
+        settings = """
+            [shop]
+            [web]
+            listen = ["tcp:8080"]
+            idle = 5
+            [web.sites.inside]
+            listen = ["tcp:8081"]
+        """
+        files = {
+            "ropewalk.toml": settings,
+            "twisted/plugins/a_shop.py": PLUGIN,
+            "served.py": "from ropewalk.export import asgi\n"
+            'app = asgi("ropewalk.toml", site="inside", listeners=False)\n',
+        }
+        server = self.serve("uvicorn", files)
+        server.says("ready: ")
+        told = "\n".join(server.said)
+        self.assertIn("[web.sites.inside] listen = 'tcp:8081': the server says", told)
+        self.assertIn("tcp:8080, where web would listen: it stays closed", told)
+        self.assertEqual(server.ask("/")[0], 200)
+        self.assertNotEqual(server.ask("/")[1], "Hello.")
+
+    def test_no_such_site(self) -> None:
+        """
+        A site that is not there is told with those that are.
+        """
+        text = 'from ropewalk.export import asgi\napp = asgi("shop.py", site="inner")\n'
+        server = self.serve("uvicorn", {"served.py": text})
+        server.says("there is no web site 'inner' in shop.py")
+        self.assertNotEqual(server.end(), 0)
+
+    def test_bad_settings(self) -> None:
+        """
+        Settings that cannot be used are told as C{ropewalk check} tells them.
+        """
+        text = 'from ropewalk.export import asgi\napp = asgi("none.toml")\n'
+        server = self.serve("uvicorn", {"served.py": text})
+        server.says("none.toml")
+        self.assertNotEqual(server.end(), 0)
+
+    def test_another_reactor(self) -> None:
+        """
+        Where Twisted has another reactor already, that is told, and who did it.
+        """
+        text = (
+            "from twisted.internet import reactor\n"
+            'from ropewalk.export import asgi\napp = asgi("shop.py")\n'
+        )
+        server = self.serve("uvicorn", {"served.py": text})
+        server.says("Import it later, or not at all")
+        self.assertNotEqual(server.end(), 0)
+
+    def test_http2(self) -> None:
+        """
+        Over TLS the site knows it; requests of HTTP/2, which say no length, arrive.
+        """
+        files = {
+            "served.py": 'from ropewalk.export import asgi\napp = asgi("shop.py")\n',
+            "both.pem": make_pem().decode(),
+        }
+        more = ("--certfile", "both.pem", "--keyfile", "both.pem")
+        server = self.serve("hypercorn", files, *more)
+        base = f"https://127.0.0.1:{server.port}"
+        with httpx.Client(http2=True, verify=False, timeout=PATIENCE) as client:
+            answer = client.get(f"{base}/who")
+            self.assertEqual(answer.http_version, "HTTP/2")
+            self.assertEqual(answer.json()["secure"], True)
+            answer = client.post(f"{base}/size", content=iter([b"a" * 50_000, b"b"]))
+            self.assertEqual(answer.text, "50001")
+
+    def test_forked(self) -> None:
+        """
+        Threads stay behind when a process forks, which is told.
+        """
+        home = write(Path(self.mktemp()), {"shop.py": SHOP, "forks.py": FORKS})
+        done = subprocess.run(
+            [sys.executable, "forks.py"],
+            cwd=home,
+            env=variables(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        self.assertIn("it was started before the server forked", done.stdout)
+        self.assertIn("the shop has closed", done.stdout)
+
+
+class FarewellTests(SynchronousTestCase):
+    """
+    The signals that end a server.
+    """
+
+    def test_hears(self) -> None:
+        """
+        They are heard once, and all the same go to who had them, and go back to them.
+        """
+        heard: list[Any] = []
+
+        def had(number: int, frame: Any) -> None:
+            heard.append(number)
+
+        before = signal.signal(signal.SIGTERM, had)
+        self.addCleanup(signal.signal, signal.SIGTERM, before)
+        farewell = Farewell(heard.append)
+        farewell.listen()
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        self.assertEqual(heard, ["SIGTERM", signal.SIGTERM, signal.SIGTERM])
+        farewell.forget()
+        self.assertIs(signal.getsignal(signal.SIGTERM), had)
+
+    def test_leaves_alone(self) -> None:
+        """
+        One that nobody handles goes on to end the process.
+        """
+        before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.addCleanup(signal.signal, signal.SIGTERM, before)
+        farewell = Farewell(print)
+        farewell.listen()
+        self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
+        farewell.forget()
 
 
 del _SiteTests, _AsgiTests

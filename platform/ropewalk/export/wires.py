@@ -17,7 +17,7 @@ from twisted.internet.interfaces import (
     IConsumer,
     IPushProducer,
     ISSLTransport,
-    ITransport,
+    ITCPTransport,
 )
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer
@@ -41,7 +41,7 @@ class Near(Protocol):
         """The site has closed the connection."""
 
 
-@implementer(ITransport, IConsumer, IPushProducer)
+@implementer(ITCPTransport, IConsumer, IPushProducer)
 class Wire:
     """
     The site's end of a connection in memory. What is written is heard at once; that the
@@ -71,7 +71,7 @@ class Wire:
         self._producer: Any = None
         self._held = False
         if secure:
-            directlyProvides(self, ISSLTransport, ITransport, IConsumer, IPushProducer)
+            directlyProvides(self, ISSLTransport)
 
     # What the near end calls.
 
@@ -115,6 +115,9 @@ class Wire:
             self.disconnecting = True
             self._end(ConnectionAborted())
 
+    def loseWriteConnection(self) -> None:
+        self.loseConnection()
+
     def getHost(self) -> Any:
         return self._host
 
@@ -123,6 +126,18 @@ class Wire:
 
     def getPeerCertificate(self) -> None:
         """The client's certificate is the server's to know."""
+
+    # There are no packets, and nothing can be dead unnoticed.
+
+    def getTcpNoDelay(self) -> bool:
+        return True
+
+    def setTcpNoDelay(self, enabled: bool) -> None: ...
+
+    def getTcpKeepAlive(self) -> bool:
+        return False
+
+    def setTcpKeepAlive(self, enabled: bool) -> None: ...
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self._producer is not None:
