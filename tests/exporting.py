@@ -15,6 +15,7 @@ from contextlib import suppress
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 from twisted.trial.unittest import SkipTest
@@ -65,7 +66,10 @@ class Server:
     :param app: What it serves, ``"module:name"``.
     :param more: More of its command line.
     :param environ: More of its environment.
+    :ivar tls: How to talk to it, if that is not in the clear.
     """
+
+    tls: SSLContext | None = None
 
     def __init__(
         self, name: str, app: str, cwd: Path, *more: str, **environ: str
@@ -111,6 +115,11 @@ class Server:
     def connect(self) -> HTTPConnection:
         """A connection to it."""
         return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
+    def dial(self) -> socket.socket:
+        """A connection to it, by TLS if it is to be."""
+        dialled = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        return dialled if self.tls is None else self.tls.wrap_socket(dialled)
 
     def says(self, text: str) -> str:
         """Wait for a line with this text in it."""
@@ -162,7 +171,7 @@ class Talk:
     def __init__(
         self, server: Server, path: str, *subprotocols: str, **headers: str
     ) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+        self._socket = server.dial()
         self._connection = WSConnection(ConnectionType.CLIENT)
         self._events: list[Event] = []
         self.refused: tuple[int, str] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from http.client import HTTPResponse
@@ -543,6 +544,12 @@ class ElsewhereTests(SynchronousTestCase):
             self.assertEqual(answer.json()["secure"], True)
             answer = client.post(f"{base}/size", content=iter([b"a" * 50_000, b"b"]))
             self.assertEqual(answer.text, "50001")
+        server.tls = ssl.create_default_context()
+        server.tls.check_hostname, server.tls.verify_mode = False, ssl.CERT_NONE
+        talk = Talk(server, "/echo")
+        talk.say("hello")
+        self.assertEqual(talk.hear(), "hello")
+        talk.leave()
 
     def test_forked(self) -> None:
         """
