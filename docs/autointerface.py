@@ -4,8 +4,9 @@ A Sphinx directive for what ``autodoc`` passes over, zope's interfaces::
     .. autointerface:: ropewalk.interfaces.IHub
 
 gives the interface, its attributes and its methods with their docstrings, in the
-order in which they are written. The source is read, not run: an interface keeps
-neither the annotations of its methods nor their order.
+order in which they are written. A package may have it from one of its modules. The
+source is read, not run: an interface keeps neither the annotations of its methods nor
+their order.
 """
 
 from __future__ import annotations
@@ -32,13 +33,23 @@ class AutoInterface(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         full_name: str = self.arguments[0]
         module, _, name = full_name.rpartition(".")
+        node = self._find(module, name)
+        return self.parse_text_to_nodes("".join(_interface(module, node)))
+
+    def _find(self, module: str, name: str) -> ast.ClassDef:
+        """Where an interface is written: in a module, or where that has it from."""
         spec = find_spec(module)
         if spec is None or spec.origin is None:
             raise self.error(f"there is no module {module}")
         self.env.note_dependency(spec.origin)
-        for node in ast.parse(Path(spec.origin).read_text("utf-8")).body:
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                return self.parse_text_to_nodes("".join(_interface(module, node)))
+        for node in ast.walk(ast.parse(Path(spec.origin).read_text("utf-8"))):
+            match node:
+                case ast.ClassDef() if node.name == name:
+                    return node
+                case ast.ImportFrom(module=str(source), names=names) if name in {
+                    each.name for each in names
+                }:
+                    return self._find(source, name)
         raise self.error(f"there is no {name} in {module}")
 
 

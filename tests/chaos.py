@@ -2,14 +2,14 @@
 """
 Chaos between a daemon and its clients: a proxy that cuts connections at random, in the
 middle of messages too, stalls some and refuses some; a publisher who counts; and those
-who listen, by every way there is. Sockets are real, and nothing waits for a time but
-what does so in a client.
+who listen, by every way there is: programs, or the pages of a browser. Sockets are
+real, and nothing waits for a time but what does so in a client.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from math import exp, inf, log
+from math import exp, log
 from random import Random
 from typing import Any
 
@@ -24,7 +24,10 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.client import Client, Refused, Said, Subscription
 from ropewalk.interfaces import Steps
 from ropewalk.net.transports import network
+from ropewalk.web.live import client_module
+from tests.browser import Browser
 from tests.houses import House
+from tests.tabs import Tab, tab_pages
 
 __all__ = ["Chaos", "FlappingProxy"]
 
@@ -47,6 +50,13 @@ _WANDERED = 40
 
 #: Seconds of silence after which clients begin to wonder.
 _SILENCE = 0.5
+
+#: The ways to a web site, as they are usually tried.
+_WEB = ("websocket", "events", "poll")
+
+#: Who listens, by name: by which ways. Whoever wanders takes any of them.
+_KINDS: dict[str, tuple[str, ...]] = {each: (each,) for each in _WEB}
+_KINDS |= {"all": _WEB, "wanderer": _WEB}
 
 
 class FlappingProxy(Factory):
@@ -136,9 +146,10 @@ class _Pair:
         if self._stalled or self._over:
             return
         other = self.far if half is self.near else self.near
-        left = inf if self._proxy.calm else self._left
-        self._left = left - len(data)
-        if self._left > 0:
+        left = self._left
+        if not self._proxy.calm:
+            self._left -= len(data)
+        if self._proxy.calm or self._left > 0:
             other.transport.write(data)
             return
         self._proxy.cuts[self._fate] += 1
@@ -190,15 +201,24 @@ class Ear:
     Hears a channel, and counts aloud in another one.
 
     :param name: What it is called: its ways.
+    :param packed: Whether it speaks msgpack by WebSocket.
     :ivar heard: What it has heard.
     :ivar gaps: How often it was told that something is missing.
     :ivar answered: What it has published for certain.
+    :cvar once: Whether what it publishes is never there twice.
     """
 
+    once = True
+
     def __init__(
-        self, name: str, ways: tuple[str, ...], places: dict[str, str]
+        self,
+        name: str,
+        ways: tuple[str, ...],
+        places: dict[str, str],
+        packed: bool = False,
     ) -> None:
         self.name = name
+        self._packed = packed
         self.heard: list[Any] = []
         self.gaps = 0
         self.answered: list[int] = []
@@ -217,9 +237,10 @@ class Ear:
         self._look()
         return waiting
 
-    def is_behind(self, number: int) -> bool:
-        """Whether something later was heard."""
-        return bool(self.heard) and self.heard[-1] > number
+    @property
+    def reached(self) -> int:
+        """The last that was heard."""
+        return int(self.heard[-1]) if self.heard else 0
 
     def speak(self) -> None:
         """Publish a number, if the last one is through."""
@@ -248,11 +269,12 @@ class Ear:
         return self._client.close()
 
     def _make(self, ways: tuple[str, ...]) -> Client:
-        scheme = "lines" if ways == ("lines",) else "http"
+        scheme = ways[0] if ways[0] in self._places else "http"
         return Client(
             f"{scheme}://{self._places[scheme]}",
             reactor,
             ways=ways,
+            packed=self._packed,
             pause=0.004,
             silence=_SILENCE,
         )
@@ -287,17 +309,19 @@ class Chaos:
     A daemon, its clients, and what is between them.
 
     :param cuts: How many connections are to be cut.
-    :ivar ears: Who listens.
+    :param browser: Where those who listen are pages; without one they are programs.
+    :ivar ears: Who listens; the last one wanders.
     :ivar published: How much was said.
     """
 
-    def __init__(self, cuts: int, seed: int) -> None:
+    def __init__(self, cuts: int, seed: int, browser: Browser | None = None) -> None:
         self._cuts = cuts
         self._random = Random(seed)
         self.house = House(reactor, beat=_SILENCE / 2)
         self.proxies: list[FlappingProxy] = []
-        self.ears: list[Ear] = []
+        self.ears: list[Ear | Tab] = []
         self.published = 0
+        self._browser = browser
         self._publishing: Any = None
         self._calm_since: int | None = None
 
@@ -329,19 +353,47 @@ class Chaos:
     @inlineCallbacks
     def _open(self) -> Steps[None]:
         yield self.house.open()
-        web = FlappingProxy(self.house.web, self._random)
-        lines = FlappingProxy(self.house.lines, self._random)
-        self.proxies = [web, lines]
-        places = {"http": web.open(), "lines": lines.open()}
-        every = ("websocket", "events", "poll")
-        kinds: dict[str, tuple[str, ...]]
-        kinds = {name: (name,) for name in (*every, "lines")}
-        kinds |= {"all": every, "wanderer": every}
-        self.ears = [Ear(name, ways, places) for name, ways in kinds.items()]
+        if self._browser is None:
+            self._open_programs()
+        else:
+            yield self._open_pages(self._browser)
+
+    def _open_programs(self) -> None:
+        """Have one on each way, and by TCP alone."""
+        there = {"http": self.house.web}
+        there |= {"lines": self.house.lines, "frames": self.house.frames}
+        places = {scheme: self._proxy(place) for scheme, place in there.items()}
+        packed = Ear("packed", ("websocket",), places, packed=True)
+        tcp = [Ear(name, (name,), places) for name in ("lines", "frames")]
+        web = [Ear(name, ways, places) for name, ways in _KINDS.items()]
+        self.ears = [packed, *tcp, *web]
+
+    @inlineCallbacks
+    def _open_pages(self, browser: Browser) -> Steps[None]:
+        """
+        Have one on each way. Each has a place of its own, as a browser has only so many
+        connections to one; and all of it, before anything is cut.
+        """
+        self.house.mount("/ropewalk.js", client_module())
+        self.house.mount("/tab", tab_pages())
+        for name, ways in _KINDS.items():
+            url = f"http://{self._proxy(self.house.web, calm=True)}/tab/"
+            every = _WANDERED if name == "wanderer" else 0
+            opened = Tab.open(browser, url, name, ways, every=every, silence=_SILENCE)
+            self.ears.append((yield opened))
+        for proxy in self.proxies:
+            proxy.calm = False
+
+    def _proxy(self, place: str, calm: bool = False) -> str:
+        """Put one before a place; where."""
+        proxy = FlappingProxy(place, self._random)
+        proxy.calm = calm
+        self.proxies.append(proxy)
+        return proxy.open()
 
     def _go_on(self) -> None:
         """Say something, until enough was cut and everybody is back."""
-        slowest = min(len(ear.heard) for ear in self.ears)
+        slowest = min(ear.reached for ear in self.ears)
         if self.published - slowest < _BEHIND:
             self._publish()
             if self.published % _WANDERED == 0:
@@ -353,7 +405,7 @@ class Chaos:
                 self._calm_since = self.published
                 for proxy in self.proxies:
                     proxy.calm = True
-        elif all(ear.is_behind(self._calm_since) for ear in self.ears):
+        elif all(ear.reached > self._calm_since for ear in self.ears):
             self._publishing.stop()
 
     def _publish(self) -> None:

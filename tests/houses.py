@@ -9,12 +9,13 @@ from typing import Any
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import Forbidden
 from ropewalk.hub import ANYONE, NOBODY, ChannelRule, MemoryHub
-from ropewalk.interfaces import Steps
-from ropewalk.net.calls import CallLines
+from ropewalk.interfaces import Caller, IAuthoriser, Steps
+from ropewalk.net.calls import CallFrames, CallLines
 from ropewalk.net.calls.sockets import CallSocket
 from ropewalk.net.limits import CallSettings, SocketLimits
 from ropewalk.net.listening import ConnectionFactory, namer
@@ -29,7 +30,27 @@ from ropewalk.web.operations import OperationPages
 from ropewalk.web.site import Site
 from ropewalk.web.upgrade import UpgradeResource
 
-__all__ = ["House"]
+__all__ = ["Guard", "House"]
+
+
+@implementer(IAuthoriser)
+class Guard:
+    """
+    Lets everybody offer lamps, and nothing else.
+
+    :ivar answer: What it says instead, and waits for: one that is an error is raised.
+    """
+
+    def __init__(self) -> None:
+        self.answer: Any = None
+
+    def permits(self, caller: Caller, requirement: str, what: str) -> Any:
+        """See :meth:`ropewalk.interfaces.IAuthoriser.permits`."""
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
+        return requirement == "operations.offer" and what.startswith("lamp.")
 
 
 class Kitchen:
@@ -71,7 +92,8 @@ class House:
     :ivar hub: Its channels. Everybody may publish into ``rooms.*``; in ``short.*``
         three messages are kept, in ``none.*`` none.
     :ivar web: Where its site is: ``"127.0.0.1:8080"``.
-    :ivar lines: Where one speaks in lines.
+    :ivar lines: Where one speaks in lines,
+    :ivar frames: and where in frames.
     """
 
     def __init__(self, reactor: Any, beat: float = 15.0) -> None:
@@ -84,16 +106,16 @@ class House:
         self.kitchen = Kitchen()
         self.operations = Operations(reactor)
         self.operations.add("kitchen", self.kitchen)
+        self.operations.authorise(Guard())
         self.settings = CallSettings()
         self.site = Site(Mounts(), reactor)
         self.factory = ConnectionFactory(self.site, Work(plugin="web"), namer())
-        self.web = self.lines = ""
+        self.web = self.lines = self.frames = ""
         self._ports: list[Any] = []
         pages = ChannelPages(self.hub, reactor)
         pages.beat = beat
-        self._mount("/channels", resource_for(pages.routes))
-        routes = OperationPages(self.operations).routes()
-        self._mount("/operations", resource_for(routes))
+        self.mount("/channels", pages.routes)
+        self.mount("/operations", OperationPages(self.operations).routes())
         sockets = SocketFactory(
             lambda: CallSocket(self.operations, self.hub, self.settings),
             SocketLimits(),
@@ -106,10 +128,8 @@ class House:
     def open(self) -> Steps[None]:
         """Listen."""
         self.web = yield self._listen(self.factory)
-        make = (CallLines, self.reactor, self.operations, self.hub, self.settings)
-        lines: Any = ConversationFactory(*make)
-        work = Work(plugin="operations")
-        self.lines = yield self._listen(ConnectionFactory(lines, work, namer()))
+        self.lines = yield self._listen(self._calls(CallLines))
+        self.frames = yield self._listen(self._calls(CallFrames))
 
     @inlineCallbacks
     def close(self) -> Steps[None]:
@@ -125,6 +145,16 @@ class House:
             said = self.hub.publish(channel, body)
             said.addCallback(lambda message: tokens.append(message.token))
         return tokens
+
+    def mount(self, path: str, app: Any) -> None:
+        """Serve something more."""
+        self._mount(path, resource_for(app))
+
+    def _calls(self, kind: Any) -> ConnectionFactory:
+        """What makes those who are called by connections of a kind."""
+        what = self.operations, self.hub, self.settings
+        made: Any = ConversationFactory(kind, self.reactor, *what)
+        return ConnectionFactory(made, Work(plugin="operations"), namer())
 
     def _mount(self, path: str, resource: Any, kind: str = "pages") -> None:
         mount = Mount(path, resource, "house", "houses.py:1", kind, resource)

@@ -26,6 +26,7 @@ from ropewalk.errors import (
     ChannelFull,
     Conflict,
     Forbidden,
+    HubClosed,
     Invalid,
     RopewalkError,
 )
@@ -406,11 +407,39 @@ class OrderContract(HubCase):
         yield self.say(1)
         yield self.hub.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        yield self.say(2)
         yield self.hub.unsubscribe("lobby", ada)
         yield self.settle()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         yield self.hub.close()
+
+    @inlineCallbacks
+    def test_after_the_close(self) -> Steps[None]:
+        """
+        Then nobody comes in any more and nothing is published, whoever wants it; one
+        can still look, and go.
+        """
+        hub = self.hub
+        hub.declare("lobby", ChannelRule(publish=ANYONE))
+        ada = yield self.ears(who="Ada")
+        [said] = yield self.say(1)
+        yield hub.close()
+        for how in ({}, {"by": STRANGER}):
+            for refused in (
+                hub.publish("lobby", 2, **how),
+                hub.publish("lobby", 2, wait=True, **how),
+                hub.publish("hall", 2),
+                hub.subscribe("lobby", Ears(), **how),
+                hub.subscribe("**", Ears()),
+            ):
+                yield self.refused(HubClosed, refused)
+        yield self.refused(BadChannel, hub.publish("a b", 2))
+        yield self.settle()
+        self.assertEqual(ada.said, [1])
+        self.assertEqual((yield self.history()), [1])
+        self.assertEqual((yield hub.token("lobby")), said.token)
+        self.assertEqual((yield self.present()), ["Ada"])
+        yield hub.unsubscribe("lobby", ada)
+        self.assertEqual((yield self.present()), [])
 
     @inlineCallbacks
     def test_names(self) -> Steps[None]:
@@ -1736,6 +1765,71 @@ class PaceContract(HubCase):
         slow.make_room()
         yield self.say("fourth", wait=True)
         self.assertEqual(slow.said, ["second", "fourth"])
+
+    @inlineCallbacks
+    def test_the_hub_closes(self) -> Steps[None]:
+        """
+        Nobody waits for ever: what is published by then has been, and whoever waits
+        to publish is told that nothing comes of it, also by who is told first.
+        """
+        slow = yield self.slow()
+        slow.then.append(lambda: setattr(slow, "full", True))
+        said = self.hub.publish("lobby", 1, wait=True)
+        waits = [self.hub.publish("lobby", body, wait=True) for body in (2, 3)]
+        again: list[Deferred[Any]] = []
+
+        def once_more(failure: Any) -> Any:
+            again.append(self.hub.publish("lobby", 4, wait=True))
+            return failure
+
+        waits[0].addErrback(once_more)
+        self.assertNoResult(said)
+        yield self.hub.close()
+        self.assertEqual((yield said).sequence, 1)
+        for each in (*waits, *again):
+            error = yield self.refused(HubClosed, each)
+            self.assertIn("'lobby'", str(error))
+        self.assertEqual((len(again), slow.waiting), (1, []))
+        slow.make_room()
+        yield self.settle()
+        self.assertEqual((slow.said, (yield self.history())), ([1], [1]))
+
+    @inlineCallbacks
+    def test_the_hub_closes_meanwhile(self) -> Steps[None]:
+        """
+        Nor if the hub is closed by somebody who hears the message.
+        """
+        slow = yield self.slow()
+
+        def fill_and_close() -> None:
+            slow.full = True
+            self.hub.close()
+
+        slow.then.append(fill_and_close)
+        said = self.hub.publish("lobby", 1, wait=True)
+        self.assertEqual((yield said).sequence, 1)
+        self.assertEqual(slow.waiting, [])
+
+    @inlineCallbacks
+    def test_the_hub_closes_before_a_decision(self) -> Steps[None]:
+        """
+        Who was let in or may publish after that is told that it is too late.
+        """
+        porter = Porter(slow=True)
+        self.hub = self.make_hub(porter)
+        self.hub.declare("**", ChannelRule(subscribe="hear", publish="say"))
+        ears = Ears()
+        late = (
+            self.hub.subscribe("lobby", ears, by=ADA),
+            self.hub.subscribe("**", ears, by=ADA),
+            self.hub.publish("lobby", 1, by=ADA),
+            self.hub.publish("lobby", 1, wait=True, by=ADA),
+        )
+        yield self.hub.close()
+        while porter.undecided:
+            porter.undecided.popleft().callback(True)
+        for each in late:
+            yield self.refused(HubClosed, each)
 
     @inlineCallbacks
     def test_cancelling_all(self) -> Steps[None]:

@@ -28,6 +28,7 @@ from ropewalk.web.channels import EVENTS, ChannelPages
 from ropewalk.web.operations import OperationPages
 from ropewalk.wire.jsonrpc import JSON
 from tests.callables import Callables
+from tests.houses import Guard
 from tests.visiting import Place, Visit, request
 
 __all__ = ["Line", "Town"]
@@ -46,15 +47,20 @@ class Town:
     def __init__(self) -> None:
         self.place = Place.of()
         self.clock: Clock = self.place.clock
-        self.hub = MemoryHub(self.clock.seconds, clock=self.clock, epoch="e")
+        self.guard = Guard()
+        self.hub = MemoryHub(
+            self.clock.seconds, clock=self.clock, epoch="e", authoriser=self.guard
+        )
         self.hub.declare("rooms.*", ChannelRule(publish=ANYONE, keep=1000))
         self.hub.declare("short.*", ChannelRule(publish=ANYONE, keep=2))
         self.hub.declare("none.*", ChannelRule(publish=ANYONE, keep=0))
         self.hub.declare("secret", ChannelRule(subscribe=NOBODY))
+        self.hub.declare("guarded.*", ChannelRule(subscribe="ears"))
         self.hub.declare("full.*", ChannelRule(publish=ANYONE, limit=1))
         self.house = Callables()
         self.operations = Operations(self.clock)
         self.operations.add("house", self.house)
+        self.operations.authorise(self.guard)
         pages = ChannelPages(self.hub, self.clock)
         self.place.mount("/channels", pages.routes)
         self.place.mount("/operations", OperationPages(self.operations).routes())

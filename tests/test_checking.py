@@ -89,13 +89,13 @@ class CheckTests(SynchronousTestCase):
 
     def test_the_daemons_own_tables(self) -> None:
         """
-        ``[host]``, ``[web]`` and ``[operations]`` are shown whether or not they are
-        written.
+        ``[host]``, ``[web]``, ``[operations]`` and ``[hub]`` are shown whether or not
+        they are written.
         """
         checked = self.check("[chat]\n", found("chat"))
         self.assertEqual(
             [table.name for table in checked.tables],
-            ["host", "web", "operations", "chat"],
+            ["host", "web", "operations", "hub", "chat"],
         )
 
     def test_sites(self) -> None:
@@ -138,7 +138,7 @@ class CheckTests(SynchronousTestCase):
         self.assertTrue(fault.startswith("F:1: [bad]: cannot import tests.nonsuch: "))
         self.assertEqual(
             [table.name for table in checked.tables],
-            ["host", "web", "operations", "chat"],
+            ["host", "web", "operations", "hub", "chat"],
         )
 
     def test_a_name_that_is_claimed_twice(self) -> None:

@@ -23,7 +23,7 @@ from ropewalk.client import Client, Hearing, Refused, Said, Subscription
 from ropewalk.client.places import Place
 from ropewalk.client.session import Session
 from ropewalk.client.subscriptions import Listener
-from ropewalk.errors import BadChannel, Fault, MailboxFull
+from ropewalk.errors import BadChannel, Fault, MailboxFull, TooMany
 from tests.strands import SILENCE, Line, Town
 
 WAYS = ("wire", "events", "poll")
@@ -717,6 +717,24 @@ class SubscriptionTests(TownCase):
             town.say("full.a", 1)
             town.pump()
             self.assertEqual((before.taken(), ear.taken()), ([], [1]), way)
+
+    def test_later(self) -> None:
+        """
+        Where the daemon says after how many seconds one may ask again, it is not asked
+        before, nor by all at once.
+        """
+        session = self.town.session("wire", chance=lambda: 0.5)
+        self.town.guard.answer = TooMany("ears", 8)
+        ear = Ear(session, "guarded.a", after="")
+        self.town.pump()
+        self.town.guard.answer = True
+        self.town.say("guarded.a", 1)
+        self.town.clock.advance(9.9)  # a quarter more, by chance
+        self.town.pump()
+        self.assertEqual(ear.taken(), [])
+        self.town.clock.advance(0.2)
+        self.town.pump()
+        self.assertEqual((ear.taken(), ear.refused), ([1], []))
 
     def test_presence(self) -> None:
         """

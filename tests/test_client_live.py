@@ -28,7 +28,7 @@ from tests.visiting import blocks
 
 reactor: Any = global_reactor
 
-WAYS = ("websocket", "events", "poll", "lines")
+WAYS = ("websocket", "events", "poll", "lines", "frames", "packed")
 
 
 class Parrot(Protocol):
@@ -63,11 +63,13 @@ class LiveCase(TestCase):
 
     def client(self, way: str, **settings: Any) -> Client:
         """A client by one way."""
-        if way == "lines":
-            url = f"lines://{self.house.lines}"
+        if way in ("lines", "frames"):
+            url = f"{way}://{getattr(self.house, way)}"
         else:
             url = f"http://{self.house.web}"
-            settings.setdefault("ways", (way,))
+            settings["packed"] = way == "packed"
+            ways = ("websocket",) if settings["packed"] else (way,)
+            settings.setdefault("ways", ways)
         client = Client(url, reactor, pause=0.01, **settings)
         self.addCleanup(client.close)
         return client
@@ -94,7 +96,8 @@ class ClientTests(LiveCase):
             channel = f"rooms.{way}"
             states: list[str] = []
             client = self.client(way, changed=states.append)
-            self.assertEqual((client.state, client.way), ("connecting", way))
+            called = way.replace("packed", "websocket")
+            self.assertEqual((client.state, client.way), ("connecting", called))
             hearing = client.hear(channel, after="")
             said: Said = yield client.publish(channel, {"text": "é"})
             self.assertEqual((said.channel, said.body), (channel, {"text": "é"}))
@@ -185,7 +188,7 @@ class ClientTests(LiveCase):
         Where nobody listens, calls wait; closing refuses them.
         """
         place = self.parrot(b"")
-        for url in f"http://{place}", f"lines://{place}":
+        for url in f"http://{place}", f"lines://{place}", f"frames://{place}":
             client = Client(url, reactor, pause=0.01)
             waiting = client.publish("rooms.a", 1)
             yield client.close()
@@ -342,6 +345,29 @@ class DocumentationTests(LiveCase):
             heard.append(said.body)
         self.assertEqual(sorted(heard), ["ho", "ho", "ho!", "ho!"])
 
+    @inlineCallbacks
+    def test_offer(self) -> Steps[None]:
+        """
+        Its lamp is dimmed by others, tells how far it is, and refuses what it cannot.
+        """
+        yield deferLater(reactor, 0)
+        names = self.names()
+        lamp = names["Lamp"]()
+        offer = names["offer"](self.client("websocket"), lamp)
+        yield offer.ready()
+        other = self.client("lines")
+        told: list[int] = []
+        dimmed = yield other.call("lamp.dim", power=3, progress=told.append)
+        self.assertEqual((dimmed, told, lamp.power), (3, [1, 2, 3], 3))
+        for power, status, problem in (
+            (101, 409, "the bulb is broken"),
+            ("full", 422, "power: expected an integer, got 'full'"),
+        ):
+            refused: Any = yield self.assertFailure(
+                other.call("lamp.dim", power=power), Refused
+            )
+            self.assertEqual((refused.status, str(refused)), (status, problem))
+
 
 class PagesTests(LiveCase):
     """
@@ -367,6 +393,21 @@ class PagesTests(LiveCase):
         refused = yield self.assertFailure(pages.ask("POST", "/x", 1), Refused)
         self.assertEqual(str(refused), "odd")
         self.assertEqual([each.path for each in refused.faults], ["a"])
+
+    @inlineCallbacks
+    def test_later(self) -> Steps[None]:
+        """
+        When it says after how many seconds one may ask again, that is told.
+        """
+        for told, seconds in (
+            ("7", 7),
+            ("Sat, 21 Nov 2026 07:28:00 GMT", 0),
+            ("-1", 0),
+        ):
+            pages = self.pages(f"429 Too Many\nRetry-After: {told}")
+            refused: Any = yield self.assertFailure(pages.ask("GET", "/x"), Refused)
+            self.assertEqual(refused.seconds, seconds)
+            self.assertTrue(refused.passes)
 
     @inlineCallbacks
     def test_moved(self) -> Steps[None]:

@@ -25,6 +25,7 @@ from ropewalk.errors import (
     Conflict,
     Fault,
     Forbidden,
+    HubClosed,
     HubFull,
     Invalid,
     MailboxFull,
@@ -40,6 +41,7 @@ from ropewalk.errors import (
     StartFailed,
     TimedOut,
     TooMany,
+    TooManyBegun,
     TooManyChannels,
 )
 
@@ -110,6 +112,17 @@ SENTENCES: dict[RopewalkError, str] = {
     ),
     MailboxFull(2): "cut off: over 2 messages were waiting to be taken",
     HubFull(3): "there are already 3 channels, and all are in use",
+    HubFull(2, "rooms.*"): (
+        "there are already 2 channels like 'rooms.*', and all are in use"
+    ),
+    TooManyBegun(2): (
+        "you have begun 2 channels, and all are in use; begin no other before somebody "
+        "has left one"
+    ),
+    HubClosed("lobby"): (
+        "nothing was done in 'lobby': the daemon is stopping, and its channels are "
+        "closed; try again in a moment"
+    ),
     NeedsAsyncio("asyncio.sleep(0)"): (
         "cannot wait for asyncio.sleep(0) here: no asyncio loop is running. Start the "
         "daemon on the asyncio reactor (the default; `twistd -r asyncio ropewalk` or "

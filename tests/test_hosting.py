@@ -18,7 +18,7 @@ from ropewalk.plugin import Found
 from ropewalk.run.configuration import make_plan
 from ropewalk.settings import parse
 from ropewalk.testing import Response
-from ropewalk.web.hosting import Hosted, Mounting, Place
+from ropewalk.web.hosting import Hosted, Mounting, Place, here
 from ropewalk.web.outflow import Outflow
 from tests.test_sites import SiteTestCase
 
@@ -109,6 +109,19 @@ class MountingTests(SiteTestCase):
         self.assertEqual(answer.text, "/hello  0")
         yield host.stop()
         self.assertEqual(greets.notes[1:], ["stop /hello"])
+
+    @inlineCallbacks
+    def test_here(self) -> Steps[None]:
+        """
+        It can publish into the daemon's channels while that runs.
+        """
+        greets = Greets()
+        host = yield self.run_all(lambda web: web.mount("/hello", greets))
+        yield here.publish("rooms.lobby", "hello")
+        said = yield host.hub.history("rooms.lobby")
+        self.assertEqual([each.body for each in said], ["hello"])
+        yield host.stop()
+        self.assertRaises(here.NotHosted, here.publish, "rooms.lobby", "hello")
 
     @inlineCallbacks
     def test_longest_body(self) -> Steps[None]:

@@ -25,7 +25,7 @@ from ropewalk.hub import ChannelRule, MemoryHub
 from ropewalk.interfaces import IAuthoriser, ISubscriber, Message, Presence, Resumed
 from tests import hub_contract
 from tests.effort import lines_run
-from tests.hub_contract import Ears, Event
+from tests.hub_contract import Ears, Event, SlowEars
 from tests.test_schema import run_page
 from tests.visiting import Place, request
 
@@ -211,6 +211,25 @@ class MemoryHubTests(SynchronousTestCase):
         ears = Ears()
         resumed = self.hub.subscribe("lobby", ears, None, said.token)
         self.assertEqual(self.successResultOf(resumed), Resumed(1, whole=False))
+
+    def test_forgotten_while_somebody_waits(self) -> None:
+        """
+        Who waits for room in a channel that is forgotten meanwhile publishes its first
+        message.
+        """
+        ears = SlowEars()
+        self.hub.subscribe("lobby", ears)
+        self.hub.unsubscribe("lobby", ears)
+        self.say(1)
+        self.hub.subscribe("**", ears)
+        ears.full = True
+        waits = self.hub.publish("lobby", 2, wait=True)
+        for name in "abc":
+            self.say(name, channel=name)
+        self.assertNotIn("lobby", self.hub.figures().channels)
+        self.assertNoResult(waits)
+        ears.make_room()
+        self.assertEqual(self.successResultOf(waits).token, "e-6.1")
 
     def test_forgotten_with_somebody_away(self) -> None:
         """
@@ -551,7 +570,8 @@ class HubMachine(RuleBasedStateMachine):
         """A channel; none when there can be no other."""
         if name not in self.rooms:
             if len(self.rooms) == 3:
-                if not self.idle:
+                # The first has a rule that lets callers in, and is alone with it.
+                if not self.idle or name == "a":
                     return None
                 forgotten = self.rooms.pop(self.idle.pop(0))
                 for who in tuple(forgotten.guests):

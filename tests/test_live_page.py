@@ -6,22 +6,29 @@ The client for pages, in a real browser.
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.trial.unittest import TestCase
 
 from ropewalk.awaiting import inlineCallbacks
+from ropewalk.errors import NoSuchOperation, TooMany
 from ropewalk.hub import ANYONE, ChannelRule
 from ropewalk.interfaces import Caller, Steps
+from ropewalk.net.calls.asked import PeerRefused
 from ropewalk.operations import operation
+from ropewalk.operations.peers import PeerGone
 from ropewalk.web import Routes
 from tests.browser import Browser, Page
+from tests.chaos import FlappingProxy
 from tests.daemonry import reactor
+from tests.houses import Guard
 from tests.offering import begin
+from tests.visiting import blocks
 
 PAGE = b"""<!doctype html><title>Rope</title><body><script type="module">
 import { Ropewalk } from "/ropewalk.js";
@@ -101,6 +108,20 @@ class Tunnel:
         return stopped
 
 
+class Brief(FlappingProxy):
+    """
+    Cuts every connection after a few messages.
+    """
+
+    def lifetime(self) -> float:
+        """Enough for the handshake, and so many."""
+        return 3000
+
+    def fate(self) -> str:
+        """They are closed."""
+        return "closed"
+
+
 class House:
     """What can be called."""
 
@@ -129,9 +150,12 @@ class PageTestCase(TestCase):
         def make(host: Any) -> None:
             host.hub.declare("rooms.*", ChannelRule(publish=ANYONE))
             host.hub.declare("closet.*", ChannelRule(limit=1))
+            host.hub.declare("guarded.*", ChannelRule(subscribe="ears"))
+            host.authorise(self.guard)
             host.operations.add("house", House())
             host.web.mount("/page", pages)
 
+        self.guard = Guard()
         self.browser = yield Browser.start(self.mktemp())
         self.addCleanup(self.browser.stop)
         self.host, self.url = yield begin(self, make)
@@ -139,12 +163,18 @@ class PageTestCase(TestCase):
     @inlineCallbacks
     def open(self, url: str = "", **options: Any) -> Steps[Page]:
         """Open a page that talks in this way."""
+        page: Page = yield self.visit(url, **options)
+        # A daemon that stops waits for whoever asks again and again.
+        self.addCleanup(page.run, "rope.close()")
+        return page
+
+    @inlineCallbacks
+    def visit(self, url: str = "", **options: Any) -> Steps[Page]:
+        """Open one that goes before the daemon does."""
         words = quote(json.dumps(options))
         page: Page = yield self.browser.open(f"{url or self.url}page/#{words}")
         yield page.until("window.ready && rope.state === 'open'")
         yield page.run("rope.present('rooms.lobby')")  # behind what it subscribed to
-        # A daemon that stops waits for whoever asks again and again.
-        self.addCleanup(page.run, "rope.close()")
         return page
 
     @inlineCallbacks
@@ -161,6 +191,13 @@ class PageTestCase(TestCase):
         made = f"window.other = new rope.constructor({words})"
         yield page.run(f"{before}; {made}; {after}; 0")
         self.addCleanup(page.run, "other.close()")
+
+    def call(self, name: str = "lamp.switch", **parameters: Any) -> Deferred[Any]:
+        """Call an operation, as a service does."""
+        called: Deferred[Any] = self.host.operations.call(
+            name, parameters, Caller("service", "test")
+        )
+        return called
 
     def say(self, *bodies: Any) -> None:
         for body in bodies:
@@ -314,6 +351,32 @@ class WaysTests(PageTestCase):
             self.assertEqual((yield page.run("gaps")), [1])
 
     @inlineCallbacks
+    def test_piecemeal(self) -> Steps[None]:
+        """
+        Whose connections never live long enough for all that was missed has it in
+        pieces.
+        """
+        for number in range(100):
+            self.host.hub.publish("rooms.hall", number)
+        for way in WAYS[:2]:  # each page that is asked for comes whole, or not at all
+            proxy = Brief(urlsplit(self.url).netloc, Random(1))
+            self.addCleanup(proxy.close)
+            proxy.calm = True
+            page = yield self.open(f"http://{proxy.open()}/")
+            proxy.calm = False
+            yield self.another(page, ways=[way])
+            yield page.run(
+                "window.told = []; window.missing = 0;"
+                "other.subscribe('rooms.hall', ({ body }) => told.push(body), {"
+                "  kept: true, gap: () => (missing += 1) }); 0"
+            )
+            yield page.until("told.length >= 100")
+            told, missing = yield page.run("[told, missing]")
+            self.assertEqual((told, missing), ([*range(100)], 0), way)
+            self.assertGreater(proxy.cuts.total(), 2, way)
+            proxy.calm = True
+
+    @inlineCallbacks
     def test_rename(self) -> Steps[None]:
         """
         One can change one's name, and hears everything once all the same.
@@ -411,6 +474,373 @@ class WaysTests(PageTestCase):
             yield page.until(f"heard.includes('{way}')")
             self.assertIsNone((yield page.run("window.refused ?? null")), way)
             yield page.run("rope.close()")
+
+    @inlineCallbacks
+    def test_later(self) -> Steps[None]:
+        """
+        By WebSocket as well, who may not hear a channel now asks again; not before the
+        daemon says so, and hears all that was said meanwhile, once. What comes by a
+        pattern until then does not take its place.
+        """
+        page = yield self.open()
+        self.guard.answer = TooMany("ears", 0.2)
+        yield page.run(
+            "window.asked = []; const send = WebSocket.prototype.send;"
+            "WebSocket.prototype.send = function (text) {"
+            "  if (text.includes('rpc.subscribe')) asked.push(performance.now());"
+            "  send.call(this, text); }; 0"
+        )
+        yield page.run("void listen('guarded.a', {after: ''})")
+        yield page.until("asked.length === 3")
+        self.guard.answer = True
+        self.host.hub.publish("guarded.a", 1)
+        yield page.run("void rope.subscribe('guarded.*', () => {})")
+        yield page.run("rope.present('rooms.lobby')")
+        self.host.hub.publish("guarded.a", 2)
+        yield self.hears(page, 1, 2)
+        first, second, *_ = yield page.run("asked")
+        self.assertGreaterEqual(second - first, 199)
+        self.assertIsNone((yield page.run("window.refused ?? null")))
+        states = yield page.run("states.map((each) => each.split(' ')[1])")
+        self.assertEqual(states, ["open"])
+
+    @inlineCallbacks
+    def test_not_later(self) -> Steps[None]:
+        """
+        Who does not want it any more, or is refused for good meanwhile, asks no more.
+        """
+        page = yield self.open()
+        self.guard.answer = TooMany("ears", 0.05)
+        yield page.run("window.ended = rope.subscribe('guarded.b', () => {}); 0")
+        yield page.run("void listen('guarded.a', {})")
+        yield page.until("rope._way._later.size === 2")
+        yield page.run("ended.end()")
+        self.guard.answer = None
+        yield page.until("window.refused")
+        self.assertEqual((yield page.run("refused[0]")), 403)
+        self.assertEqual((yield page.run("rope._way._later.size")), 0)
+
+
+class OfferTests(PageTestCase):
+    """
+    What a page offers.
+    """
+
+    @inlineCallbacks
+    def offer(self, page: Page, answer: str, terms: str = "{}") -> Steps[None]:
+        """Have a page offer a lamp."""
+        yield page.run(
+            f"window.offer = rope.offer('lamp.switch', {answer}, {{"
+            "  refused: ({ status, message }) => (window.refused = [status, message]),"
+            f" ...{terms} }}); offer.ready().catch(() => null)"
+        )
+
+    @inlineCallbacks
+    def test_called(self) -> Steps[None]:
+        """
+        Another peer calls it, by whatever way, and a service; it is gone when the page
+        is.
+        """
+        page = yield self.visit()
+        yield self.offer(page, "async ({ on }) => ({ is: on ? 'on' : 'off' })")
+        for way in WAYS:
+            other = yield self.open(ways=[way])
+            told = yield other.run("rope.call('lamp.switch', {on: true})")
+            self.assertEqual(told, {"is": "on"}, way)
+        self.assertEqual((yield self.call(on=False)), {"is": "off"})
+        yield page.call("Page.close")
+        while "lamp.switch" in self.host.operations:
+            yield other.run("0")  # that takes a moment
+        yield self.assertFailure(self.call(on=True), NoSuchOperation)
+
+    @inlineCallbacks
+    def test_results(self) -> Steps[None]:
+        """
+        What it returns is the answer; where that is nothing, null. Parameters by their
+        places are an array.
+        """
+        page = yield self.open()
+        yield self.offer(page, "(params) => params.back ?? params")
+        self.assertEqual((yield self.call(back="é")), "é")
+        listed = self.host.operations.call("lamp.switch", [1, 2], Caller("test"))
+        self.assertEqual((yield listed), [1, 2])
+        yield page.run("offer.stop()")
+        for answer in ("() => {}", "() => () => 5", "() => Symbol('x')"):
+            yield self.offer(page, answer)
+            self.assertIsNone((yield self.call()))
+            yield page.run("offer.stop()")
+
+    @inlineCallbacks
+    def test_errors(self) -> Steps[None]:
+        """
+        A refusal is told as it is. What else is thrown is reported in the page, and who
+        has called hears no more than that something went wrong.
+        """
+        page = yield self.open()
+        yield page.run(
+            "window.faults = []; window.Refused = null;"
+            "window.onerror = (message) => (faults.push(message), true);"
+            "import('/ropewalk.js').then((all) => { window.Refused = all.Refused })"
+        )
+        answers = {
+            "() => { throw new Refused('no bulb', 409) }": (409, "no bulb"),
+            "async () => { throw new Error('secret') }": (502, None),
+            "() => { const me = {}; me.me = me; return me }": (502, None),
+        }
+        for answer, (status, told) in answers.items():
+            yield self.offer(page, answer)
+            error: Any = yield self.assertFailure(self.call(), PeerRefused)
+            problem = told or "something went wrong in the page"
+            self.assertEqual((error.status, str(error)), (status, problem))
+            yield page.run("offer.stop()")
+        yield page.until("faults.length === 2")
+        self.assertIn("secret", (yield page.run("faults[0]")))
+
+    @inlineCallbacks
+    def test_progress(self) -> Steps[None]:
+        """
+        It may tell how far it is; what comes after the end is dropped.
+        """
+        page = yield self.open()
+        other = yield self.open()
+        yield self.offer(
+            page,
+            "async (_, { progress }) => {"
+            "  window.progress = progress; progress(0.5); progress(); return 'done' }",
+        )
+        yield other.run(
+            "window.far = [];"
+            "rope.call('lamp.switch', {}, {progress: (value) => far.push(value)})"
+        )
+        yield page.run("progress('late')")
+        yield page.run("rope.present('rooms.lobby')")
+        yield other.run("rope.present('rooms.lobby')")
+        self.assertEqual((yield other.run("far")), [0.5, None])
+
+    @inlineCallbacks
+    def test_no_room(self) -> Steps[None]:
+        """
+        Progress that the daemon does not read is not piled up.
+        """
+        page = yield self.open()
+        yield page.run(
+            "Object.defineProperty("
+            "  WebSocket.prototype, 'bufferedAmount', {get: () => 300000}); 0"
+        )
+        yield self.offer(
+            page, "(_, { progress }) => { progress('dropped'); return 'done' }"
+        )
+        heard: list[Any] = []
+        called = self.host.operations.call(
+            "lamp.switch", {}, Caller("test"), progress=heard.append
+        )
+        self.assertEqual(((yield called), heard), ("done", []))
+
+    @inlineCallbacks
+    def test_cancelled(self) -> Steps[None]:
+        """
+        When nobody waits any more, or the connection is lost, it is told by a signal.
+        """
+        page = yield self.open()
+        yield page.run(
+            "window.aborted = 0; window.faults = [];"
+            "window.onerror = (message) => (faults.push(message), true); 0"
+        )
+        yield self.offer(
+            page,
+            "(_, { signal }) => new Promise((done, failed) => {"
+            "  signal.addEventListener('abort', () => {"
+            "    aborted += 1; failed(signal.reason) }) })",
+        )
+        called = self.call()
+        yield page.until("rope._way._doing.size === 1")
+        called.cancel()
+        yield self.assertFailure(called, CancelledError)
+        yield page.until("aborted === 1")
+        called = self.call()
+        yield page.until("rope._way._doing.size === 1")
+        self.cut()
+        yield self.assertFailure(called, PeerGone)
+        yield page.until("aborted === 2 && offer.offered")
+        self.assertEqual((yield page.run("faults")), [])
+
+    @inlineCallbacks
+    def test_again(self) -> Steps[None]:
+        """
+        It is offered again after each loss, until it is stopped; what is under way then
+        is still answered.
+        """
+        page = yield self.open()
+        yield self.offer(
+            page, "({ wait }) => wait ? new Promise((done) => (window.done = done)) : 1"
+        )
+        for _ in range(3):
+            self.assertEqual((yield self.call()), 1)
+            self.cut()
+            yield page.until("rope.state === 'connecting' || !offer.offered")
+            yield page.run("offer.ready()")
+        waiting = self.call(wait=True)
+        yield page.until("window.done")
+        yield page.run("offer.stop(); offer.stop(); done('slow')")
+        self.assertEqual((yield waiting), "slow")
+        yield page.run("rope.present('rooms.lobby')")
+        yield self.assertFailure(self.call(), NoSuchOperation)
+        told = yield page.run("failing(offer.ready())")
+        self.assertEqual(told[2], "lamp.switch is not offered any more")
+        self.assertEqual((yield page.run("offer.stands")), False)
+        self.cut()
+        yield page.until("rope.state === 'open'")
+        yield page.run("rope.present('rooms.lobby')")
+        self.assertNotIn("lamp.switch", self.host.operations)
+
+    @inlineCallbacks
+    def test_busy(self) -> Steps[None]:
+        """
+        So many calls run at once.
+        """
+        page = yield self.open()
+        yield self.offer(
+            page, "() => new Promise((done) => (window.done = done))", "{running: 1}"
+        )
+        first = self.call()
+        error: Any = yield self.assertFailure(self.call(), PeerRefused)
+        self.assertEqual(error.status, 503)
+        self.assertIn("busy", str(error))
+        yield page.run("done('on')")
+        self.assertEqual((yield first), "on")
+
+    @inlineCallbacks
+    def test_not_offered(self) -> Steps[None]:
+        """
+        What is asked for, and is not offered any more, there is not.
+        """
+        page = yield self.open()
+        yield self.offer(page, "() => 1")
+        yield page.run("rope._offers.clear(); 0")
+        error: Any = yield self.assertFailure(self.call(), PeerRefused)
+        self.assertEqual(error.status, 404)
+
+    @inlineCallbacks
+    def test_refused(self) -> Steps[None]:
+        """
+        Who may not offer something is told, once and for all; one who may not now asks
+        again.
+        """
+        page = yield self.open()
+        yield page.run(
+            "window.safe = rope.offer('safe.open', () => 1, {refused: ({ status }) =>"
+            "  (window.locked = status)}); 0"
+        )
+        told = yield page.run("failing(safe.ready())")
+        problem = "you may not offer 'safe.open': it takes 'operations.offer'"
+        self.assertEqual(told, [403, [], problem])
+        self.assertEqual((yield page.run("[locked, safe.stands]")), [403, False])
+        self.guard.answer = TooMany("lamps", 0.01)
+        yield page.run(
+            "window.told = []; window.lamp = rope.offer('lamp.late', () => 1, {"
+            "  refused: ({ status, seconds }) => told.push([status, seconds])}); 0"
+        )
+        yield page.until("told.length === 1 && lamp.stands && lamp.problem")
+        self.guard.answer = None
+        yield page.run("lamp.ready()")
+        self.assertEqual((yield page.run("[told, lamp.problem]")), [[[429, 0.01]], ""])
+
+    @inlineCallbacks
+    def test_taken(self) -> Steps[None]:
+        """
+        What somebody else offers cannot be offered, unless it was before: then it is
+        tried again until they are gone.
+        """
+        page, other = yield gatherResults([self.open(), self.open()])
+        yield self.offer(page, "() => 'first'")
+        yield self.offer(other, "() => 'second'")
+        self.assertEqual((yield other.run("[refused[0], offer.stands]")), [409, False])
+        # The daemon does not hear that a connection is lost.
+        yield page.run("WebSocket.prototype.close = () => {}; rope._lost(true); 0")
+        yield page.until("window.refused && offer.problem && rope.state === 'open'")
+        self.assertEqual((yield page.run("[refused[0], offer.stands]")), [409, True])
+        self.cut()
+        yield page.run("offer.ready()")
+        self.assertEqual((yield self.call()), "first")
+
+    @inlineCallbacks
+    def test_ways_that_cannot(self) -> Steps[None]:
+        """
+        By HTTP nothing can be offered: that is told, and it waits for a way by which it
+        can. Where there will be none, it is refused at once.
+        """
+        for way in WAYS[1:]:
+            page = yield self.open(ways=[way, "websocket"])
+            yield page.run(
+                "window.offer = rope.offer('lamp.switch', () => 1, {"
+                "  refused: ({ status, message }) =>"
+                "    (window.refused = [status, message])}); 0"
+            )
+            problem = (
+                f"nothing can be offered by {way}: lamp.switch waits for another way"
+            )
+            self.assertEqual((yield page.run("refused")), [501, problem])
+            self.assertEqual((yield page.run("offer.stands")), True)
+            yield page.run("rope.options.ways = ['websocket']; void rope._lost(true)")
+            yield page.run("offer.ready()")
+            self.assertEqual((yield self.call()), 1)
+            yield page.run("rope.close()")
+            told = yield page.run("failing(offer.ready())")
+            self.assertEqual(told[2], "closed")
+        page = yield self.open(ways=["events", "poll"])
+        for script, problem in (
+            (
+                "rope.offer('lamp.a', () => 1)",
+                "nothing can be offered by events and poll",
+            ),
+            ("rope.offer('lamp.a', () => 1, {running: 0})", "running is 1 or more"),
+        ):
+            told = yield page.run(
+                f"(() => {{ try {{ {script}; return '' }} catch (error) {{"
+                " return error.message } })()"
+            )
+            self.assertIn(problem, told)
+
+    @inlineCallbacks
+    def test_twice(self) -> Steps[None]:
+        """
+        A name is offered once, and by nobody who has left.
+        """
+        page = yield self.open()
+        yield self.offer(page, "() => 1")
+        again = (
+            "(() => { try { rope.offer('lamp.switch', () => 1); return '' }"
+            " catch (error) { return error.message } })()"
+        )
+        self.assertEqual((yield page.run(again)), "lamp.switch is offered already")
+        yield page.run("rope.close()")
+        self.assertEqual((yield page.run(again)), "closed")
+
+
+class DocumentationTests(PageTestCase):
+    """
+    C{docs/clients.rst} is true.
+    """
+
+    @inlineCallbacks
+    def test_offer(self) -> Steps[None]:
+        """
+        Its lamp is dimmed by others, tells how far it is, and refuses what it cannot.
+        """
+        page = yield self.open()
+        (block,) = blocks("clients", "javascript")
+        yield page.run(
+            "import('/ropewalk.js').then(async ({ Refused }) => {" + block + "})"
+        )
+        told: list[Any] = []
+        called = self.host.operations.call(
+            "lamp.dim", {"power": 30}, Caller("test"), progress=told.append
+        )
+        self.assertEqual(((yield called), told), (30, [0, 10, 20]))
+        error: Any = yield self.assertFailure(
+            self.call("lamp.dim", power=101), PeerRefused
+        )
+        self.assertEqual((error.status, str(error)), (409, "the bulb is broken"))
 
 
 class PatternTests(PageTestCase):

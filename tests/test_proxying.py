@@ -4,15 +4,20 @@ Tests for L{ropewalk.web.proxying}.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
 from ropewalk.web.hosting.settings import BadMount
+from ropewalk.web.problems import Refused
 from ropewalk.web.proxies import Proxies
 from ropewalk.web.proxying import proxy
+from ropewalk.web.proxying.heads import Manners, request_head
+from ropewalk.web.proxying.targets import read_target
 from ropewalk.web.proxying.tunnels import FrameEdges
 from tests.proxying import OK, Line, Proxying
 from tests.visiting import Answer, chunked, request
@@ -1128,6 +1133,7 @@ class EdgeTests(SynchronousTestCase):
     Where the frames of a WebSocket end.
     """
 
+    @settings(suppress_health_check=list(HealthCheck), deadline=None)
     @given(
         st.lists(st.sampled_from([0, 1, 125, 126, 65535, 65536, 70000]), max_size=5),
         st.lists(st.integers(1, 80_000), max_size=8),
@@ -1152,3 +1158,70 @@ class EdgeTests(SynchronousTestCase):
             edges.follow(data[at:place])
             at = place
             self.assertEqual(edges.between, at in ends)
+
+
+class Asking:
+    """
+    A request as it may have come by HTTP/2, whose bytes nobody has judged.
+    """
+
+    clientproto = b"HTTP/2"
+    client = None
+    site = SimpleNamespace(request_id=b"")
+
+    def __init__(self, method: bytes, uri: bytes, **headers: bytes) -> None:
+        self.method, self.uri = method, uri
+        self.requestHeaders = Headers({b"host": [b"a"]})
+        raw: Any = self.requestHeaders._rawHeaders  # setRawHeaders would mend them
+        raw.update({name.encode(): [value] for name, value in headers.items()})
+
+    def isSecure(self) -> bool:
+        return True
+
+
+class HeadTests(SynchronousTestCase):
+    """
+    What cannot be said in HTTP/1.1 is not said.
+    """
+
+    target = read_target("http://127.0.0.1:9000")
+
+    def head(self, method: bytes, uri: bytes, **headers: bytes) -> bytes:
+        asking = Asking(method, uri, **headers)
+        return request_head(asking, self.target, Manners(), None, None)
+
+    def test_said(self) -> None:
+        """
+        What can be is; cookies that came in pieces are one (RFC 9113, section 8.2.3).
+        """
+        asking = Asking(b"GET", b"/a?b")
+        asking.requestHeaders.setRawHeaders(b"cookie", [b"a=b", b"c=d"])
+        said = request_head(asking, self.target, Manners(), None, None)
+        self.assertEqual(
+            lines(said),
+            [
+                *("GET /a?b HTTP/1.1", "Cookie: a=b; c=d"),
+                *("Forwarded: for=unknown;proto=https;host=a", "Host: a"),
+                *("Via: 2 ropewalk", "X-Forwarded-Host: a", "X-Forwarded-Proto: https"),
+            ],
+        )
+
+    def test_not_said(self) -> None:
+        """
+        An end of a line, or anything else that would be read as more than it is, ends
+        the request.
+        """
+        for method, uri, value in (
+            (b"GET", b"/ HTTP/1.1\r\nX: y", b""),
+            (b"GET", b"/a b", b""),
+            (b"GET", b"/\xc3\xa4", b""),
+            (b"GE T", b"/", b""),
+            (b"GET\r\nX: y", b"/", b""),
+            (b"GET", b"/", b"y\r\nContent-Length: 5"),
+            (b"GET", b"/", b"y\nz"),
+            (b"GET", b"/", b"\x00"),
+        ):
+            with self.assertRaises(Refused):
+                self.head(method, uri, **({"x": value} if value else {}))
+        with self.assertRaises(Refused):
+            self.head(b"GET", b"/", **{"x: y\r\nz": b"1"})

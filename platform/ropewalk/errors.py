@@ -26,6 +26,7 @@ __all__ = [
     "Conflict",
     "Fault",
     "Forbidden",
+    "HubClosed",
     "HubFull",
     "Invalid",
     "MailboxFull",
@@ -41,6 +42,7 @@ __all__ = [
     "StartFailed",
     "TimedOut",
     "TooMany",
+    "TooManyBegun",
     "TooManyChannels",
 ]
 
@@ -450,15 +452,56 @@ class ChannelFull(RopewalkError):
 @define
 class HubFull(RopewalkError):
     """
-    There are as many channels as there may be, and somebody is in each.
+    There are as many channels as there may be, and somebody is in each that could
+    make room.
+
+    :ivar pattern: Of which rule there are so many; empty for all channels.
     """
 
     status = 503
 
     limit: int
+    pattern: str = ""
 
     def __str__(self) -> str:
-        return f"there are already {self.limit} channels, and all are in use"
+        like = f" like {self.pattern!r}" if self.pattern else ""
+        return f"there are already {self.limit} channels{like}, and all are in use"
+
+
+@define
+class HubClosed(RopewalkError):
+    """
+    The daemon ends, and nothing happens in its channels any more.
+
+    :ivar channel: The channel or pattern that somebody wanted something of.
+    """
+
+    status = 503
+
+    channel: str
+
+    def __str__(self) -> str:
+        return (
+            f"nothing was done in {self.channel!r}: the daemon is stopping, and its "
+            "channels are closed; try again in a moment"
+        )
+
+
+@define
+class TooManyBegun(RopewalkError):
+    """
+    A caller has begun as many channels as one may, and somebody is in each.
+    """
+
+    status = 429
+
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"you have begun {self.limit} channels, and all are in use; begin no other "
+            "before somebody has left one"
+        )
 
 
 @define

@@ -51,7 +51,7 @@ __all__ = [
 ENTRY_POINTS = "ropewalk.services"
 
 #: The daemon's own tables in the settings file.
-RESERVED = frozenset({"host", "operations", "web"})
+RESERVED = frozenset({"host", "hub", "operations", "web"})
 
 # Two underscores in a row separate a table from its key in the environment.
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")

@@ -6,6 +6,7 @@ What was asked of a daemon, and is not answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from attrs import define
@@ -32,14 +33,16 @@ class Refused(Exception):
     :ivar problem: What is wrong.
     :ivar status: The HTTP status that says the same; 0 when the daemon did not answer.
     :ivar faults: What is wrong with which parameter.
+    :ivar seconds: After how many it may be another answer; 0 where that is not said.
     """
 
     problem: str
     status: int = 0
     faults: tuple[Fault, ...] = ()
+    seconds: float = 0.0
 
     @classmethod
-    def of(cls, problem: Any, status: Any, faults: Any) -> Refused:
+    def of(cls, problem: Any, status: Any, faults: Any, seconds: Any = None) -> Refused:
         """Take what a daemon has said, so far as it makes sense."""
         listed = faults if isinstance(faults, list) else []
         return cls(
@@ -50,6 +53,7 @@ class Refused(Exception):
                 for each in listed
                 if isinstance(each, dict)
             ),
+            _seconds(seconds),
         )
 
     @property
@@ -116,3 +120,12 @@ class Call:
             "whether it was done"
         )
         self.refuse(Refused(problem))
+
+
+def _seconds(told: Any) -> float:
+    """So many as were told, if that is a number of seconds."""
+    try:
+        seconds = float(told)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return seconds if 0 < seconds < inf else 0.0

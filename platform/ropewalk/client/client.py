@@ -12,16 +12,22 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from ropewalk.client.calls import Refused
+from ropewalk.client.functions import function_for
 from ropewalk.client.hearing import Hearing
+from ropewalk.client.offers import Offer, Terms
 from ropewalk.client.places import Place
 from ropewalk.client.records import People, Present, Said, read
 from ropewalk.client.session import Session
 from ropewalk.client.subscriptions import Listener, Subscription
 from ropewalk.client.ways import Owner, Way
+from ropewalk.operations.peers import Routing
 
 __all__ = ["Client"]
 
 _WEB = ("websocket", "events", "poll")
+
+#: Schemes of what is spoken over TCP alone, each of which is a way.
+_TCP = ("lines", "frames")
 
 
 class Client:
@@ -34,9 +40,12 @@ class Client:
     not let through twice gives way to the next one, the last one to the first.
 
     :param url: Where: ``"https://example.org"``, ``"ws://127.0.0.1:8080"``, with a path
-        where the site is below one; or ``"lines://127.0.0.1:7071"``.
+        where the site is below one; ``"lines://127.0.0.1:7071"``; or
+        ``"frames://127.0.0.1:7072"``, for msgpack.
     :param reactor: Where time and connections come from.
     :param ways: What to try on a web site, the best first.
+    :param packed: Whether to speak msgpack by WebSocket. What cannot be said in JSON
+        cannot be said then, either, nor a number of more than 64 bits.
     :param deadline: Seconds that a call may take, more than 0.
     :param most: How many calls may wait for a connection. One more is refused at once.
     :param pause: Seconds before the first new attempt, more than 0; each one that fails
@@ -60,6 +69,7 @@ class Client:
         reactor: Any,
         *,
         ways: Sequence[str] = _WEB,
+        packed: bool = False,
         deadline: float = 30,
         most: int = 100,
         pause: float = 0.5,
@@ -72,16 +82,19 @@ class Client:
         operations: str = "/operations",
     ) -> None:
         place = Place.of(url)
-        if place.scheme == "lines":
-            ways = ("lines",)
+        if place.scheme in _TCP:
+            ways = (place.scheme,)
         elif not ways or not set(ways) <= set(_WEB):
             raise ValueError(f"ways are {', '.join(_WEB)}, not {ways!r}")
         if not (deadline > 0 and pause > 0 and silence > 0):
             raise ValueError("deadline, pause and silence are more than 0 seconds")
         self._deadline = deadline
-        doors = _Doors(place, reactor, silence, longest, live, channels, operations)
+        pages = channels, operations
+        doors = _Doors(place, reactor, silence, longest, live, pages, packed)
+        self._ways = ways
         self._session = Session(
-            *(doors.make, reactor, ways, most, pause, chance, changed)
+            *(doors.make, reactor, ways, most, pause, chance, changed),
+            packed or place.scheme == "frames",
         )
         self._session.start()
 
@@ -95,8 +108,8 @@ class Client:
     @property
     def way(self) -> str:
         """
-        By what it talks, or tries to: ``"websocket"``, ``"events"``, ``"poll"`` or
-        ``"lines"``.
+        By what it talks, or tries to: ``"websocket"``, ``"events"``, ``"poll"``,
+        ``"lines"`` or ``"frames"``.
         """
         return self._session.way
 
@@ -234,6 +247,54 @@ class Client:
         seconds = self._deadline if deadline is None else deadline
         return self._session.ask(name, parameters, seconds, progress)
 
+    def offer(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        routing: Routing = "single",
+        requires: str | None = None,
+        running: int = 32,
+        refused: Callable[[Refused], object] | None = None,
+    ) -> Offer:
+        """
+        Offer an operation, until the offer is stopped or the client closed; after each
+        loss anew.
+
+        :param name: Its name: two words with a dot between them, ``"lamp.switch"``.
+        :param function: What does it: plain, ``@inlineCallbacks`` or ``async def``. It
+            is called with the parameters; where each has a type, what comes is checked
+            first. A parameter of the type :class:`~ropewalk.operations.Progress` is
+            told how far it is. What it returns is the answer. A
+            :class:`~ropewalk.errors.RopewalkError` is told to who has called; anything
+            else it raises is logged, and they hear that something went wrong. It is
+            cancelled when nobody waits any more.
+        :param routing: Who is asked where several offer it: ``"single"``, there is one
+            and no other; ``"first"``, the one who has for longest; ``"round-robin"``.
+        :param requires: What it takes to call it; ``None`` for nothing.
+        :param running: How many calls may run at once, 1 or more. Who calls meanwhile
+            hears 503.
+        :param refused: Told why it is not offered. If it may not be, that is the end of
+            the offer. If it cannot be now, as by events, it is tried again:
+            ``offer.stands`` says so. Where nobody is told, it is logged.
+        :raise ValueError: When it is offered already, there is no such bound, or by
+            none of the client's ways anything can be offered.
+        :raise BadOperation: When no call could give what the function takes.
+        :raise Refused: When the client is closed.
+        """
+        if running < 1:
+            raise ValueError(f"running is 1 or more, not {running!r}")
+        if not set(self._ways) & {"websocket", *_TCP}:
+            told = " and ".join(self._ways)
+            raise ValueError(
+                f"nothing can be offered by {told}: have {name} offered by websocket"
+            )
+        terms = Terms(routing, requires, running, refused)
+        called = function_for(name, function)
+        offer = Offer(name, called, terms, self._session.withdraw)
+        self._session.offer(offer)
+        return offer
+
     def close(self) -> Deferred[None]:
         """
         Leave, for good. What is under way or waits is refused.
@@ -258,27 +319,33 @@ class _Doors:
         silence: float,
         longest: int,
         live: str,
-        channels: str,
-        operations: str,
+        pages: tuple[str, str],
+        packed: bool,
     ) -> None:
         self._place = place
         self._reactor = reactor
         self._silence = silence
         self._longest = longest
         self._live = live
-        self._pages = channels, operations
+        self._pages = pages
+        self._packed = packed
 
     def make(self, name: str, owner: Owner) -> Way:
         """Make one."""
         place, reactor, longest = self._place, self._reactor, self._longest
+        there = owner, self._silence, place
         if name == "lines":
             from ropewalk.client.lines import ByLines
 
-            return ByLines(owner, self._silence, place, reactor, longest)
+            return ByLines(*there, reactor, longest)
+        if name == "frames":
+            from ropewalk.client.frames import ByFrames
+
+            return ByFrames(*there, reactor, longest)
         if name == "websocket":
             from ropewalk.client.sockets import BySocket
 
-            return BySocket(owner, self._silence, place, self._live, reactor, longest)
+            return BySocket(*there, self._live, reactor, longest, self._packed)
         from ropewalk.client.pages import Pages
         from ropewalk.client.web import ByEvents, ByPolling
 

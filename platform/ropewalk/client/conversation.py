@@ -16,12 +16,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from ropewalk.client.asked import Asked
 from ropewalk.client.calls import Call, Refused
 from ropewalk.client.hearers import Hearer
+from ropewalk.client.offers import Offer
 from ropewalk.client.records import Misunderstood, Present, Said, read
 from ropewalk.client.subscriptions import Subscription
 from ropewalk.client.ways import Owner, Way, exactly
-from ropewalk.wire.jsonrpc import JSON
+from ropewalk.schema import write_json, write_msgpack
+from ropewalk.wire.jsonrpc import JSON, Format
 
 __all__ = ["ByConnection"]
 
@@ -53,7 +56,10 @@ class ByConnection(Way):
 
     :param silence: Seconds without a sign of life after which the daemon is asked for
         one. After half as many again the connection is taken for lost.
+    :ivar form: What messages are said in.
     """
+
+    form: Format = JSON
 
     _log = Logger()
 
@@ -70,6 +76,7 @@ class ByConnection(Way):
         self._asked: dict[Any, _Asked] = {}
         self._hearers: dict[str, Hearer] = {}
         self._leaving: set[str] = set()
+        self._doing = Asked(owner.offers, self._tell, self._write, self.has_room)
 
     # What a subclass does.
 
@@ -93,6 +100,10 @@ class ByConnection(Way):
     def cut(self) -> None:
         """Close the connection at once."""
 
+    def has_room(self) -> bool:
+        """Whether there is room for what may be dropped."""
+        return True
+
     # What it calls.
 
     def reached(self) -> None:
@@ -112,6 +123,8 @@ class ByConnection(Way):
         self.owner.proved(self)
         for subscription in tuple(self.owner.subscriptions.values()):
             self.subscribe(subscription)
+        for offer in tuple(self.owner.offers.values()):
+            self.offer(offer)
         self.owner.opened(self)
 
     def alive(self) -> None:
@@ -123,7 +136,7 @@ class ByConnection(Way):
         if self._stopped:
             return
         try:
-            self._take(JSON.decode(message))
+            self._take(self.form.decode(message))
         except (MsgspecError, ValueError, RecursionError, Misunderstood) as error:
             self.misheard(error)
 
@@ -155,6 +168,7 @@ class ByConnection(Way):
         self._stopped = True
         was_open, self._open = self._open, False
         self._stop_timer()
+        self._doing.end()
         if not self._connected:
             self.give_up()
             return succeed(None)
@@ -187,6 +201,25 @@ class ByConnection(Way):
         self._leaving.add(channel)
         left = partial(self._left, channel)
         self._ask("rpc.unsubscribe", {"channel": channel}, _Asked(left, left))
+
+    def offer(self, offer: Offer) -> None:
+        if not self._open:
+            return  # it is done when it opens
+        terms = offer.terms
+        params = {
+            "name": offer.name,
+            "routing": terms.routing,
+            "requires": terms.requires,
+        }
+        self._ask(
+            *("rpc.offer", exactly(params)),
+            _Asked(lambda _: offer.began(), partial(self.decline, offer)),
+        )
+
+    def withdraw(self, offer: Offer) -> None:
+        if self._open:
+            params = {"name": offer.name}
+            self._ask("rpc.withdraw", params, _Asked(_nothing, _nothing))
 
     def send(self, call: Call) -> None:
         asked = _Asked(call.answer, call.refuse, call.progress)
@@ -248,13 +281,18 @@ class ByConnection(Way):
         self, number: Any, method: str, params: Mapping[str, Any], asked: _Asked
     ) -> None:
         self._asked[number] = asked
+        if self.form is not JSON:
+            params = JSON.decode(JSON.encode(params))  # it is in JSON, in part
         message: dict[str, Any] = {"id": number, "method": method, "params": params}
         if asked.progress is not None:
             message["progress"] = True
         self._tell(message)
 
     def _tell(self, message: Mapping[str, Any]) -> None:
-        self.say(JSON.encode({"jsonrpc": "2.0", **message}))
+        self.say(self.form.encode({"jsonrpc": "2.0", **message}))
+
+    def _write(self, value: Any) -> bytes:
+        return write_json(value) if self.form is JSON else write_msgpack(value)
 
     # Hearing.
 
@@ -262,7 +300,7 @@ class ByConnection(Way):
         if not isinstance(message, dict):
             raise Misunderstood("expected an object")
         if "method" in message:
-            self._told(message["method"], message.get("params"))
+            self._told(message["method"], message.get("params", {}), message)
             return
         asked = self._asked.pop(_known(message.get("id")), None)
         error = message.get("error")
@@ -276,7 +314,10 @@ class ByConnection(Way):
             facts = data if isinstance(data, dict) else {}
             asked.refuse(
                 Refused.of(
-                    error.get("message"), facts.get("status"), facts.get("errors")
+                    error.get("message"),
+                    facts.get("status"),
+                    facts.get("errors"),
+                    facts.get("seconds"),
                 )
             )
         elif message.get("id") is None:
@@ -285,8 +326,10 @@ class ByConnection(Way):
                 problem=error.get("message"),
             )
 
-    def _told(self, method: Any, params: Any) -> None:
-        if method == "rpc.message":
+    def _told(self, method: Any, params: Any, message: Mapping[str, Any]) -> None:
+        if "id" in message:
+            self._doing.ask(message["id"], method, params)
+        elif method == "rpc.message":
             said = read(Said, params)
             hearing = self._hearing(said.channel)
             for hearer in hearing:
@@ -299,6 +342,8 @@ class ByConnection(Way):
             asked = self._asked.get(_known(params.get("id")))
             if asked is not None and asked.progress is not None:
                 self._progress(asked.progress, params.get("value"))
+        elif method == "rpc.cancel" and isinstance(params, dict):
+            self._doing.cancel(_known(params.get("id")))
 
     def _progress(self, progress: Callable[[Any], object], value: Any) -> None:
         try:

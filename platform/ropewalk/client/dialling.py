@@ -5,6 +5,7 @@ The connection to a place, however it is talked on.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,6 +15,7 @@ from twisted.python.failure import Failure
 from ropewalk.client.conversation import ByConnection
 from ropewalk.client.places import Place
 from ropewalk.client.ways import Owner
+from ropewalk.net.flow import Backlog
 
 __all__ = ["Dialled"]
 
@@ -31,6 +33,7 @@ class Dialled(ByConnection):
         self._reactor = reactor
         self._connecting: Deferred[Any] | None = None
         self._protocol: Any = None
+        self._backlog = Backlog(self.cut, 0)
 
     def dial(self, factory: IProtocolFactory) -> None:
         """Begin to connect."""
@@ -46,10 +49,27 @@ class Dialled(ByConnection):
         if self._protocol is not None:
             self._protocol.transport.abortConnection()
 
+    def has_room(self) -> bool:
+        return not self._backlog.full
+
     def met(self, protocol: Any) -> None:
         """There is a connection; it may not be talked on yet."""
         self._protocol = protocol
+        self._backlog.watch(protocol.transport)
         self.reached()
+
+    def leave(self) -> None:
+        if self._protocol is not None:
+            self._backlog.release()
+            self.part(self._protocol)
+
+    @abstractmethod
+    def part(self, protocol: Any) -> None:
+        """Close the connection, and say so."""
+
+    def gone(self, problem: str) -> None:
+        self._backlog.release()
+        super().gone(problem)
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):

@@ -44,9 +44,8 @@ class ByLines(Dialled):
         if self._protocol is not None:
             self._protocol.transport.write(message + b"\n")
 
-    def leave(self) -> None:
-        if self._protocol is not None:
-            self._protocol.transport.loseConnection()
+    def part(self, protocol: Any) -> None:
+        protocol.transport.loseConnection()
 
     def met(self, protocol: Any) -> None:
         """There is a connection, and talk on it."""

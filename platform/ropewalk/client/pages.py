@@ -127,6 +127,7 @@ class Pages:
             facts.get("detail") or f"{response.code} {phrase}",
             response.code,
             facts.get("errors"),
+            (response.headers.getRawHeaders("retry-after") or [None])[0],
         )
 
 

@@ -23,6 +23,7 @@ _SCHEMES = {
     "ws": (False, 80),
     "wss": (True, 443),
     "lines": (False, None),
+    "frames": (False, None),
 }
 
 
@@ -30,7 +31,7 @@ class Place(Struct, frozen=True):
     """
     Where a daemon is.
 
-    :ivar scheme: ``"http"``, ``"https"`` or ``"lines"``.
+    :ivar scheme: ``"http"``, ``"https"``, ``"lines"`` or ``"frames"``.
     :ivar path: Of the site's pages, without a slash at the end.
     """
 

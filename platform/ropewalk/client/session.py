@@ -21,9 +21,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ropewalk.client.calls import Call, Refused
+from ropewalk.client.offers import Offer
 from ropewalk.client.subscriptions import Subscription
 from ropewalk.client.ways import Maker, Way
-from ropewalk.wire.jsonrpc import JSON
+from ropewalk.wire.jsonrpc import JSON, MSGPACK
 
 __all__ = ["Session"]
 
@@ -32,6 +33,9 @@ _PATIENCE = 2
 
 #: Seconds that are waited between two attempts at most.
 _LONGEST_PAUSE = 60.0
+
+#: Likewise where the daemon says how many: nobody is to be away for days.
+_LONGEST_WAIT = 3600.0
 
 #: Doublings after which a pause does not grow any more, whatever it began with.
 _DOUBLINGS = 30
@@ -47,8 +51,10 @@ class Session:
     :param pause: Seconds before the first new attempt.
     :param chance: Gives numbers from 0 to 1.
     :param changed: Told of each new state.
+    :param packed: Whether what is said is said in msgpack in the end.
     :ivar state: ``"connecting"``, ``"open"`` or ``"closed"``.
     :ivar subscriptions: By channel or pattern.
+    :ivar offers: By name.
     """
 
     _log = Logger()
@@ -62,16 +68,19 @@ class Session:
         pause: float,
         chance: Callable[[], float],
         changed: Callable[[str], object] | None = None,
+        packed: bool = False,
     ) -> None:
         self.clock = clock
         self.state = "connecting"
         self.subscriptions: dict[str, Subscription] = {}
+        self.offers: dict[str, Offer] = {}
         self._make = make
         self._ways = deque(ways)
         self._most = most
         self._pause = pause
         self._chance = chance
         self._changed = changed
+        self._packed = packed
         self._calls: dict[int, Call] = {}
         self._number = 0
         self._way: Way | None = None
@@ -104,7 +113,7 @@ class Session:
         :raise Refused: After it was closed.
         """
         channel = subscription.channel
-        JSON.encode([subscription.who, subscription.data, subscription.token])
+        self._in_json([subscription.who, subscription.data, subscription.token])
         if self.state == "closed":
             raise Refused("closed")
         if channel in self.subscriptions:
@@ -121,6 +130,29 @@ class Session:
                 self._way.forget(subscription)
                 self._way.unsubscribe(subscription)
 
+    def offer(self, offer: Offer) -> None:
+        """
+        Offer an operation.
+
+        :raise ValueError: When it is offered already.
+        :raise Refused: After it was closed.
+        """
+        if self.state == "closed":
+            raise Refused("closed")
+        if offer.name in self.offers:
+            raise ValueError(f"{offer.name} is offered already; stop that offer first")
+        self.offers[offer.name] = offer
+        if self._way is not None:
+            self._way.offer(offer)
+
+    def withdraw(self, offer: Offer) -> None:
+        """Offer it no longer."""
+        if self.offers.get(offer.name) is offer:
+            del self.offers[offer.name]
+            if self._way is not None:
+                self._way.forget(offer)
+                self._way.withdraw(offer)
+
     def ask(
         self,
         method: str,
@@ -136,6 +168,7 @@ class Session:
             connection was lost, or when too many wait for one.
         :raise TypeError: When the parameters cannot be said in JSON.
         :raise ValueError: Likewise, or at once when there is no time.
+        :raise OverflowError: When a number in them cannot be said in msgpack.
         """
         if not deadline > 0:
             raise ValueError(f"a deadline is more than 0 seconds, not {deadline!r}")
@@ -145,8 +178,8 @@ class Session:
         if self.state != "open" and waiting >= self._most:
             return fail(Refused(f"{waiting} calls wait for a connection already"))
         try:
-            said = {name: Raw(JSON.encode(value)) for name, value in params.items()}
-        except (TypeError, ValueError, RecursionError):
+            said = {name: self._in_json(value) for name, value in params.items()}
+        except (TypeError, ValueError, OverflowError, RecursionError):
             return fail()
         self._number += 1
         number = self._number
@@ -174,6 +207,9 @@ class Session:
                 subscription.stands = False
             self.subscriptions.clear()
             self._become("closed")
+            offers, self.offers = self.offers, {}
+            for offer in offers.values():
+                offer.end(Refused("closed"))
             for call in tuple(self._calls.values()):
                 call.lose() if call.sent else call.refuse(Refused("closed"))
         return gatherResults(self._ending).addCallback(lambda _: None)
@@ -221,12 +257,27 @@ class Session:
         """See :meth:`ropewalk.client.ways.Owner.unsent`."""
         call.sent = False
 
-    def pause(self, failures: int) -> float:
+    def pause(self, failures: int, least: float = 0.0) -> float:
         """See :meth:`ropewalk.client.ways.Owner.pause`."""
         doubled = self._pause * 2.0 ** min(failures - 1, _DOUBLINGS)
-        return min(doubled, _LONGEST_PAUSE) * (0.5 + self._chance() / 2)
+        chance = self._chance()
+        pause = min(doubled, _LONGEST_PAUSE) * (0.5 + chance / 2)
+        # Who was told so is not alone, perhaps.
+        return max(pause, min(least, _LONGEST_WAIT) * (1 + chance / 2))
 
     # Within.
+
+    def _in_json(self, value: Any) -> Raw:
+        """
+        Say something in JSON.
+
+        :raise TypeError: When that is not possible.
+        :raise OverflowError: When a number in it is more than can be said later.
+        """
+        said = JSON.encode(value)
+        if self._packed:
+            MSGPACK.encode(JSON.decode(said))
+        return Raw(said)
 
     def _send(self, call: Call) -> None:
         call.sent = True
@@ -255,6 +306,8 @@ class Session:
         if way is None:
             return
         way.forget()
+        for offer in self.offers.values():
+            offer.lost()
         ending = way.stop()
         self._ending = [each for each in self._ending if not each.called]
         self._ending.append(ending.addErrback(lambda _: None))

@@ -14,10 +14,12 @@ from twisted.python.failure import Failure
 from ropewalk.client.dialling import Dialled
 from ropewalk.client.places import Place
 from ropewalk.client.ways import Owner
+from ropewalk.wire.jsonrpc import JSON, MSGPACK
 
 __all__ = ["BySocket"]
 
-_PROTOCOL = "ropewalk.json"
+#: The names of subprotocols, as ``ropewalk.net.calls.sockets`` has them.
+_JSON, _MSGPACK = "ropewalk.json", "ropewalk.msgpack"
 
 
 class BySocket(Dialled):
@@ -26,6 +28,7 @@ class BySocket(Dialled):
 
     :param path: Where that is.
     :param longest: Bytes of the longest message that is heard.
+    :param packed: Whether to speak msgpack, if the daemon does.
     """
 
     def __init__(
@@ -36,22 +39,28 @@ class BySocket(Dialled):
         path: str,
         reactor: Any,
         longest: int,
+        packed: bool,
     ) -> None:
         super().__init__(owner, silence, place, reactor)
         scheme = "wss" if place.is_secure else "ws"
-        self._factory = _Factory(self, place.url(path, scheme), reactor, longest)
+        kind = _MSGPACK if packed else _JSON
+        self._factory = _Factory(self, place.url(path, scheme), reactor, longest, kind)
 
     def connect(self) -> None:
         self.dial(self._factory)
 
     def say(self, message: bytes) -> None:
         if self._protocol is not None:
-            self._protocol.sendMessage(message)
+            self._protocol.sendMessage(message, isBinary=self.form is MSGPACK)
 
-    def leave(self) -> None:
-        if self._protocol is not None:
-            self._protocol.sendClose(1000)
-            self._protocol.transport.loseConnection()
+    def part(self, protocol: Any) -> None:
+        protocol.sendClose(1000)
+        protocol.transport.loseConnection()
+
+    def agreed(self, kind: str | None) -> None:
+        """There can be talk of a kind; of none, it is in JSON."""
+        self.form = MSGPACK if kind == _MSGPACK else JSON
+        self.ready()
 
 
 class _Factory(WebSocketClientFactory):
@@ -62,8 +71,10 @@ class _Factory(WebSocketClientFactory):
 
     noisy = False
 
-    def __init__(self, way: BySocket, url: str, reactor: Any, longest: int) -> None:
-        super().__init__(url, protocols=[_PROTOCOL], reactor=reactor)
+    def __init__(
+        self, way: BySocket, url: str, reactor: Any, longest: int, kind: str
+    ) -> None:
+        super().__init__(url, protocols=[kind], reactor=reactor)
         self._way = way
         self.setProtocolOptions(
             maxMessagePayloadSize=longest,
@@ -99,7 +110,7 @@ class _Socket(WebSocketClientProtocol):
         super().dataReceived(data)
 
     def onOpen(self) -> None:
-        self._way.ready()
+        self._way.agreed(self.websocket_protocol_in_use)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self._way.heard(payload)

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ropewalk.client.calls import Call, Refused
+from ropewalk.client.offers import Offer
 from ropewalk.client.subscriptions import Subscription
 
 __all__ = ["Maker", "Owner", "Way"]
 
 #: Seconds in which a daemon says the first thing, or is not there: at most.
 _OPENING = 10.0
+
+# What is tried again.
+W = TypeVar("W", Subscription, Offer)
 
 
 class Owner(Protocol):
@@ -31,6 +35,10 @@ class Owner(Protocol):
     @property
     def subscriptions(self) -> Mapping[str, Subscription]:
         """What is heard, by channel or pattern."""
+
+    @property
+    def offers(self) -> Mapping[str, Offer]:
+        """What is offered, by name."""
 
     def opened(self, way: Way) -> None:
         """It can be talked to: calls may be sent."""
@@ -48,8 +56,12 @@ class Owner(Protocol):
     def unsent(self, call: Call) -> None:
         """The daemon does not have it."""
 
-    def pause(self, failures: int) -> float:
-        """Seconds to wait after so many failures, 1 or more."""
+    def pause(self, failures: int, least: float = 0.0) -> float:
+        """
+        Seconds to wait after so many failures, 1 or more.
+
+        :param least: As many as the daemon wants it to be; 0 where it has not said.
+        """
 
 
 class Way(ABC):
@@ -64,7 +76,7 @@ class Way(ABC):
     def __init__(self, owner: Owner, silence: float) -> None:
         self.owner = owner
         self.opening = min(silence, _OPENING)
-        self._later: dict[Subscription, IDelayedCall] = {}
+        self._later: dict[Subscription | Offer, IDelayedCall] = {}
 
     @abstractmethod
     def start(self) -> None:
@@ -87,6 +99,14 @@ class Way(ABC):
         """Hear it no longer."""
 
     @abstractmethod
+    def offer(self, offer: Offer) -> None:
+        """Offer something, now or when it opens."""
+
+    @abstractmethod
+    def withdraw(self, offer: Offer) -> None:
+        """Offer it no longer."""
+
+    @abstractmethod
     def send(self, call: Call) -> None:
         """Ask for something. Called only when it is open."""
 
@@ -98,21 +118,36 @@ class Way(ABC):
         """
         The daemon does not have a subscription: for good, or it is tried again.
         """
-        if not error.passes:
+        if error.passes:
+            self._try_again(subscription, error, self.subscribe)
+        else:
             subscription.refuse(error)
+
+    def decline(self, offer: Offer, error: Refused) -> None:
+        """
+        The daemon does not have an offer: for good, or it is tried again.
+        """
+        if offer.passes(error):
+            offer.hold(error)
+            self._try_again(offer, error, self.offer)
+        else:
+            offer.refuse(error)
+
+    def _try_again(self, wanted: W, error: Refused, ask: Callable[[W], None]) -> None:
+        if not wanted.stands:  # who was told may have ended it
             return
-        subscription.tries += 1
+        wanted.tries += 1
 
         def again() -> None:
-            del self._later[subscription]
-            self.subscribe(subscription)
+            del self._later[wanted]
+            ask(wanted)
 
-        pause = self.owner.pause(subscription.tries)
-        self._later[subscription] = self.owner.clock.callLater(pause, again)
+        pause = self.owner.pause(wanted.tries, error.seconds)
+        self._later[wanted] = self.owner.clock.callLater(pause, again)
 
-    def forget(self, subscription: Subscription | None = None) -> None:
+    def forget(self, wanted: Subscription | Offer | None = None) -> None:
         """Do not try again: one, or none at all."""
-        chosen = [*self._later] if subscription is None else [subscription]
+        chosen = [*self._later] if wanted is None else [wanted]
         for each in chosen:
             later = self._later.pop(each, None)
             if later is not None:

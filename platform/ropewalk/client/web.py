@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from ropewalk.awaiting import inlineCallbacks, within
 from ropewalk.client.calls import Call, Refused
+from ropewalk.client.offers import Offer
 from ropewalk.client.pages import Pages
 from ropewalk.client.records import Misunderstood, Present, Said, read
 from ropewalk.client.subscriptions import Subscription
@@ -39,6 +40,9 @@ _UNREACHED = (ConnectError, ConnectingCancelledError, DNSLookupError)
 #: What is asked of a channel's pages.
 _OF_CHANNELS = ("rpc.history", "rpc.present", "rpc.publish")
 
+#: The status of what a way cannot do (RFC 9110, section 15.6.2).
+_NOT_HERE = 501
+
 #: Messages that are asked for at once.
 _AT_ONCE = 100
 
@@ -50,7 +54,10 @@ class ByHTTP(Way):
     :param channels: Where channels are.
     :param operations: Where operations are.
     :param silence: As of :class:`ropewalk.client.conversation.ByConnection`.
+    :cvar name: What it is called.
     """
+
+    name: str
 
     _log = Logger()
 
@@ -86,6 +93,16 @@ class ByHTTP(Way):
 
     def unsubscribe(self, subscription: Subscription) -> None:
         self._end(subscription)
+
+    def offer(self, offer: Offer) -> None:
+        """Nobody can be asked for something by HTTP."""
+        if self._open and not self._stopped:
+            problem = f"nothing can be offered by {self.name}"
+            waits = f"{offer.name} waits for another way"
+            offer.hold(Refused(f"{problem}: {waits}", _NOT_HERE))
+
+    def withdraw(self, offer: Offer) -> None:
+        """There is nothing to be done."""
 
     def send(self, call: Call) -> None:
         asked = self._ask(call).addCallback(call.answer)
@@ -134,6 +151,8 @@ class ByHTTP(Way):
         self.reached()
         for subscription in tuple(self.owner.subscriptions.values()):
             self.subscribe(subscription)
+        for offer in tuple(self.owner.offers.values()):
+            self.offer(offer)
         self.owner.opened(self)
 
     def reached(self) -> None:
@@ -202,6 +221,8 @@ class ByEvents(ByHTTP):
     Hears each channel by a stream of events.
     """
 
+    name = "events"
+
     def reached(self) -> None:
         if not self.owner.subscriptions:
             self.owner.proved(self)  # so far as one can say
@@ -230,6 +251,8 @@ class ByPolling(ByHTTP):
     Asks for what is new in each channel, again and again. The daemon waits with its
     answer until there is something.
     """
+
+    name = "poll"
 
     def reached(self) -> None:
         self.owner.proved(self)

@@ -10,6 +10,7 @@ list.
 from ropewalk.hub.mailbox import Mailbox
 from ropewalk.hub.memory import MemoryHub
 from ropewalk.hub.names import ChannelPattern, check_name
+from ropewalk.hub.tallies import Tallies
 from ropewalk.interfaces import ANYONE, NOBODY, ChannelRule
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "ChannelRule",
     "Mailbox",
     "MemoryHub",
+    "Tallies",
     "check_name",
 ]

@@ -14,7 +14,7 @@ from ropewalk.hub.history import History
 from ropewalk.hub.presence import People
 from ropewalk.hub.rules import Declared
 from ropewalk.hub.subscriptions import ByPattern, Hearer, Subscription, each_once
-from ropewalk.interfaces import Attendance, ChannelFigures, Message
+from ropewalk.interfaces import Attendance, ChannelFigures, Losses, Message
 
 __all__ = ["Channel"]
 
@@ -31,6 +31,7 @@ class Channel:
     :ivar declared: The rule that holds for it.
     :ivar subscriptions: By the ``id`` of the subscriber, in order of arrival;
         a subscriber need not be hashable.
+    :ivar losses: What was not taken of what was said in it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Channel:
     history: History = field(init=False)
     people: People = field(factory=People, init=False)
     subscriptions: dict[int, Subscription] = field(factory=dict, init=False)
+    losses: Losses = field(factory=Losses, init=False)
     _hearers: Sequence[Subscription] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -133,4 +135,7 @@ class Channel:
             published=self.sequence,
             kept=len(self.history),
             size=self.history.size if counts_bytes else None,
+            dropped=self.losses.dropped,
+            replaced=self.losses.replaced,
+            cut=self.losses.cut,
         )

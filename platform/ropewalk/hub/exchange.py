@@ -14,14 +14,17 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ropewalk.errors import ChannelFull
+from ropewalk.errors import ChannelFull, HubClosed
 from ropewalk.hub.channels import Channel
 from ropewalk.hub.names import ChannelPattern, check_name
 from ropewalk.hub.pacing import Pace, Turn
 from ropewalk.hub.presence import Introduction
 from ropewalk.hub.rules import Declared, Rules
+from ropewalk.hub.shares import Bounds
+from ropewalk.hub.stock import Stock
 from ropewalk.hub.subscriptions import ByPattern, Hearer, Subscription, each_once
-from ropewalk.hub.table import Table
+from ropewalk.hub.table import Maker, Table
+from ropewalk.hub.tallies import Ledger
 from ropewalk.hub.telling import News, Teller
 from ropewalk.hub.timetable import Timetable
 from ropewalk.interfaces import (
@@ -51,30 +54,33 @@ class Exchange:
     :param clock: What becomes too old, and who is away for too long, is found by its
         time; without one, nothing does and nobody is.
     :param rules: What holds for the channels.
-    :param limit: How many subscribers a channel may have, and a pattern.
-    :param channels: How many channels there may be, and how many patterns.
+    :param bounds: How much there may be of all.
     :param epoch: What the numberings are called by.
     """
 
     _now: Callable[[], float]
     _clock: IReactorTime | None
     _rules: Rules
-    _limit: int
-    _channel_limit: int
+    _bounds: Bounds
     _epoch: str
     _teller: Teller = field(factory=Teller, init=False)
     _published: int = field(default=0, init=False)
-    _losses: Losses = field(factory=Losses, init=False)
+    _losses: Ledger = field(init=False)
+    _closed: bool = field(default=False, init=False)
     _timetable: Timetable = field(init=False)
     _channels: Table = field(init=False)
+    _stock: Stock = field(init=False)
     _by_pattern: ByPattern = field(init=False)
     _pace: Pace = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._timetable = Timetable(self._clock, self.look)
         rule_of = self._rules.of
-        self._channels = Table(self._channel_limit, self._epoch, rule_of, self._leave)
-        self._by_pattern = ByPattern(self._limit, self._channel_limit)
+        bounds = self._bounds
+        self._channels = Table(bounds, self._epoch, rule_of, self._leave)
+        self._stock = Stock(bounds.history)
+        self._losses = Ledger(of=self._losses_of)
+        self._by_pattern = ByPattern(bounds.subscribers, bounds.channels)
         self._pace = Pace(lambda: self._teller.telling)
 
     def follow(self) -> None:
@@ -85,6 +91,8 @@ class Exchange:
         for state in self._channels:
             state.follow(self._rules.of(state.name), now)
             self._timetable.remind(state.name, state.due())
+            self._stock.note(state)
+        self._channels.follow()
 
     def check(self, channel: str) -> None:
         """
@@ -105,12 +113,18 @@ class Exchange:
             replaced=self._losses.replaced,
             cut=self._losses.cut,
             patterns=len(self._by_pattern),
+            size=self._stock.size,
             channels={each.name: each.figures() for each in self._channels},
         )
 
     def close(self) -> None:
-        """Have nothing wait in the clock any more."""
+        """
+        Let nobody in any more, and have nothing wait: neither in the clock, nor for
+        room.
+        """
+        self._closed = True
         self._timetable.close()
+        self._pace.close()
 
     # Coming and going.
 
@@ -121,19 +135,24 @@ class Exchange:
         guest: Introduction,
         after: str | None,
         retained: bool,
+        maker: Maker = None,
     ) -> Resumed:
         """
         Have somebody hear a channel. The parameters are those of
-        :meth:`ropewalk.interfaces.IHub.subscribe`.
+        :meth:`ropewalk.interfaces.IHub.subscribe`, but that ``maker`` begins the
+        channel, if there is none.
 
         :raise ChannelFull: When the channel is full.
+        :raise HubClosed: When the hub is.
         :raise HubFull: When there can be no other channel.
+        :raise TooManyBegun: When the maker can begin no other.
         """
+        self._see_that_open(channel)
         state = self.look(channel)
         known = state.subscriptions.get(id(subscriber)) if state is not None else None
         resumed = Resumed()
         if state is None or known is None:
-            state = self._channel_for_one_more(channel)
+            state = self._channel_for_one_more(channel, maker)
             if after == self._channels.dawn:
                 after = state.dawn
             messages, whole = state.missed(after)
@@ -166,15 +185,15 @@ class Exchange:
             return self._channels.dawn
         return f"{state.epoch}.{state.sequence}"
 
-    def _channel_for_one_more(self, name: str) -> Channel:
+    def _channel_for_one_more(self, name: str, maker: Maker) -> Channel:
         """A channel in which there is room for one more."""
         state = self._channels.get(name)
         if state is not None:
-            limit = state.declared.rule.limit or self._limit
+            limit = state.declared.rule.limit or self._bounds.subscribers
             if len(state.subscriptions) >= limit:
                 raise ChannelFull(name, limit)
             return state
-        return self._channels.make(name)
+        return self._channels.make(name, maker)
 
     def _enter(
         self, state: Channel, subscriber: ISubscriber, who: str | None
@@ -216,8 +235,10 @@ class Exchange:
         :param allowed: The patterns of the rules whose channels may be heard; ``None``
             for all channels.
         :raise ChannelFull: When the pattern has as many subscribers as it may.
+        :raise HubClosed: When the hub is closed.
         :raise HubFull: When there are as many patterns as there may be.
         """
+        self._see_that_open(str(pattern))
         known = self._known_to(subscriber, pattern) if retained else {}
         subscription, new = self._by_pattern.add(pattern, subscriber, allowed)
         self._tally(subscriber)
@@ -245,6 +266,10 @@ class Exchange:
             counts: Any = subscriber
             counts.tally(self._losses)
 
+    def _losses_of(self, channel: str) -> Losses | None:
+        state = self._channels.get(channel)
+        return state.losses if state is not None else None
+
     def _known_to(
         self, subscriber: ISubscriber, pattern: ChannelPattern
     ) -> dict[Channel, bool]:
@@ -263,24 +288,29 @@ class Exchange:
 
     # Publishing.
 
-    def publish(self, channel: str, body: Any, keep: int | None) -> Deferred[Message]:
+    def publish(
+        self, channel: str, body: Any, keep: int | None, maker: Maker = None
+    ) -> Deferred[Message]:
         """
         Publish now. The parameters are those of
-        :meth:`ropewalk.interfaces.IHub.publish`.
+        :meth:`ropewalk.interfaces.IHub.publish`, and of :meth:`subscribe`.
 
         :return: fires with the message when everybody has been told.
         :raise BadChannel: When it is no channel's name.
+        :raise HubClosed: When the hub is closed.
         :raise HubFull: When there can be no other channel.
         :raise Invalid: When the body does not have its shape, or no size.
+        :raise TooManyBegun: When the maker can begin no other.
         """
         state = self._channels.get(channel)
         declared = state.declared if state is not None else self._declared(channel)
+        self._see_that_open(channel)
         size = 0
         if declared.looks:
             body = declared.read(body)
             size = declared.size(body)
         if state is None:
-            state = self._channels.make(channel)
+            state = self._channels.make(channel, maker)
         if not state.subscriptions:
             self._channels.happened(channel)
         state.sequence += 1
@@ -289,6 +319,7 @@ class Exchange:
         if keep is None:
             keep = declared.rule.keep
         state.history.add(message, self._timetable.now(), size, keep)
+        self._stock.note(state)
         if declared.expires:
             self._timetable.remind(channel, state.history.due())
         done: Deferred[Message] = Deferred()
@@ -301,18 +332,21 @@ class Exchange:
         return done
 
     def publish_in_turn(
-        self, channel: str, body: Any, keep: int | None
+        self, channel: str, body: Any, keep: int | None, maker: Maker = None
     ) -> Deferred[Message]:
         """
         Publish when there is room, and wait until there is room again. What cannot be
         published is refused at once, as far as that can be told.
 
         :raise BadChannel: When it is no channel's name.
+        :raise HubClosed: When the hub is closed, before or while it waits.
         :raise Invalid: When the body does not have its shape.
         """
         value = self._declared(channel).read(body)
+        self._see_that_open(channel)
         turn = Turn(
-            lambda: self._hearers(channel), lambda: self.publish(channel, value, keep)
+            lambda: self._hearers(channel),
+            lambda: self.publish(channel, value, keep, maker),
         )
         return self._pace.enter(channel, turn)
 
@@ -323,6 +357,13 @@ class Exchange:
             return state.hearers(self._by_pattern)
         rule = self._rules.of(channel).pattern
         return each_once(self._by_pattern.of(channel, rule))
+
+    def _see_that_open(self, channel: str) -> None:
+        """
+        :raise HubClosed: When nothing happens in channels any more.
+        """
+        if self._closed:
+            raise HubClosed(channel)
 
     # Channels.
 
@@ -337,6 +378,7 @@ class Exchange:
             return state
         now = self._timetable.now()
         state.history.expire(now)
+        self._stock.note(state)
         for presence in state.people.expire(now):
             self._left(state, presence)
         self._timetable.remind(name, state.due())
@@ -372,6 +414,7 @@ class Exchange:
         for presence in state.people:  # they are away, with nothing to come back to
             self._left(state, presence)
         self._timetable.forget(state.name)
+        self._stock.forget(state)
 
     # News.
 

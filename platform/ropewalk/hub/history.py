@@ -50,6 +50,15 @@ class History:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def weight(self) -> int:
+        """
+        Bytes of all that is remembered, the very last apart from the others among it.
+        """
+        last = self._last
+        apart = last is not None and (not self._kept or self._kept[-1] is not last)
+        return self.size + (last.size if apart and last is not None else 0)
+
     def add(self, message: Message, born: float, size: int, keep: int) -> None:
         """
         :param size: Bytes of the body.
@@ -119,6 +128,15 @@ class History:
             self._last = None
         elif self._kept:
             self._last = self._kept[-1]
+
+    def shrink(self) -> None:
+        """
+        Let go of the oldest message; of the very last, when there is no other.
+        """
+        if self._kept:
+            self._drop()
+        else:
+            self._last = None
 
     def _fit(self, most: int) -> None:
         """Drop what is too large, the oldest first."""

@@ -11,9 +11,11 @@ from functools import partial
 from typing import Any, Literal
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import MailboxFull
+from ropewalk.hub.tallies import Tallies
 from ropewalk.interfaces import (
     IPaced,
     ISubscriber,
@@ -46,6 +48,8 @@ class Mailbox:
         ``None`` keeps all.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         limit: int = 100,
@@ -61,8 +65,7 @@ class Mailbox:
         self.limit = limit
         self._when_full = when_full
         self._key = key
-        self._losses = Losses()
-        self._tallies = [self._losses]
+        self._tallies = Tallies()
         self._messages: OrderedDict[Any, Message] = OrderedDict()
         self._taker: Deferred[Message] | None = None
         self._end: Callable[[], Exception] | None = None
@@ -71,17 +74,17 @@ class Mailbox:
     @property
     def dropped(self) -> int:
         """How many nobody can take because it was full."""
-        return self._losses.dropped
+        return self._tallies.own.dropped
 
     @property
     def replaced(self) -> int:
         """How many a later one has taken the place of."""
-        return self._losses.replaced
+        return self._tallies.own.replaced
 
     @property
     def cut(self) -> bool:
         """Whether it was cut off because it was full."""
-        return self._losses.cut > 0
+        return self._tallies.own.cut > 0
 
     def __len__(self) -> int:
         """How many wait."""
@@ -127,8 +130,10 @@ class Mailbox:
 
     def deliver(self, message: Message) -> None:
         """See :meth:`ropewalk.interfaces.ISubscriber.deliver`."""
+        lose = self._tallies.lose
         if self._end is not None:
-            self._lose(dropped=self._end is not StopAsyncIteration)
+            if self._end is not StopAsyncIteration:
+                lose(message.channel, dropped=1)
             return
         key = object() if self._key is None else self._key(message)
         taker, self._taker = self._taker, None
@@ -136,12 +141,11 @@ class Mailbox:
             taker.callback(message)
             return
         if self._messages.pop(key, None) is not None:
-            self._lose(replaced=True)
+            lose(message.channel, replaced=1)
         elif len(self._messages) == self.limit:
-            self._lose(dropped=True)
+            lose(message.channel, dropped=1)
             if self._when_full != "oldest":
-                self._lose(cut=True)
-                self._finish(partial(MailboxFull, self.limit))
+                self._cut_off(message)
                 return
             self._messages.popitem(last=False)
         self._messages[key] = message
@@ -162,8 +166,7 @@ class Mailbox:
 
     def tally(self, losses: Losses) -> None:
         """See :meth:`ropewalk.interfaces.ITallied.tally`."""
-        if not any(known is losses for known in self._tallies):
-            self._tallies.append(losses)
+        self._tallies.add(losses)
 
     def _has_room(self) -> bool:
         return (
@@ -179,13 +182,15 @@ class Mailbox:
         while self._waiting and self._has_room():
             self._waiting.pop(0).callback(None)
 
-    def _lose(
-        self, dropped: bool = False, replaced: bool = False, cut: bool = False
-    ) -> None:
-        for losses in self._tallies:
-            losses.dropped += dropped
-            losses.replaced += replaced
-            losses.cut += cut
+    def _cut_off(self, message: Message) -> None:
+        self._tallies.lose(message.channel, cut=1)
+        self._log.warn(
+            "a mailbox is cut off: {limit} messages wait that nobody takes, and there "
+            "was one more in {channel}",
+            limit=self.limit,
+            channel=message.channel,
+        )
+        self._finish(partial(MailboxFull, self.limit))
 
     def _finish(self, end: Callable[[], Exception]) -> None:
         if self._end is None:

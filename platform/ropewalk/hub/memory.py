@@ -24,6 +24,7 @@ from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.presence import introduce
 from ropewalk.hub.rights import Rights
 from ropewalk.hub.rules import Rules
+from ropewalk.hub.shares import Bounds
 from ropewalk.hub.sizes import check_sayable
 from ropewalk.interfaces import (
     Attendance,
@@ -61,8 +62,14 @@ class MemoryHub:
     :ivar limit: How many subscribers a channel may have, and a pattern.
     :ivar channels: How many channels there may be. One more, and of those that
         nobody is subscribed to, the one where nothing has happened for longest
-        is forgotten with its history; its next message is its first again. There may
-        be as many patterns that are subscribed to.
+        is forgotten with its history; its next message is its first again. For a
+        channel into which callers may come, only one of the same rule makes room.
+        There may be as many patterns that are subscribed to.
+    :ivar from_one: How many of the channels one caller may have begun. One more, and
+        one of theirs makes room.
+    :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
+        their rules bound them. One more, and one of the largest loses its oldest
+        message.
     :ivar epoch: What the numberings of its channels are called by; no two hubs should
         have the same.
     """
@@ -72,6 +79,8 @@ class MemoryHub:
     _authoriser: IAuthoriser | None = field(default=None, kw_only=True)
     limit: int = field(default=10_000, kw_only=True)
     channels: int = field(default=10_000, kw_only=True)
+    from_one: int = field(default=1000, kw_only=True)
+    history_bytes: int = field(default=256 * 1024 * 1024, kw_only=True)
     epoch: str = field(factory=lambda: token_hex(4), kw_only=True)
     _applicants: Applicants = field(factory=Applicants, init=False)
     _rules: Rules = field(init=False)
@@ -81,8 +90,9 @@ class MemoryHub:
     def __attrs_post_init__(self) -> None:
         self._rules = Rules(self._clock is not None)
         self._rights = Rights(self._rules, self._authoriser)
+        bounds = Bounds(self.limit, self.channels, self.from_one, self.history_bytes)
         self._exchange = Exchange(
-            self._now, self._clock, self._rules, self.limit, self.channels, self.epoch
+            self._now, self._clock, self._rules, bounds, self.epoch
         )
 
     # What IHub promises.
@@ -123,6 +133,7 @@ class MemoryHub:
         )
         if by is None:
             return _attempt(come)
+        come = partial(come, by.counts_as)
         allowed = self._rights.to_subscribe(by, channel)
         return self._applicants.admit(channel, subscriber, allowed, lambda _: come())
 
@@ -161,7 +172,7 @@ class MemoryHub:
 
         def say_it(_: None) -> Deferred[Message]:
             check_sayable(body)
-            return say(channel, body, keep)
+            return say(channel, body, keep, by.counts_as)
 
         return self._rights.to_publish(by, channel).addCallback(say_it)
 

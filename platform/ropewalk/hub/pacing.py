@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ropewalk import awaiting
+from ropewalk.errors import HubClosed
 from ropewalk.hub.subscriptions import Hearer
 from ropewalk.interfaces import ISubscriber, Message
 
@@ -83,6 +84,12 @@ class _Wait:
             self.pace.unwatch(self._subscriber, self)
             ready.cancel()
 
+    def give_in(self) -> None:
+        """Wait no more, as if all had room; not if it was ended before."""
+        if self._ready is not None:
+            self.end()
+            self.then()
+
     @property
     def _subscriber(self) -> ISubscriber:
         return self.audience[self._next].subscriber
@@ -118,6 +125,7 @@ class Pace:
 
     #: Who waits for whom, by the ``id`` of the subscriber.
     _waits: dict[int, list[_Wait]] = field(factory=dict, init=False)
+    _closed: bool = field(default=False, init=False)
     _log = Logger()
 
     def enter(self, channel: str, turn: Turn) -> Deferred[Message]:
@@ -148,7 +156,7 @@ class Pace:
         finally:
             self._busy.discard(channel)
         if not queue:
-            del self._queues[channel]
+            self._queues.pop(channel, None)
             self._stop_waiting(channel)
 
     def told(self) -> None:
@@ -167,13 +175,30 @@ class Pace:
         for wait in tuple(self._waits.get(id(subscriber), ())):
             wait.look_again()
 
+    def close(self) -> None:
+        """
+        Have nobody wait any more, now or later. Who has published has; who has not is
+        refused with :exc:`~ropewalk.errors.HubClosed`.
+        """
+        self._closed = True
+        for channel in tuple(self._heads):
+            self._stop_waiting(channel)
+        for wait in [each for several in self._waits.values() for each in several]:
+            wait.give_in()
+        for channel, queue in tuple(self._queues.items()):
+            while queue:
+                turn = queue.popleft()
+                turn.give_up = lambda: None
+                turn.done.errback(HubClosed(channel))
+        self._queues.clear()
+
     # What those who wait call.
 
     def room(self, hearer: Hearer) -> Deferred[None] | None:
         """
         What to wait for until somebody has room; ``None`` when they have, or are gone.
         """
-        if not hearer.paced or not hearer.stands:
+        if not hearer.paced or not hearer.stands or self._closed:
             return None
         subscriber: object = hearer.subscriber
         try:

@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from ropewalk.errors import BadChannelRule, Conflict
 from ropewalk.hub.names import ChannelPattern
+from ropewalk.hub.shares import Bounds
 from ropewalk.hub.sizes import size_in_json
 from ropewalk.hub.tree import PatternTree
 from ropewalk.interfaces import NOBODY, Access, ChannelRule
@@ -53,6 +54,17 @@ class Declared(Struct, frozen=True, eq=False):
         looks = rule.shape is not None or rule.keep_bytes is not None
         expires = rule.keep_for is not None or rule.retain not in (None, math.inf)
         return cls(pattern, rule, place, _kinds(rule.shape), looks, expires)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether callers can come into the channels, so that they can begin some."""
+        return {self.rule.subscribe, self.rule.publish} != {NOBODY}
+
+    def most(self, bounds: Bounds) -> int:
+        """How many channels there may be by the rule."""
+        if self.rule.channels is not None:
+            return self.rule.channels
+        return bounds.open if self.is_open else bounds.channels
 
     def read(self, body: Any) -> Any:
         """
@@ -183,6 +195,10 @@ _ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: value in (None, math.inf) or (_is_time(value) and value > 0),
     ),
     "away": ("seconds, 0 or more", _is_time),
+    "channels": (
+        "1 channel or more, or None",
+        lambda value: value is None or _is_count(value, 1),
+    ),
     "limit": (
         "1 subscriber or more, or None",
         lambda value: value is None or _is_count(value, 1),

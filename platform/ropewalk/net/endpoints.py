@@ -38,6 +38,7 @@ from zope.interface import directlyProvides, implementer, providedBy
 from ropewalk.errors import BadEndpoint, MissingExtra
 from ropewalk.net.proxied import ProxiedFactory
 from ropewalk.net.transports import LoopNetwork, network
+from ropewalk.net.vanished import VANISHED, watch_peers
 from ropewalk.schema import nearest
 
 __all__ = [
@@ -319,13 +320,15 @@ class Doorway:
         read at once, while there are the privileges to do so.
     :param trusts: Whether an ``IAddress`` is a trusted proxy's, for ``haproxy:``;
         ``None`` where there are none.
+    :param vanished: Seconds after which a peer is gone of whom nothing comes, not even
+        an answer of its system's; 0 leaves it to ours.
     :raise BadEndpoint: When the string is none, or what it needs is not there.
     :raise MissingExtra: When it needs a library that is not installed.
     """
 
     __slots__ = (
         *("_claim", "_closed", "_early", "_endpoint", "_port", "_proxied"),
-        *("_reactor", "_trusts", "description"),
+        *("_reactor", "_trusts", "_vanished", "description"),
     )
 
     def __init__(
@@ -333,9 +336,10 @@ class Doorway:
         description: str,
         reactor: Any,
         trusts: Callable[[Any], bool] | None = None,
+        vanished: float = VANISHED,
     ) -> None:
         self.description = description
-        self._reactor, self._trusts = reactor, trusts
+        self._reactor, self._trusts, self._vanished = reactor, trusts, vanished
         self._port: IListeningPort | None = None
         self._closed = False
         self._proxied: list[ProxiedFactory] = []
@@ -360,7 +364,9 @@ class Doorway:
             and IReactorSocket.providedBy(self._reactor)
         ):
             port = int(self._claim.address)
-            self._early.bound = port, bind(self._claim.interface, port)
+            bound = bind(self._claim.interface, port)
+            watch_peers(bound, self._vanished)
+            self._early.bound = port, bound
 
     def open(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -406,6 +412,9 @@ class Doorway:
 
     def _opened(self, port: IListeningPort) -> IListeningPort:
         self._port = port
+        listening = getattr(port, "socket", None)  # no interface promises it
+        if listening is not None:
+            watch_peers(listening, self._vanished)
         if self._closed:
             self.close()  # it was closed while it was being opened
         return port

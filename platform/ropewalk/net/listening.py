@@ -31,6 +31,7 @@ from zope.interface import alsoProvides
 from ropewalk.interfaces import IDrainable
 from ropewalk.net.endpoints import Doorway
 from ropewalk.net.segments import Named
+from ropewalk.net.vanished import VANISHED
 from ropewalk.telemetry import Work, work, working
 
 __all__ = [
@@ -295,6 +296,7 @@ class Listener(Service):
     :param names: Makes names for connections.
     :param trusts: Whether an ``IAddress`` is a trusted proxy's; ``None`` where there
         are none.
+    :param vanished: As for :class:`~ropewalk.net.endpoints.Doorway`.
     :raise BadEndpoint: When the string is none, or what it needs is not there.
     """
 
@@ -308,10 +310,11 @@ class Listener(Service):
         reactor: Any,
         names: Callable[[], str] | None = None,
         trusts: Callable[[Any], bool] | None = None,
+        vanished: float = VANISHED,
     ) -> None:
         self.description = description
         self.owner = owner
-        self._doorway = Doorway(description, reactor, trusts)
+        self._doorway = Doorway(description, reactor, trusts, vanished)
         self._factory = ConnectionFactory(factory, Work(plugin=owner), names or namer())
         self._draining: Deferred[None] | None = None
 

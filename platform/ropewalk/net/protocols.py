@@ -123,6 +123,12 @@ class Conversation(Talk, Protocol, Generic[T]):
         """Say what is wrong; unless overridden, by closing the connection."""
         self.leave()
 
+    def cut_off(self) -> None:
+        """
+        The connection is ended at once, since the peer does not read: more waits for
+        it than may, or it waits for too long. The log says so already.
+        """
+
     def goodbye(self, reason: str) -> T | None:
         """
         The last piece before the daemon closes the connection, if there is one.
@@ -251,7 +257,10 @@ class Conversation(Talk, Protocol, Generic[T]):
     def _cut(self) -> None:
         self._leaving = True
         self._turns.end()
-        self._transport.abortConnection()
+        try:
+            self.cut_off()
+        finally:
+            self._transport.abortConnection()
 
 
 class LineProtocol(Lines, Conversation[str]):

@@ -143,6 +143,12 @@ class Socket(WebSocketServerProtocol):
         nothing that was heard is still being worked on.
         """
 
+    def cut_off(self) -> None:
+        """
+        The connection is ended at once, since the peer does not read: more waits for
+        it than may, or it waits for too long. The log says so already.
+        """
+
     def complain(self, error: RopewalkError) -> None:
         """
         Say what is wrong; unless overridden, by closing with 4000 + the error's
@@ -305,7 +311,10 @@ class Socket(WebSocketServerProtocol):
 
     def _cut(self) -> None:
         self._end()
-        self.dropConnection(abort=True)
+        try:
+            self.cut_off()
+        finally:
+            self.dropConnection(abort=True)
 
 
 @implementer(IDrainable)

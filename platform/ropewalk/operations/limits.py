@@ -6,8 +6,6 @@ How often somebody may call something.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from ipaddress import IPv6Address
 
 from msgspec import Struct
 
@@ -54,9 +52,7 @@ class Limit:
 
     Who has not called for long may call as often at once as the rate says for its
     whole time; from then on as calls become free, one after the other: a bucket of
-    tokens. A user is one caller wherever they come from; who has not said who they
-    are is counted by their address, and of an IPv6 address its first 64 bits, since
-    that is how many a single household has.
+    tokens. Who is one caller, :attr:`ropewalk.interfaces.Caller.counts_as` says.
 
     :param most: How many callers are remembered. One more, and the one who has not
         called for longest is forgotten, and may call as if for the first time.
@@ -76,7 +72,7 @@ class Limit:
         :param now: Seconds, by a clock that only goes forward.
         :return: 0 if there is; otherwise the seconds until there will be.
         """
-        key = _key(caller)
+        key = caller.counts_as
         full_at = max(self._full_at.pop(key, now), now)
         missing = full_at + self._every - now - self._rate.seconds
         if missing > _ROUNDING:
@@ -90,25 +86,3 @@ class Limit:
     def __len__(self) -> int:
         """How many callers are remembered."""
         return len(self._full_at)
-
-
-def _key(caller: Caller) -> tuple[str, str]:
-    if caller.user is not None:
-        return "user", caller.user
-    if ":" in caller.address:
-        return "address", _network(caller.address)
-    if caller.address:
-        return "address", caller.address
-    return caller.via, caller.connection
-
-
-@lru_cache(1024)
-def _network(address: str) -> str:
-    """The first 64 bits of an IPv6 address; whatever else has a colon, as it is."""
-    try:
-        found = IPv6Address(address)
-    except ValueError:
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return found.packed[:8].hex()

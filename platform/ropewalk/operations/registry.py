@@ -210,7 +210,7 @@ class Operations:
         if authoriser is not None:
             permitted = yield authoriser.permits(caller, OFFERING, name)
         if not permitted:
-            raise Forbidden(name, OFFERING)
+            raise Forbidden(f"offer {name!r}", OFFERING)
         peers = self._peers.get(name)
         if peers is None:
             if name in self._known:

@@ -25,6 +25,7 @@ from ropewalk.errors import (
 )
 from ropewalk.net.endpoints import Doorway, claim_datagrams
 from ropewalk.net.limits import CallSettings, SocketLimits
+from ropewalk.net.vanished import VANISHED
 from ropewalk.plugin import Found, ServiceModule
 from ropewalk.run.replacing import find_faults
 from ropewalk.schema import Meta, Secret, Shape, field, nearest
@@ -39,6 +40,7 @@ __all__ = [
     "OURS",
     "Deadlines",
     "HostSettings",
+    "HubSettings",
     "Plan",
     "Planned",
     "SiteSettings",
@@ -121,6 +123,10 @@ class HostSettings(Shape):
     :ivar trusted_proxies: Who may say whom they speak for, by ``Forwarded`` and
         ``X-Forwarded-For`` or by the PROXY protocol: ``"127.0.0.1"``,
         ``"10.0.0.0/8"``; ``"unix"`` for whoever can connect to a UNIX socket.
+    :ivar vanished: Seconds after which a connection ends whose other end has vanished:
+        nothing comes of it, not even an answer of its system's. One that takes nothing
+        for so long of what waits for it is taken for such, whatever ``stall`` says. 0
+        leaves both to the system, which takes its time.
     :ivar development: Whether errors are explained to who sits at this machine.
         ``ropewalk run`` turns it on unless something else is said.
     """
@@ -133,6 +139,7 @@ class HostSettings(Shape):
     deadlines: dict[str, Deadlines] = field(default_factory=dict)
     drain_delay: SomeSeconds = 0.0
     trusted_proxies: tuple[str, ...] = ()
+    vanished: SomeSeconds = VANISHED
     development: bool = False
 
     def start_within(self, service: str) -> float:
@@ -149,6 +156,24 @@ class HostSettings(Shape):
         # An environment variable says my_chat for my-chat.
         name = match_name(service, self.deadlines)
         return Deadlines() if name is None else self.deadlines[name]
+
+
+class HubSettings(Shape):
+    """
+    The table ``[hub]``: how much there may be of the channels.
+
+    :ivar subscribers: How many subscribers a channel may have, and a pattern.
+    :ivar channels: How many channels there may be, and how many patterns.
+    :ivar from_one: How many of the channels may have been begun by one caller: by one
+        client address, unless there are accounts.
+    :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
+        rules bound them. In memory they take a few times as much.
+    """
+
+    subscribers: Annotated[int, Meta(ge=1)] = 10_000
+    channels: Annotated[int, Meta(ge=1)] = 10_000
+    from_one: Annotated[int, Meta(ge=1)] = 1000
+    history_bytes: Annotated[int, Meta(ge=0)] = 256 * 1024 * 1024
 
 
 SiteName = Annotated[
@@ -188,6 +213,8 @@ class SiteSettings(Shape):
     :ivar channels: Where channels can be heard, ``"/channels"``.
     :ivar live: Where both can be done by WebSocket, ``"/live"``.
     :ivar asyncapi: Where that is told in an AsyncAPI document, ``"/asyncapi.json"``.
+    :ivar figures: Where what the daemon has counted can be seen, ``"/figures"``, by
+        who sits at this machine or is allowed to; empty for nowhere.
     :ivar formats: Formats of the site's own, besides the built-in ones or in place of
         them. By media type, what has each: ``"acme.formats:CBOR"``.
     :ivar router: What finds the routes, ``"acme.routing:Table"``, in place of
@@ -213,6 +240,7 @@ class SiteSettings(Shape):
     channels: PathOrNone = ""
     live: PathOrNone = ""
     asyncapi: PathOrNone = "/asyncapi.json"
+    figures: PathOrNone = ""
     formats: dict[str, str] = field(default_factory=dict)
     router: str = ""
     limits: HttpLimits = HttpLimits()
@@ -238,7 +266,12 @@ class WebSettings(SiteSettings):
 
 
 #: The tables that are not a service's, and their shapes.
-OURS = {"host": HostSettings, "web": WebSettings, "operations": CallSettings}
+OURS = {
+    "host": HostSettings,
+    "web": WebSettings,
+    "operations": CallSettings,
+    "hub": HubSettings,
+}
 
 
 class Planned(Struct, frozen=True):
@@ -273,6 +306,7 @@ class Plan(Struct, frozen=True):
     web: WebSettings
     services: tuple[Planned, ...]
     operations: CallSettings = CallSettings()
+    hub: HubSettings = HubSettings()
 
     def tables(self) -> tuple[tuple[str, type[Any], Any], ...]:
         """Every table that means something: its name, shape and value."""
@@ -280,6 +314,7 @@ class Plan(Struct, frozen=True):
             ("host", HostSettings, self.host),
             ("web", WebSettings, self.web),
             ("operations", CallSettings, self.operations),
+            ("hub", HubSettings, self.hub),
             *((each.name, each.shape, each.settings) for each in self.services),
         )
 
@@ -317,6 +352,7 @@ class Plan(Struct, frozen=True):
             host=values["host"],
             web=values["web"],
             operations=values["operations"],
+            hub=values["hub"],
             services=tuple(
                 replace(each, settings=values[each.name]) for each in self.services
             ),
@@ -396,8 +432,8 @@ def make_plan(document: Document, found: Found) -> Plan:
         faults.append(SettingFault(document.path, "", Fault("", problem)))
     if faults:
         raise BadSettings(tuple(sorted(faults, key=lambda each: _line(document, each))))
-    order = (services[name] for name in _ordered(requires))
-    return Plan(document, ours["host"], ours["web"], tuple(order), ours["operations"])
+    services_in_order = tuple(services[name] for name in _ordered(requires))
+    return Plan(document, services=services_in_order, **ours)
 
 
 def _debugged_production(

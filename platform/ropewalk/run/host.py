@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import traceback
 from asyncio import iscoroutine
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 from msgspec import Struct
+from msgspec.structs import asdict
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory
@@ -23,7 +24,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ropewalk.errors import Conflict, RopewalkError, StartFailed
-from ropewalk.interfaces import IAuthoriser, IHealth, IHost, IHub, IOperations, IWeb
+from ropewalk.interfaces import IAuthoriser, IHealth, IHost, IOperations, IWeb
 from ropewalk.net.doors import Door
 from ropewalk.net.endpoints import Claim, claim, claim_datagrams
 from ropewalk.net.listening import Listener, namer
@@ -32,7 +33,7 @@ from ropewalk.run.authority import Authority
 from ropewalk.run.configuration import Plan, Planned, SiteSettings
 from ropewalk.run.lifecycle import Unit
 from ropewalk.run.sites import PluginWeb, Sites, WebSite
-from ropewalk.telemetry import Health, working
+from ropewalk.telemetry import Check, Health, working
 from ropewalk.web.access import AccessLog
 from ropewalk.web.health import HealthPages
 from ropewalk.web.home import Entry, Home
@@ -42,6 +43,7 @@ from ropewalk.web.site import Site
 
 if TYPE_CHECKING:
     from ropewalk.hub import MemoryHub
+    from ropewalk.interfaces import IHub
     from ropewalk.net.datagrams.listening import DatagramListener
     from ropewalk.operations import Operations
 
@@ -121,8 +123,15 @@ class Host:
             # Only who has channels waits for what it takes to be imported.
             from ropewalk.hub import MemoryHub
 
+            bounds = self.plan.hub
             self._hub = MemoryHub(
-                self._now, clock=self.reactor, authoriser=self.authority
+                self._now,
+                clock=self.reactor,
+                authoriser=self.authority,
+                limit=bounds.subscribers,
+                channels=bounds.channels,
+                from_one=bounds.from_one,
+                history_bytes=bounds.history_bytes,
             )
         return self._hub
 
@@ -153,10 +162,8 @@ class Host:
         made += self._offer()
         pages = HealthPages(lambda: self.state, self.health, self.reactor)
         document, about = self.plan.document, self._about()
-        for site in self.sites.values():
-            site.mount_hosted(document)
-            for path, mounting in site.hosted:
-                made.append(self._unit(f"{site.owner}:{path}", mounting, "web"))
+        self._show_figures()
+        made += self._hosted()
         for site in self.sites.values():
             if self.serves(site):
                 served = site.serve(pages.routes, document, self.listener, about)
@@ -166,6 +173,22 @@ class Host:
     def serves(self, site: WebSite) -> bool:
         """Whether a site is there: somebody asks for it, or it has something on it."""
         return bool(list(site.mounts)) or self.plan.listens(site.name)
+
+    def _hosted(self) -> list[Unit]:
+        """What is hosted, and before that what it may ask the daemon for."""
+        units = []
+        for site in self.sites.values():
+            site.mount_hosted(self.plan.document)
+            for path, mounting in site.hosted:
+                units.append(self._unit(f"{site.owner}:{path}", mounting, "web"))
+                check = Check(site.owner, f"what is at {path}", mounting.problem)
+                self.health.add(check)
+        if not units:
+            return []
+        from ropewalk.run.hosting import Attachment
+
+        attachment = Attachment(PluginHost("web", self))
+        return [self._unit("hosting", attachment, "web"), *units]
 
     def listener(
         self, owner: str, place: str, endpoint: str, factory: IProtocolFactory
@@ -179,7 +202,15 @@ class Host:
         wanted = claim(endpoint)
         self._see_that_free(wanted, owner, place)
         trusts = self._proxies.trusts if self._proxies else None
-        listener = Listener(endpoint, factory, owner, self.reactor, self._names, trusts)
+        listener = Listener(
+            endpoint,
+            factory,
+            owner,
+            self.reactor,
+            self._names,
+            trusts,
+            self.plan.host.vanished,
+        )
         self.listeners.append(Owned(listener, wanted, owner, place))
         return listener
 
@@ -297,6 +328,53 @@ class Host:
         except RopewalkError as error:
             raise StartFailed("operations", str(error)) from error
 
+    def _show_figures(self) -> None:
+        """Show what is counted on the sites whose settings say so."""
+        for site in self.sites.values():
+            if not site.settings.figures:
+                continue
+            from ropewalk.web.figures import FigurePages
+
+            pages = FigurePages(self.figures(), self.authority)
+            place = self.plan.document.origin(site.table, "figures")
+            try:
+                site.mount(site.owner, place, site.settings.figures, pages.routes)
+            except RopewalkError as error:
+                raise StartFailed(site.owner, str(error)) from error
+
+    def figures(self) -> Mapping[str, Callable[[], Any]]:
+        """
+        What is counted, by name: each gives its figures when it is called, as values
+        that JSON can say.
+        """
+        return {
+            "state": lambda: self.state,
+            "listeners": self._listeners_in_numbers,
+            "operations": self._operations_in_numbers,
+            "hub": self._hub_in_numbers,
+            "channels": lambda: self._hub.figures().channels if self._hub else {},
+        }
+
+    def _listeners_in_numbers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "service": each.owner,
+                "place": each.listener.place,
+                "connections": len(each.listener.connections),
+            }
+            for each in self.listeners
+        ]
+
+    def _operations_in_numbers(self) -> Mapping[str, Any]:
+        return {} if self._operations is None else self._operations.figures()
+
+    def _hub_in_numbers(self) -> dict[str, Any] | None:
+        """The channels together; those of each are apart."""
+        if self._hub is None:
+            return None
+        figures = self._hub.figures()
+        return {**asdict(figures), "channels": len(figures.channels)}
+
     def _observe_calls(self) -> None:
         from ropewalk.run.offering import log_call
 
@@ -381,7 +459,13 @@ class Host:
         told = "What can be called: by POST below it, by WebSocket at /live."
         offered = self._operations is not None and path in mounts
         calls = [Entry("Operations", path, told, path)] if offered else []
-        return [*pages, *documentation, *calls, *sockets, *listeners, *health]
+        path = self.sites[site].settings.figures
+        told = "What is counted, for who sits at this machine or is allowed to see it."
+        figures = [Entry("Figures", path, told, path)] if path in mounts else []
+        return [
+            *(*pages, *documentation, *calls, *sockets, *listeners, *health),
+            *figures,
+        ]
 
 
 @implementer(IHost)

@@ -39,6 +39,7 @@ _LIVE = {
     "host": {"log_level", "drain_delay"},
     "web": {"access_log", "longest_body", *_LIMITS},
     "operations": {"log"},
+    "hub": set(),
 }
 
 _SITE = re.compile(r"sites\.[^.]*\.")

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from ropewalk.errors import BadPlugin, RopewalkError, StartFailed
 from ropewalk.interfaces import IWeb
+from ropewalk.net.transports import network
 from ropewalk.plugin import caller
 from ropewalk.run.configuration import SiteSettings
 from ropewalk.run.replacing import load_formats, load_router
@@ -157,6 +158,7 @@ class WebSite:
                 owner=plugin,
                 origin=place,
                 reactor=self._reactor,
+                network=network(self._reactor),
                 sockets=self._take_over,
             )
         )

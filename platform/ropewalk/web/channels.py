@@ -19,16 +19,20 @@ from typing import Annotated, Any
 
 from twisted.internet.defer import Deferred, TimeoutError, fail, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks, within
 from ropewalk.errors import BadChannel, Invalid
+from ropewalk.hub import Tallies
 from ropewalk.hub.spoken import Present, Said, present, said
 from ropewalk.interfaces import (
     Caller,
     IHub,
     ISubscriber,
+    ITallied,
+    Losses,
     Message,
     Presence,
     Resumed,
@@ -128,7 +132,7 @@ class ChannelPages:
         caller = caller_of(request)
         if preferred(request, JSON, EVENTS) == EVENTS:
             events = _Events(self._hub, self._clock, channel, self.beat, self.unread)
-            events.end_with(request)
+            events.serve(request, caller)
             # A browser that comes back has heard more than when it came first.
             token = last_event_id or after
             retry = 1000 + int(2000 * self._chance())
@@ -258,11 +262,13 @@ class _Ear:
         """Likewise."""
 
 
-@implementer(ISubscriber)
+@implementer(ISubscriber, ITallied)
 class _Events:
     """
     What happens in a channel, as events, until the client leaves or reads too slowly.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -282,12 +288,20 @@ class _Events:
         # Messages are written when they are taken: so they are those of the history.
         self._waiting: deque[bytes | Message] = deque()
         self._taker: Deferred[bytes | Message] | None = None
-        self._cut = False
+        self._over = self._is_cut = False
         self._forget: Callable[[], None] = lambda: None
+        self._tallies = Tallies()
+        self._connection: Any = None
+        self._who = ""
 
-    def end_with(self, request: Any) -> None:
-        """End when the site says goodbye: the client comes back to another."""
+    def serve(self, request: Any, caller: Caller) -> None:
+        """
+        Say who hears it. It ends when the site says goodbye: the client comes back to
+        another.
+        """
         self._forget = _at_the_end(request, self._end)
+        self._connection = request.channel
+        self._who = caller.user or caller.address or caller.connection
 
     @inlineCallbacks
     def begin(
@@ -328,12 +342,16 @@ class _Events:
     def aclose(self) -> Deferred[None]:
         """Nobody is there any more."""
         self._forget()
+        if getattr(self._connection, "stalled", False) and not self._is_cut:
+            self._cut_off("")
         return self._hub.unsubscribe(self._channel, self)
 
     # What the hub calls.
 
     def deliver(self, message: Message) -> None:
-        self._add(message)
+        self._add(message, message.channel)
+        if self._is_cut:
+            self._tallies.lose(message.channel, dropped=1)
 
     def joined(self, channel: str, presence: Presence) -> None:
         self._come_or_go("joined", channel, presence)
@@ -341,15 +359,18 @@ class _Events:
     def left(self, channel: str, presence: Presence) -> None:
         self._come_or_go("left", channel, presence)
 
+    def tally(self, losses: Losses) -> None:
+        self._tallies.add(losses)
+
     # Within.
 
     def _come_or_go(self, event: str, channel: str, presence: Presence) -> None:
         told = present(presence)
         body = {"channel": channel, "who": told.who, "since": told.since}
-        self._add(_event(event, {**body, "data": told.data}))
+        self._add(_event(event, {**body, "data": told.data}), channel)
 
     def _end(self) -> None:
-        self._cut = True
+        self._over = True
         taker, self._taker = self._taker, None
         if taker is not None:
             taker.errback(StopAsyncIteration())
@@ -364,22 +385,33 @@ class _Events:
             if self._bound is not None and self._bound > self._unread:
                 self._bound -= 1
             return succeed(self._waiting.popleft())
-        if self._cut:
+        if self._over:
             return fail(StopAsyncIteration())
         self._taker = Deferred(self._forget_taker)
         return self._taker
 
-    def _add(self, event: bytes | Message) -> None:
+    def _add(self, event: bytes | Message, channel: str) -> None:
         taker, self._taker = self._taker, None
-        if self._cut:
+        if self._over:
             return
         if taker is not None:
             taker.callback(event)
         elif self._bound is not None and len(self._waiting) >= self._bound:
             # What it has missed by then is kept, or it is told so when it comes back.
-            self._cut = True
+            self._cut_off(channel)
         else:
             self._waiting.append(event)
+
+    def _cut_off(self, channel: str) -> None:
+        self._over = self._is_cut = True
+        self._tallies.lose(channel, cut=1)
+        self._log.warn(
+            "{who} (events) is let go, since it does not read: it hears {heard}, and "
+            "{waiting} events wait",
+            who=self._who or "somebody",
+            heard=self._channel,
+            waiting=len(self._waiting),
+        )
 
     def _forget_taker(self, _: Deferred[bytes | Message]) -> None:
         self._taker = None

@@ -94,6 +94,7 @@ class Channel(ChannelBase, http.HTTPChannel):
         is reset, and the client may never see why (RFC 9112, section 9.6).
     :ivar work: Whose connection it is.
     :ivar unsent: Bytes of answers that may wait for the client.
+    :ivar stalled: Whether it was ended since the client did not read.
     """
 
     linger = 2.0
@@ -107,6 +108,7 @@ class Channel(ChannelBase, http.HTTPChannel):
     _deadlines: Deadlines | None = None
     _context: Context | None = None
     _paused = False  # no more is read
+    stalled = False
     _blocked: float | None = None  # since when the client does not read
     _lingers = False
     _ignored = 0  # bytes of who was refused
@@ -593,6 +595,7 @@ class Channel(ChannelBase, http.HTTPChannel):
                 self.abortConnection()
         elif self._blocked is not None:
             if now - self._blocked >= limits.stall:
+                self.stalled = True
                 self.abortConnection()
         elif self._body is not None:
             self._check_body(self._body, now)

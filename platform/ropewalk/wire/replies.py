@@ -12,6 +12,7 @@ import re
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ropewalk.wire.http1 import (
     FIELD,
@@ -113,12 +114,13 @@ class ReplyReader:
 
     __slots__ = (
         *("_chunks", "_data", "_head", "_interim", "_left", "_limits", "_method"),
-        *("_seen", "_upgrades", "busy"),
+        *("_meant", "_said", "_seen", "_upgrades", "busy"),
     )
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
-        self._data = b""
+        self._data = self._said = b""
+        self._meant = Reply(0, b"", 1, [])
         self.expect(b"")
         self.busy = False
 
@@ -181,7 +183,7 @@ class ReplyReader:
                 self._check_begun(data, at)
                 return at
             self._seen = 0
-            reply = read_reply(data[at : end + 4], self._limits)
+            reply = self._read_head(data[at : end + 4])
             at = end + 4
             if reply.code >= 200 or reply.code == 101:
                 self._begin(reply, heard)
@@ -190,6 +192,13 @@ class ReplyReader:
             if self._interim > _MOST_INTERIM:
                 raise NoReply("there is no end of interim answers")
             heard.interim.append(reply)
+
+    def _read_head(self, data: bytes) -> Reply:
+        """What a server has said before, it means again."""
+        if data != self._said:
+            self._meant = read_reply(data, self._limits)
+            self._said = data
+        return replace(self._meant)
 
     def _check_begun(self, data: bytes, at: int) -> None:
         """Judge what has come of a head."""

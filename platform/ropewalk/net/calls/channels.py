@@ -23,13 +23,15 @@ from ropewalk.errors import (
     RopewalkError,
     TooManyChannels,
 )
-from ropewalk.hub import ChannelPattern, Mailbox
+from ropewalk.hub import ChannelPattern, Mailbox, Tallies
 from ropewalk.hub.spoken import present, said
 from ropewalk.interfaces import (
     Caller,
     IHub,
     IPaced,
     ISubscriber,
+    ITallied,
+    Losses,
     Message,
     Presence,
     Resumed,
@@ -47,6 +49,9 @@ _SHOWN = 80
 #: How often what has come meanwhile is told before somebody hears it as it comes. Who
 #: is slower than that is as slow later.
 _PASSES = 100
+
+#: Channels that are named in the log when a peer is let go that hears them.
+_NAMED = 3
 
 #: Messages that may wait for a peer that reads slowly and has said what to do then.
 _WAITING = 100
@@ -101,7 +106,7 @@ class History(Shape):
     limit: Annotated[int, Meta(ge=0)] | None = None
 
 
-@implementer(ISubscriber, IPaced)
+@implementer(ISubscriber, IPaced, ITallied)
 class Channels:
     """
     The channels of one peer, on whatever connection.
@@ -114,6 +119,8 @@ class Channels:
     :ivar lossy: Whether what is told may get lost, so that who hears a channel may have
         missed something all the same.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -129,7 +136,9 @@ class Channels:
         self._room = room
         self._most = most
         self._heard: dict[str, Any] = {}  # subscribers
-        self._over = False
+        self._over = self._is_cut = False
+        self._telling = ""  # of which channel
+        self._tallies = Tallies()
         self.lossy = False
 
     def __len__(self) -> int:
@@ -166,11 +175,33 @@ class Channels:
         for channel in tuple(self._heard):
             self._forget(channel)
 
+    def cut_off(self, caller: Caller) -> None:
+        """
+        Hear nothing more, since the peer does not read. That is counted and logged, if
+        it hears something.
+
+        :param caller: Who the peer is.
+        """
+        if self._over or not self._heard:
+            return
+        self._over = self._is_cut = True
+        self._tallies.lose(self._telling, cut=1)
+        heard = [*self._heard]
+        self._log.warn(
+            "{who} ({via}) is let go, since it does not read: it hears {heard}",
+            who=caller.user or caller.address or caller.connection or "somebody",
+            via=caller.via,
+            heard=", ".join(heard[:_NAMED]) + " …" * (len(heard) > _NAMED),
+        )
+
     # What the hub calls.
 
     def deliver(self, message: Message) -> None:
         if not self._over:
-            self._tell(notification("rpc.message", Raw(self._write(said(message)))))
+            told = notification("rpc.message", Raw(self._write(said(message))))
+            self._tell_of(message.channel, told)
+        if self._is_cut:
+            self._tallies.lose(message.channel, dropped=1)
 
     def joined(self, channel: str, presence: Presence) -> None:
         self._meet("rpc.joined", channel, presence)
@@ -181,12 +212,22 @@ class Channels:
     def ready(self) -> Deferred[None] | None:
         return self._room()
 
+    def tally(self, losses: Losses) -> None:
+        self._tallies.add(losses)
+
+    def _tell_of(self, channel: str, told: dict[str, Any]) -> None:
+        self._telling = channel
+        try:
+            self._tell(told)
+        finally:
+            self._telling = ""
+
     def _meet(self, event: str, channel: str, presence: Presence) -> None:
         if self._over:
             return
         told = present(presence)
         body = {"channel": channel, "who": told.who, "since": told.since}
-        self._tell(notification(event, {**body, "data": told.data}))
+        self._tell_of(channel, notification(event, {**body, "data": told.data}))
 
     # What is asked for.
 
@@ -350,6 +391,10 @@ class _Slow(Mailbox):
 
     def left(self, channel: str, presence: Presence) -> None:
         self._channels.left(channel, presence)
+
+    def tally(self, losses: Losses) -> None:
+        super().tally(losses)
+        self._channels.tally(losses)
 
     def stop(self) -> None:
         """Tell nothing more."""

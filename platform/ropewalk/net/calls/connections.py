@@ -76,6 +76,9 @@ class Calling(Conversation[T]):
         calls = self._calls
         return calls.busy or calls.offering or len(calls.channels) > 0
 
+    def cut_off(self) -> None:
+        self._calls.cut_off()
+
     def drain(self, reason: str) -> None:
         """See :meth:`ropewalk.interfaces.IDrainable.drain`."""
 

@@ -214,6 +214,10 @@ class Calls:
         self.channels.end()
         self._look_around()
 
+    def cut_off(self) -> None:
+        """The connection is ended, since the peer does not read."""
+        self.channels.cut_off(self._caller)
+
     def complain(self, problem: str) -> None:
         """Say that what came was no message."""
         self._send(refusal(NoRequest(PARSE_ERROR, problem)))

@@ -74,6 +74,9 @@ class CallSocket(Socket):
     def complain(self, error: RopewalkError) -> None:
         self._calls.complain(str(error))
 
+    def cut_off(self) -> None:
+        self._calls.cut_off()
+
     def drain(self, reason: str) -> None:
         """See :meth:`ropewalk.interfaces.IDrainable.drain`."""
 

@@ -29,9 +29,9 @@ from twisted.web.server import NOT_DONE_YET
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema import Shape, read_json, write_json
-from ropewalk.web.debugging.asking import is_local
 from ropewalk.web.debugging.console import Console, Outcome
 from ropewalk.web.debugging.masking import Masker
+from ropewalk.web.local import is_local
 from ropewalk.web.problems import Refused, respond
 
 __all__ = ["PATH", "Debugger", "Development", "NotInDevelopment"]

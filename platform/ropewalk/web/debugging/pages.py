@@ -20,12 +20,13 @@ import twisted
 from twisted.python.failure import Failure
 
 import ropewalk
-from ropewalk.web.debugging.asking import is_local, learn_request, read_request
+from ropewalk.web.debugging.asking import learn_request, read_request
 from ropewalk.web.debugging.debugger import PATH, Debugger, Development
 from ropewalk.web.debugging.frames import read_trouble, tell
 from ropewalk.web.debugging.masking import Masker
 from ropewalk.web.debugging.values import Shower
 from ropewalk.web.debugging.writing import Facts, write_page
+from ropewalk.web.local import is_local
 from ropewalk.web.problems import respond
 
 __all__ = ["ErrorPages"]

@@ -42,6 +42,8 @@ class Place(Struct, frozen=True):
         request, returns an error, or ``None`` when it may.
     :ivar make_socket: Makes such a protocol for somebody who knows none: as
         :class:`ropewalk.net.guests.GuestSocket`.
+    :ivar network: A reactor to connect by, whose connections cost less than those of
+        ``reactor``; ``None`` where there is none.
     :ivar hub: The channels.
     :ivar operations: The operations.
     """
@@ -53,6 +55,7 @@ class Place(Struct, frozen=True):
     sockets: Callable[[Any, Any], Any]
     check_socket: Callable[[Any], RopewalkError | None] = _anybody
     make_socket: Callable[..., Any] = _nothing
+    network: Any = None
     hub: IHub | None = None
     operations: IOperations | None = None
 
@@ -74,6 +77,13 @@ class Mounting(Service):
     """
 
     resource: IResource
+
+    def problem(self) -> str | None:
+        """
+        Why what is here cannot be asked just now, or ``None``: the daemon is not ready
+        then.
+        """
+        return None
 
 
 class Hosted(ABC):

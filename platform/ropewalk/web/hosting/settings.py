@@ -55,6 +55,8 @@ class MountSettings(Shape):
     :ivar health: A path at which a program or another server is asked whether it is
         well: ``"/health"``.
     :ivar processes: How many processes of a program there are.
+    :ivar start: Seconds until a program must answer, or the daemon does not start.
+    :ivar stop: Seconds that it has to end by itself when the daemon does.
     :ivar keep_prefix: Whether another server is asked for the whole path, with that of
         the mount.
     :ivar keep_host: Whether it is told which host was asked for, rather than its own.
@@ -87,6 +89,8 @@ class MountSettings(Shape):
     lifespan: Literal["auto", "on", "off"] = "auto"
     health: str = ""
     processes: Annotated[int, Meta(ge=1, le=100)] = 1
+    start: Seconds = 30.0
+    stop: Seconds = 10.0
     keep_prefix: bool = True
     keep_host: bool = True
     rewrite: bool = False
@@ -100,13 +104,15 @@ class MountSettings(Shape):
 
 #: What each kind of them takes besides what all do, and what makes it.
 _LOADED = ("directory", "environment", "prefix_variable")
-_PASSED = ("rewrite", "balance", "health_interval", "connections", "trust")
+_PASSED = ("keep_prefix", "keep_host", "rewrite", "connections", "timeout")
+_RUN = ("health", "processes", "start", "stop")
+_CHOSEN = ("health", "health_interval", "balance", "trust")
 _KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wsgi": ("wsgi", (*_LOADED, "threads", "queue", "timeout")),
     "asgi": ("asgi", (*_LOADED, "root_path", "asgi_version", "lifespan")),
-    "native": ("native", (*_LOADED, "timeout")),
-    "command": ("command", (*_LOADED, "health", "processes", "timeout")),
-    "proxy": ("proxy", ("health", "keep_prefix", "keep_host", "timeout", *_PASSED)),
+    "native": ("native", (*_LOADED, *_PASSED)),
+    "command": ("command", (*_LOADED, *_RUN, *_PASSED)),
+    "proxy": ("proxy", (*_CHOSEN, *_PASSED)),
 }
 
 _ALL = ("longest_body", "host", "override")

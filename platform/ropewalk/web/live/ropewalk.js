@@ -11,6 +11,10 @@
  * who have lost one daemon, behind the last message that was heard, without a gap and
  * without hearing anything twice. It talks by WebSocket; where that is not let through,
  * it hears a stream of events, or asks again and again.
+ *
+ * By WebSocket a page can offer operations, too, as long as it is there:
+ *
+ *     rope.offer("lamp.switch", async ({ on }) => lamp.turn(on));
  */
 
 /**
@@ -45,6 +49,25 @@
  */
 
 /**
+ * @typedef {object} Asking  What a function that is offered is given beside parameters.
+ * @property {(value: any) => void} progress  Tells who has called how far it is. What
+ *     comes faster than the daemon reads is dropped.
+ * @property {AbortSignal} signal  Aborted when nobody waits for the answer any more.
+ */
+
+/**
+ * @typedef {object} Offering  What may be said of an offer.
+ * @property {"single"|"first"|"round-robin"} [routing]  Who is asked where several offer
+ *     it: there is one and no other; the one who has for longest; one after the other.
+ * @property {string} [requires]  What it takes to call it; nothing, if it is not said.
+ * @property {number} [running]  How many calls may run at once: 32. Who calls meanwhile
+ *     hears 503.
+ * @property {(error: Refused) => void} [refused]  Told why it is not offered. If it may
+ *     not be, that is the end of the offer. If it cannot be now, as by events, it is tried
+ *     again: `offer.stands` says so.
+ */
+
+/**
  * @typedef {object} Options
  * @property {string} [live]  Where WebSockets are: "/live".
  * @property {string} [channels]  Where channels are by HTTP: "/channels".
@@ -55,7 +78,8 @@
  * @property {number} [pause]  Seconds before the first new attempt; 0.5. Each one that
  *     fails doubles it, up to a minute.
  * @property {number} [silence]  Seconds without a sign of life after which a connection
- *     is doubted; 40. A stream of events has one every 15.
+ *     is doubted; 40. A stream of events has one every 15; who asks again and again has
+ *     the daemon answer after five eighths of it.
  * @property {number} [answer]  Seconds that the daemon has to open a connection, or to
  *     answer whether it is there; 10.
  */
@@ -66,20 +90,27 @@ export class Refused extends Error {
    * @param {string} message
    * @param {number} status  The HTTP status that says the same; 0 when it did not answer.
    * @param {{path: string, problem: string}[]} faults  What is wrong with which argument.
+   * @param {number} seconds  After how many it may be another answer; 0 where that is not
+   *     said.
    */
-  constructor(message, status = 0, faults = []) {
+  constructor(message, status = 0, faults = [], seconds = 0) {
     super(message);
     this.name = "Refused";
     this.status = status;
     this.faults = faults;
+    this.seconds = seconds;
   }
 }
 
 const LONGEST_PAUSE = 60;
-const POLL = 25; // seconds that the daemon may wait for something new
+const LONGEST_WAIT = 3600; // seconds, where the daemon says how many
+const POLL = 5 / 8; // of the silence is what the daemon may wait for something new
 const MOST = 1000; // messages that it tells in one answer
 const PATIENCE = 2; // attempts before the next way is tried
+const ROOM = 256 * 1024; // bytes that wait to be read before progress is dropped
 const JSON_TYPE = "application/json";
+const NOT_HERE = 501; // what a way cannot do (RFC 9110, section 15.6.2)
+const TAKEN = 409; // somebody else offers it
 const NOBODY = [502, 503, 504]; // what a proxy answers when nobody is behind it
 const PASSING = [408, 425, 429]; // what may be otherwise in a while, as whatever is above 499
 
@@ -110,6 +141,8 @@ export class Ropewalk extends EventTarget {
     this.reason = "";
     /** @type {Map<string, Subscription>} */
     this._subscriptions = new Map();
+    /** @type {Map<string, Offer>} */
+    this._offers = new Map();
     /** @type {Set<Call>} */
     this._calls = new Set();
     this._number = 0;
@@ -179,19 +212,53 @@ export class Ropewalk extends EventTarget {
     return this._ask(name, parameters, deadline, progress);
   }
 
+  /**
+   * Offer an operation, until the offer is stopped or the page goes; after each loss
+   * anew.
+   *
+   * @param {string} name  Two words with a dot between them: "lamp.switch".
+   * @param {(parameters: any, asking: Asking) => any} answer  What does it: plain or
+   *     async. It is called with the parameters, and what it returns is the answer. A
+   *     `Refused` that it throws is told to who has called; anything else is the page's
+   *     fault, and they hear that something went wrong.
+   * @param {Offering} [terms]
+   * @returns {Offer}
+   */
+  offer(name, answer, terms = {}) {
+    if (this.state === "closed") throw new Refused("closed");
+    if (this._offers.has(name)) throw new Error(`${name} is offered already`);
+    if (terms.running !== undefined && !(terms.running >= 1)) {
+      throw new Error(`running is 1 or more, not ${terms.running}`);
+    }
+    if (!this.options.ways.includes("websocket")) {
+      const told = this.options.ways.join(" and ");
+      throw new Error(`nothing can be offered by ${told}: have ${name} offered by websocket`);
+    }
+    const offer = new Offer(this, name, answer, terms);
+    this._offers.set(name, offer);
+    this._way.offer(offer);
+    return offer;
+  }
+
   /** Leave, for good. */
   close() {
     clearTimeout(this._timer);
     this._become("closed");
     this._way.stop();
     for (const call of this._calls) call.refuse(new Refused("closed"));
+    for (const offer of [...this._offers.values()]) offer._end(new Refused("closed"));
     this._subscriptions.clear();
   }
 
   // What the ways call.
 
-  _opened() {
+  /** What is heard by this way gets through, if slowly: it is no failure. */
+  _proved() {
     this._failures = this._attempts = 0;
+  }
+
+  _opened() {
+    this._proved();
     this.reason = "";
     this._become("open");
     for (const call of this._calls) {
@@ -199,11 +266,16 @@ export class Ropewalk extends EventTarget {
     }
   }
 
-  /** @param {boolean} was_open @param {string} [reason] */
-  async _lost(was_open, reason = "") {
+  /**
+   * @param {boolean} was_open
+   * @param {string} [reason]
+   * @param {number} [least]  Seconds that the daemon wants to be left alone.
+   */
+  async _lost(was_open, reason = "", least = 0) {
     if (this.state === "closed") return;
     if (was_open || reason) this.reason = reason;
     this._way.stop();
+    for (const offer of this._offers.values()) offer.offered = false;
     for (const call of this._calls) {
       if (call.sent) call.refuse(new Refused("the connection was lost"));
     }
@@ -217,8 +289,23 @@ export class Ropewalk extends EventTarget {
       this._blame();
     }
     if (this.state === "closed") return;
-    const pause = Math.min(this.options.pause * 2 ** (this._attempts - 1), LONGEST_PAUSE);
-    this._timer = setTimeout(() => this._connect(), 1000 * pause * (0.5 + Math.random() / 2));
+    const pause = this._pause(this._attempts, least);
+    this._timer = setTimeout(() => this._connect(), 1000 * pause);
+  }
+
+  /**
+   * Seconds to wait.
+   *
+   * @param {number} failures  After how many, 1 or more.
+   * @param {number} least  As many as the daemon says.
+   * @returns {number}
+   */
+  _pause(failures, least) {
+    const chance = Math.random();
+    const pause = Math.min(this.options.pause * 2 ** (failures - 1), LONGEST_PAUSE);
+    // Who was told so is not alone, perhaps.
+    const told = Math.min(least, LONGEST_WAIT) * (1 + chance / 2);
+    return Math.max(pause * (0.5 + chance / 2), told);
   }
 
   /** A way does not open although somebody is there. */
@@ -340,6 +427,8 @@ export class Subscription {
     this.data = listening.data;
     this.kept = listening.kept || listening.after === "";
     this._asked = this._told = this._stood = false;
+    /** How often the daemon could not have it since it last could. */
+    this._tries = 0;
     /** By channel, the token of what was heard last. @type {Map<string, string>} */
     this._last = new Map();
   }
@@ -393,6 +482,7 @@ export class Subscription {
     // Of what was said meanwhile in the channels of a pattern nobody tells.
     if (token === null && this._stood) this._miss();
     for (const said of held) this._take(said);
+    this._tries = 0;
     // It was asked for before the last message was heard, perhaps.
     if (token !== null && isNews(this.token, token)) this.token = token;
     this._stood = true;
@@ -435,6 +525,119 @@ export class Subscription {
   }
 }
 
+/** An operation that is offered. */
+export class Offer {
+  /**
+   * @param {Ropewalk} rope
+   * @param {string} name
+   * @param {(parameters: any, asking: Asking) => any} answer
+   * @param {Offering} terms
+   */
+  constructor(rope, name, answer, { routing, requires, running = 32, refused }) {
+    this._rope = rope;
+    this._answer = answer;
+    this._most = running;
+    this._refused = refused;
+    this.name = name;
+    this.routing = routing;
+    this.requires = requires;
+    /** Whether the daemon has it. */
+    this.offered = false;
+    /** Why the daemon does not have it, so far as that is known. */
+    this.problem = "";
+    this._had = false;
+    this._tries = this._running = 0;
+    /** Why it does not stand. @type {Refused | undefined} */
+    this._over = undefined;
+    /** @type {{resolve: () => void, reject: (error: Refused) => void}[]} */
+    this._waiting = [];
+  }
+
+  /** Whether it is still to be offered. */
+  get stands() {
+    return this._rope._offers.get(this.name) === this;
+  }
+
+  /**
+   * Wait until it can be called. It is refused when the offer is, for good, or stopped.
+   *
+   * @returns {Promise<void>}
+   */
+  ready() {
+    if (this.offered) return Promise.resolve();
+    if (this._over) return Promise.reject(this._over);
+    return new Promise((resolve, reject) => this._waiting.push({ resolve, reject }));
+  }
+
+  /** Offer it no longer. What is under way is still answered. */
+  stop() {
+    if (!this.stands) return;
+    this._rope._way.withdraw(this);
+    this._end(new Refused(`${this.name} is not offered any more`));
+  }
+
+  /** The daemon has it. */
+  _began() {
+    if (!this.stands) return;
+    this.offered = this._had = true;
+    this.problem = "";
+    this._tries = 0;
+    for (const { resolve } of this._waiting.splice(0)) resolve();
+  }
+
+  /**
+   * Whether it is no use to ask again. What the daemon had once may be taken by a
+   * connection of ours of which it does not know yet that it is lost.
+   *
+   * @param {Refused} error
+   */
+  _isFinal(error) {
+    return isFinal(error) && !(this._had && error.status === TAKEN);
+  }
+
+  /** The daemon does not have it now. That is told once. @param {Refused} error */
+  _hold(error) {
+    if (!this.stands || this.problem === error.message) return;
+    this.problem = error.message;
+    this._tell(error);
+  }
+
+  /** It may not be offered. @param {Refused} error */
+  _refuse(error) {
+    if (!this.stands) return;
+    this._end(error);
+    this._tell(error);
+  }
+
+  /** It is not to be offered any more. @param {Refused} error */
+  _end(error) {
+    this._rope._offers.delete(this.name);
+    this._over = error;
+    this.offered = false;
+    this.problem = error.message;
+    for (const { reject } of this._waiting.splice(0)) reject(error);
+  }
+
+  /** @param {any} parameters @param {Asking} asking @returns {Promise<any>} */
+  async _ask(parameters, asking) {
+    if (this._running >= this._most) {
+      throw new Refused(`who offers '${this.name}' is busy; try again in a moment`, 503);
+    }
+    this._running += 1;
+    try {
+      return await this._answer(parameters, asking);
+    } finally {
+      this._running -= 1;
+    }
+  }
+
+  /** @param {Refused} error */
+  _tell(error) {
+    if (this._refused) tell(this._refused, error);
+    else console.error(`${this.name}: ${error.message}`);
+  }
+}
+
 /**
  * Tell a page something. What fails there is reported as if it were told alone: whoever
  * tells has more to do.
@@ -446,10 +649,15 @@ function tell(listener, ...told) {
   try {
     listener?.(...told);
   } catch (error) {
-    setTimeout(() => {
-      throw error;
-    });
+    report(error);
   }
+}
+
+/** Have the page know of a fault of its own. @param {unknown} error */
+function report(error) {
+  setTimeout(() => {
+    throw error;
+  });
 }
 
 /** What a token says. @param {string} token */
@@ -498,16 +706,22 @@ function inOrder(messages) {
   return messages.sort((one, other) => age(one) - age(other) || one.sequence - other.sequence);
 }
 
-// The ways. Each has start, stop, subscribe, rename, unsubscribe, send and cancel.
+// The ways. Each has start, stop, subscribe, rename, unsubscribe, offer, withdraw, send and
+// cancel.
 
 class ByWebSocket {
   /** @param {Ropewalk} rope */
   constructor(rope) {
     this._rope = rope;
     this._asked = new Map();
-    /** What came for those whose subscription is not answered: it may be newer than what
-     *  they are still to hear. @type {Map<Subscription, Said[]>} */
+    /** What came for those whose subscription is not answered, beside others that hear the
+     *  same: it may be newer than what they are still to hear.
+     *  @type {Map<Subscription, Said[]>} */
     this._held = new Map();
+    /** What is tried again in a while. @type {Map<Subscription | Offer, number>} */
+    this._later = new Map();
+    /** What the daemon asks for, by its id. @type {Map<any, AbortController>} */
+    this._doing = new Map();
     this._number = 0;
     this._open = false;
     this._silence = new Silence(rope, () => this._doubt());
@@ -522,6 +736,7 @@ class ByWebSocket {
       this._open = true;
       this._silence.broken();
       for (const each of this._rope._subscriptions.values()) this.subscribe(each);
+      for (const each of this._rope._offers.values()) this.offer(each);
       this._rope._opened();
     };
     socket.onmessage = ({ data }) => {
@@ -537,11 +752,14 @@ class ByWebSocket {
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
     this._open = false;
+    for (const each of [...this._later.keys()]) this._forget(each);
+    for (const id of [...this._doing.keys()]) this._abort(id);
   }
 
   /** @param {Subscription} subscription */
   subscribe(subscription) {
     if (!this._open) return; // it is done when it opens
+    this._forget(subscription);
     const { channel, who, data } = subscription;
     const params = { channel, who, data, after: subscription._ask() };
     if (!this._held.has(subscription)) this._held.set(subscription, []);
@@ -553,7 +771,8 @@ class ByWebSocket {
       refuse: (error) => {
         this._release(subscription);
         this.unsubscribe(subscription); // it may have stood under another name
-        subscription._refuse(error);
+        if (isFinal(error)) subscription._refuse(error);
+        else this._again(subscription, error, () => this.subscribe(subscription));
       },
     });
   }
@@ -571,8 +790,58 @@ class ByWebSocket {
   }
 
   /** @param {Subscription} subscription */
-  unsubscribe({ channel }) {
+  unsubscribe(subscription) {
+    const { channel } = subscription;
+    this._forget(subscription);
     if (this._open) this._say({ method: "rpc.unsubscribe", params: { channel } });
+  }
+
+  /** @param {Offer} offer */
+  offer(offer) {
+    if (!this._open) return; // it is done when it opens
+    const { name, routing, requires } = offer;
+    this._request(`o${++this._number}`, "rpc.offer", { name, routing, requires }, {
+      answer: () => offer._began(),
+      refuse: (error) => {
+        if (offer._isFinal(error)) {
+          offer._refuse(error);
+          return;
+        }
+        offer._hold(error);
+        this._again(offer, error, () => this.offer(offer));
+      },
+    });
+  }
+
+  /** @param {Offer} offer */
+  withdraw(offer) {
+    const { name } = offer;
+    this._forget(offer);
+    if (this._open) this._say({ method: "rpc.withdraw", params: { name } });
+  }
+
+  /**
+   * Try again in a while what the daemon could not have.
+   *
+   * @param {Subscription | Offer} wanted
+   * @param {Refused} error
+   * @param {() => void} ask
+   */
+  _again(wanted, error, ask) {
+    if (!wanted.stands) return;
+    wanted._tries += 1;
+    const again = () => {
+      this._later.delete(wanted);
+      ask();
+    };
+    const pause = this._rope._pause(wanted._tries, error.seconds);
+    this._later.set(wanted, setTimeout(again, 1000 * pause));
+  }
+
+  /** Do not try it again. @param {Subscription | Offer} wanted */
+  _forget(wanted) {
+    clearTimeout(this._later.get(wanted));
+    this._later.delete(wanted);
   }
 
   /** @param {Call} call */
@@ -603,28 +872,68 @@ class ByWebSocket {
 
   _hear(message) {
     if (message.method !== undefined) {
-      this._told(message.method, message.params);
+      if (message.id === undefined) this._told(message.method, message.params);
+      else this._do(message);
       return;
     }
     const asked = this._asked.get(message.id);
     this._asked.delete(message.id);
     if (asked === undefined) return;
     const { error } = message;
-    if (error === undefined) asked.answer(message.result);
-    else asked.refuse(new Refused(error.message, error.data?.status, error.data?.errors));
+    if (error === undefined) {
+      asked.answer(message.result);
+      return;
+    }
+    const { status, errors, seconds } = error.data ?? {};
+    asked.refuse(new Refused(error.message, status, errors, seconds));
+  }
+
+  /** Do what the daemon asks for. @param {{id: any, method: string, params?: any}} asked */
+  async _do({ id, method, params = {} }) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    this._doing.set(id, controller);
+    const progress = (value = null) => {
+      const waits = this._doing.get(id) === controller;
+      if (!waits || this._socket.bufferedAmount >= ROOM) return;
+      this._say({ method: "rpc.progress", params: { id, value } });
+    };
+    let answer;
+    try {
+      const offer = this._rope._offers.get(method);
+      if (offer === undefined) throw new Refused(`there is no operation '${method}'`, 404);
+      const result = await offer._ask(params, { progress, signal });
+      answer = `"result":${JSON.stringify(result) ?? null}`;
+    } catch (error) {
+      answer = `"error":${JSON.stringify(explain(error, signal))}`;
+    }
+    if (this._doing.get(id) !== controller) return; // nobody waits any more
+    this._doing.delete(id);
+    this._socket.send(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},${answer}}`);
+  }
+
+  /** Nobody waits for an answer any more. @param {any} id */
+  _abort(id) {
+    this._doing.get(id)?.abort();
+    this._doing.delete(id);
   }
 
   _told(method, params) {
     if (method === "rpc.message") {
-      for (const each of this._hearing(params.channel)) {
+      const hearing = this._hearing(params.channel);
+      for (const each of hearing) {
         const held = this._held.get(each);
-        if (held) held.push(params);
+        // What one alone hears comes in order: who loses the connection again has it.
+        const alone = hearing.length === 1 && !each.many && !held?.length;
+        if (held && !alone) held.push(params);
         else each._take(params);
       }
     } else if (method === "rpc.joined" || method === "rpc.left") {
       for (const each of this._hearing(params.channel)) each._meet(method.slice(4), params);
     } else if (method === "rpc.progress") {
       this._asked.get(params.id)?.progress?.(params.value);
+    } else if (method === "rpc.cancel") {
+      this._abort(params.id);
     }
   }
 
@@ -632,12 +941,39 @@ class ByWebSocket {
   _hearing(channel) {
     const words = channel.split(".");
     return [...this._rope._subscriptions.values()].filter((each) => {
+      if (this._later.has(each)) return false; // it is told when it stands
       const wanted = each.channel.split(".");
       const rest = wanted.at(-1) === "**";
       if (rest ? words.length < wanted.length : words.length !== wanted.length) return false;
       return wanted.every((word, at) => word.startsWith("*") || word === words[at]);
     });
   }
+}
+
+/**
+ * What who has called is told of an error: nothing of what is the page's own fault.
+ *
+ * @param {unknown} error
+ * @param {AbortSignal} signal  Of the call.
+ */
+function explain(error, signal) {
+  if (error instanceof Refused) {
+    const { message, status } = error;
+    return { code: codeOf(status), message, data: { status } };
+  }
+  if (!signal.aborted || error?.name !== "AbortError") report(error);
+  const message = "something went wrong in the page";
+  return { code: codeOf(500), message, data: { status: 500 } };
+}
+
+/** What JSON-RPC says for a status. @param {number} status */
+function codeOf(status) {
+  if (status === 400 || status === 422) return -32602;
+  if (status === 404) return -32601;
+  if (status === 500) return -32603;
+  if (status > 400 && status < 450) return 400 - status - 32000;
+  if (status > 500 && status < 549) return 500 - status - 32050;
+  return -32000;
 }
 
 /** How long nothing was heard. */
@@ -703,8 +1039,18 @@ class ByHTTP {
       return;
     }
     this._open = true;
+    for (const each of this._rope._offers.values()) this.offer(each);
     this._rope._opened();
   }
+
+  /** Nobody can be asked for something by HTTP. @param {Offer} offer */
+  offer(offer) {
+    if (this._stopped || !this._open) return;
+    const told = `nothing can be offered by ${this._rope.way}`;
+    offer._hold(new Refused(`${told}: ${offer.name} waits for another way`, NOT_HERE));
+  }
+
+  withdraw() {} // there is nothing to be done
 
   /** Where nothing is subscribed to, nobody has answered yet. */
   async _greet() {
@@ -781,10 +1127,13 @@ class ByHTTP {
           body: JSON.stringify(body),
         }),
       });
+      if (response.ok) this._rope._attempts = 0; // somebody is there, and glad to answer
       if (response.ok && accept !== JSON_TYPE) return null;
       const told = await response.json().catch(() => null);
       if (response.ok) return told;
-      throw new Refused(told?.detail ?? response.statusText, response.status, told?.errors);
+      const seconds = Number(response.headers.get("retry-after")) || 0;
+      const detail = told?.detail ?? response.statusText;
+      throw new Refused(detail, response.status, told?.errors, seconds);
     } finally {
       clearTimeout(timer);
       controller.abort(); // of a stream, the rest is not wanted
@@ -825,6 +1174,7 @@ class ByEvents extends ByHTTP {
     const hear = (event, take) =>
       source.addEventListener(event, ({ data }) => {
         silence.broken();
+        this._rope._proved();
         take(JSON.parse(data));
       });
     hear("message", (said) => subscription._take(said));
@@ -862,6 +1212,7 @@ class ByEvents extends ByHTTP {
     this.unsubscribe(subscription);
     const accept = `text/event-stream, ${JSON_TYPE};q=0.5`; // what is refused is told in JSON
     const seconds = this._rope.options.answer;
+    let least;
     try {
       await this._fetch(subscription, this._address(subscription), { accept, seconds });
     } catch (error) {
@@ -870,8 +1221,9 @@ class ByEvents extends ByHTTP {
         this._begun(subscription);
         return;
       }
+      least = error.seconds;
     }
-    if (!this._stopped) this._rope._lost(this._open);
+    if (!this._stopped) this._rope._lost(this._open, "", least);
   }
 }
 
@@ -895,7 +1247,7 @@ class ByPolling extends ByHTTP {
           subscription._refuse(error);
           this._begun(subscription);
         } else {
-          this._rope._lost(this._open);
+          this._rope._lost(this._open, "", error.seconds);
         }
         return;
       }
@@ -907,10 +1259,11 @@ class ByPolling extends ByHTTP {
   _next(subscription) {
     const { token, kept } = subscription;
     const first = token === undefined;
-    const wait = first || this._beginning.has(subscription) ? 0 : POLL;
+    const { answer, silence } = this._rope.options;
+    const wait = first || this._beginning.has(subscription) ? 0 : POLL * silence;
     subscription._ask();
     const more = first ? { limit: kept ? MOST : 0 } : { wait };
-    const seconds = this._rope.options.answer + wait;
+    const seconds = answer + wait;
     return this._fetch(subscription, this._address(subscription, token, more), { seconds });
   }
 

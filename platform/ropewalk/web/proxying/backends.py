@@ -131,7 +131,8 @@ class Backend:
         """
         self._missed = self._missed + 1 if problem else 0
         well = not problem or (self._missed < _MOST_MISSED and self.well is True)
-        if well and problem is None:
+        if problem is None:
+            self._rested = 0.0
             self.succeed()
         if well != self.well:
             self.well = well

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -50,8 +51,12 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z/]+")
 #: section 8.6).
 _WITH_BODY = (b"POST", b"PUT", b"PATCH")
 
-#: As they are named in ``Via`` (RFC 9110, section 7.6.3).
-_VERSIONS = {b"HTTP/1.0": b"1.0", b"HTTP/1.1": b"1.1", b"HTTP/2": b"2"}
+#: What we add to the way (RFC 9110, section 7.6.3), by the version we were asked in.
+_VIA = {
+    b"HTTP/1.0": (b"Via", b"1.0 ropewalk"),
+    b"HTTP/1.1": (b"Via", b"1.1 ropewalk"),
+    b"HTTP/2": (b"Via", b"2 ropewalk"),
+}
 
 
 class Manners(Struct, frozen=True):
@@ -108,7 +113,7 @@ def request_head(
     options = _options(request)
     for name, values in request.requestHeaders.getAllRawHeaders():
         key = name.lower()
-        if key in _DROPPED or key in options or is_ours(key):
+        if key in _DROPPED or key in options or _is_ours(key):
             continue
         if key == b"cookie":
             values = [b"; ".join(values)]  # RFC 9113, section 8.2.3
@@ -124,7 +129,8 @@ def request_head(
     return head
 
 
-def is_ours(key: bytes) -> bool:
+@lru_cache(1024)
+def _is_ours(key: bytes) -> bool:
     """Whether a header, in lower case, is nothing for a client to say."""
     return _OURS.fullmatch(key.replace(b"_", b"-")) is not None
 
@@ -151,8 +157,11 @@ def _stripped(uri: bytes, prefix: bytes) -> bytes:
 
 def _options(request: Any) -> list[bytes]:
     said = request.requestHeaders.getRawHeaders(b"connection")
-    if said is None:
-        return []
+    return _members(said) if said else []
+
+
+def _members(said: list[bytes]) -> list[bytes]:
+    """The members of a list, in lower case (RFC 9110, section 5.6.1)."""
     return [each.strip(b" \t").lower() for each in b",".join(said).split(b",")]
 
 
@@ -164,40 +173,42 @@ def _host(request: Any, target: Target, manners: Manners) -> bytes:
 
 
 def _who(request: Any, manners: Manners) -> Pairs:
-    """Who is asking, for what (RFC 7239, and what was before it)."""
-    client, scheme = request.client, "https" if request.isSecure() else "http"
-    known = isinstance(client, IPv4Address | IPv6Address)
-    host = (request.requestHeaders.getRawHeaders(b"host") or [b""])[0].decode("latin-1")
-    said = {"for": _node(client), "proto": scheme, **({"host": host} if host else {})}
-    lines = [
-        *([(b"X-Forwarded-For", client.host.encode("ascii"))] if known else ()),
+    """Who is asking, for what."""
+    hosts = request.requestHeaders.getRawHeaders(b"host")
+    host = hosts[0] if hosts else b""
+    said = _introduction(_address(request.client), request.isSecure(), host)
+    if manners.strip and manners.prefix:
+        said = [*said, (b"X-Forwarded-Prefix", manners.prefix.encode("ascii"))]
+    name = request.site.request_id
+    return [*said, (name, request.id.encode("ascii"))] if name else said
+
+
+def _address(client: Any) -> str:
+    """A client's address; empty for one that has none."""
+    return client.host if isinstance(client, IPv4Address | IPv6Address) else ""
+
+
+@lru_cache(1024)
+def _introduction(client: str, secure: bool, host: bytes) -> Pairs:
+    """RFC 7239, and what was before it. Whoever asks changes nothing."""
+    scheme, asked = "https" if secure else "http", host.decode("latin-1")
+    node = f"[{client}]" if ":" in client else client or "unknown"  # section 6
+    said = {"for": node, "proto": scheme, **({"host": asked} if asked else {})}
+    return [
+        *([(b"X-Forwarded-For", client.encode("ascii"))] if client else ()),
         (b"X-Forwarded-Proto", scheme.encode("ascii")),
-        *([(b"X-Forwarded-Host", host.encode("latin-1"))] if host else ()),
+        *([(b"X-Forwarded-Host", host)] if host else ()),
         (b"Forwarded", write_forwarded([said]).encode("latin-1")),
     ]
-    if manners.strip and manners.prefix:
-        lines.append((b"X-Forwarded-Prefix", manners.prefix.encode("ascii")))
-    name = request.site.request_id
-    if name:
-        lines.append((name, request.id.encode("ascii")))
-    return lines
-
-
-def _node(client: Any) -> str:
-    """RFC 7239, section 6."""
-    if isinstance(client, IPv6Address):
-        return f"[{client.host}]"
-    return client.host if isinstance(client, IPv4Address) else "unknown"
 
 
 def _way(request: Any, upgrade: bytes | None) -> Pairs:
     """What is between us and the back end, and that there is something between."""
-    version = _VERSIONS.get(request.clientproto, b"1.1")
-    lines = [(b"Via", version + b" ropewalk")]
+    lines = [_VIA.get(request.clientproto, _VIA[b"HTTP/1.1"])]
     if upgrade is not None:
         return [*lines, (b"Connection", b"Upgrade"), (b"Upgrade", upgrade)]
-    wanted = b",".join(request.requestHeaders.getRawHeaders(b"te") or ())
-    if b"trailers" in [each.strip().lower() for each in wanted.split(b",")]:
+    wanted = request.requestHeaders.getRawHeaders(b"te")
+    if wanted and b"trailers" in _members(wanted):
         lines += [(b"Connection", b"TE"), (b"TE", b"trailers")]
     return lines
 

@@ -163,15 +163,17 @@ class ProxyMounting(Mounting):
     :ivar backends: They.
     """
 
+    resource: Gate
+
     def __init__(self, place: Place, targets: Sequence[Target], terms: Terms) -> None:
-        reactor, limits = place.reactor, limits_of(terms)
+        reactor, limits = place.network or place.reactor, limits_of(terms)
         try:
             made = [Backend(each, limits, reactor) for each in targets]
         except (OSError, ValueError) as error:
             problem = f"cannot pass requests to {targets[0].written}: {error}"
             raise BadPlugin(place.owner, place.origin, problem) from error
         self.backends = Backends(made, terms.balance)
-        self.resource: Gate = make_gate(self.backends, place, terms)
+        self.resource = make_gate(self.backends, place, terms)
         self._probes = Probes(made, terms.health, terms.health_interval, reactor)
         self._checks = bool(terms.health)
 

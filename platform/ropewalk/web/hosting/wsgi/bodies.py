@@ -19,7 +19,7 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.interfaces import Steps
 from ropewalk.web.intake import Intake
 
-__all__ = ["Body", "BodyLost", "Source"]
+__all__ = ["SPOOLED", "Body", "BodyLost", "Source", "spool", "taken", "whole"]
 
 #: Bytes of a body that are kept in memory; what is longer is on disk.
 SPOOLED = 64 * 1024

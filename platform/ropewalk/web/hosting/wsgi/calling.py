@@ -150,7 +150,10 @@ class Call:
             self.write(data)
         else:
             self._done = True
-            self._answer(data)
+            if self._is_head:
+                # Nobody else knows it: the body is not sent.
+                self._headers.append((b"content-length", b"%d" % len(data)))
+            self._answer(b"" if self._is_mute() else data)
 
     def _end(self) -> None:
         """There is no more."""

@@ -22,7 +22,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.web.hosting.hosted import Mounting, Place
 from ropewalk.web.hosting.loading import loaded
-from ropewalk.web.hosting.wsgi.bodies import Body, Source, taken, whole
+from ropewalk.web.hosting.wsgi.bodies import SPOOLED, Body, Source, taken, whole
 from ropewalk.web.hosting.wsgi.calling import Call
 from ropewalk.web.hosting.wsgi.conveying import Conveyor
 from ropewalk.web.hosting.wsgi.environs import environ_of
@@ -156,16 +156,26 @@ class WsgiResource:
     def render(self, request: Any) -> int:
         """Have a thread answer."""
         intake = request.intake
-        if intake is None or intake.ended or intake.length is not None:
+        if intake is None or intake.ended or self._begins_early(request, intake):
             self._begin(request, *self._body_of(intake))
         else:
-            # CONTENT_LENGTH is what applications go by, and nobody knows it yet.
             whole(intake).addCallbacks(
                 lambda file: self._begin_with(request, file),
                 self._lose,
                 errbackArgs=(request,),
             )
         return NOT_DONE_YET
+
+    def _begins_early(self, request: Any, intake: Intake) -> bool:
+        """
+        Whether a thread begins before the body has ended. It need not wait for a short
+        one; but a client that asks first is to be answered by the application. Of what
+        comes in chunks nobody knows ``CONTENT_LENGTH``, which applications go by.
+        """
+        length = intake.length
+        if length is None:
+            return False
+        return length > SPOOLED or request.getHeader(b"expect") is not None
 
     def putChild(self, path: bytes, child: Any) -> None:
         raise TypeError("an application has no children")
@@ -174,7 +184,7 @@ class WsgiResource:
         raise TypeError("an application has no children")
 
     def _body_of(self, intake: Intake | None) -> tuple[Body, int | None]:
-        """The body of which all is here, or the length is known; and that."""
+        """A body of which all is here, or the length is known; and that."""
         if intake is None:
             return Body(b""), None
         if not intake.ended:
@@ -185,9 +195,9 @@ class WsgiResource:
         return Body(came, source), length or None
 
     def _begin_with(self, request: Any, file: IO[bytes]) -> None:
-        body = Body(file)
-        self._begin(request, body, body.seek(0, 2))
-        body.seek(0)
+        length = file.tell()
+        given = request.requestHeaders.hasHeader(b"transfer-encoding") or length
+        self._begin(request, Body(file), length if given else None)
 
     def _begin(self, request: Any, body: Body, length: int | None) -> None:
         environ = environ_of(request, self._prefix, self._usual, length)
