@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ropewalk.awaiting import install
 from ropewalk.run.configuration import SiteSettings
 from ropewalk.run.sites import WebSite
 from ropewalk.web.home import Home
@@ -26,9 +27,13 @@ __all__ = ["AsgiTestCase", "answer", "on_loop", "turns"]
 def on_loop(test: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
     """A test that runs on an asyncio loop of its own."""
 
+    async def main(self: Any) -> None:
+        install(asyncio.get_running_loop())
+        await asyncio.ensure_future(test(self))
+
     @wraps(test)
     def run(self: Any) -> None:
-        asyncio.run(test(self))
+        asyncio.run(main(self))
 
     return run
 
@@ -59,7 +64,7 @@ class AsgiTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.place = Place.of()
         self.web = WebSite(
-            "", SiteSettings(), Proxies(()), Home("", []), self.place.clock
+            "", SiteSettings(listen=("tcp:1",)), Proxies(()), Home("", tuple), self.place.clock
         )
         self.place.site.mounts.sockets = self.web.mounts.sockets
 

@@ -184,6 +184,7 @@ class HeaderTests(EnvironCase):
             uri = path = b"/"
             method, clientproto, id = b"GET", b"HTTP/2", "x"
             host = client = object()
+            _request_headers = object()
 
             class requestHeaders:
                 getAllRawHeaders = staticmethod(lambda: ())

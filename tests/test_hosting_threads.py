@@ -43,17 +43,17 @@ class Work(Job):
     __slots__ = ("began", "let", "name", "refused")
 
     def __init__(self) -> None:
-        super().__init__(self._do, self._note)
+        super().__init__()
         self.began, self.let = threading.Event(), threading.Event()
         self.refused: Busy | None = None
         self.name = ""
 
-    def _do(self) -> None:
+    def work(self) -> None:
         self.name = threading.current_thread().name
         self.began.set()
         self.let.wait(PATIENCE)
 
-    def _note(self, error: Busy) -> None:
+    def refuse(self, error: Busy) -> None:
         self.refused = error
 
 
@@ -171,10 +171,11 @@ class PoolTests(SynchronousTestCase):
         Work that fails is logged, and its thread does the next.
         """
 
-        def fail() -> None:
-            raise SystemExit("all of this")
+        class Failing(Job):
+            def work(self) -> None:
+                raise SystemExit("all of this")
 
-        self.pool.submit(Job(fail, lambda error: None))
+        self.pool.submit(Failing())
         self.figures(threads=1, done=1)
         self.begin(1)
         self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)

@@ -1103,6 +1103,7 @@ class Browser:
         self.h2.initiate_connection()
         self.streams: dict[int, Stream] = {}
         self.goodbye: int | None = None
+        self.trailers: dict[str, str] = {}
         self.turn()
 
     def ask(
@@ -1147,6 +1148,9 @@ class Browser:
                 stream.status = int(stream.headers.pop(":status"))
             elif isinstance(event, events.DataReceived):
                 stream.body += event.data
+            elif isinstance(event, events.TrailersReceived):
+                trailers: Any = event.headers
+                self.trailers = dict(trailers)
             elif isinstance(event, events.StreamEnded):
                 stream.whole = True
             elif isinstance(event, events.StreamReset):

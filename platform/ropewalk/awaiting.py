@@ -48,6 +48,7 @@ from ropewalk.interfaces import Steps
 
 __all__ = [
     "awaitable",
+    "begin",
     "deferred",
     "home",
     "inlineCallbacks",
@@ -228,6 +229,16 @@ def install(loop: AbstractEventLoop) -> None:
     factory = loop.get_task_factory()
     if not isinstance(factory, _TaskFactory):
         loop.set_task_factory(_TaskFactory(factory))
+
+
+def begin(coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop) -> asyncio.Task[T]:
+    """
+    Run a coroutine as a task that may await Deferreds, and begin with it at once. It
+    runs in a copy of the context in which this is called.
+
+    :param loop: The loop that runs.
+    """
+    return _begin_task(coroutine, loop)
 
 
 # From everything to a Deferred: one way per type.
@@ -660,6 +671,11 @@ if sys.version_info >= (3, 12):
         begun = _TaskCoroutine(coroutine, contained=True)
         return _from_future(asyncio.Task(begun, loop=loop, eager_start=True))
 
+    def _begin_task(
+        coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop
+    ) -> asyncio.Task[T]:
+        return asyncio.Task(_TaskCoroutine(coroutine), loop=loop, eager_start=True)
+
 else:
 
     class _BegunCoroutine(_TaskCoroutine):
@@ -707,19 +723,7 @@ else:
         """
         Make a task whose first step is done now, as later Pythons can.
         """
-        begun = _BegunCoroutine(coroutine, contained=True)
-        context = copy_context()
-        task = asyncio.Task(begun, loop=loop, context=context)
-        outer = asyncio.current_task(loop)
-        if outer is not None:
-            _leave_task(loop, outer)
-        _enter_task(loop, task)
-        try:
-            error = context.run(begun.begin)
-        finally:
-            _leave_task(loop, task)
-            if outer is not None:
-                _enter_task(loop, outer)
+        task, error = _make_first_step(coroutine, loop)
         try:
             if error is None:
                 return _from_future(task)
@@ -730,3 +734,28 @@ else:
             return fail(_failure(error))
         finally:
             del error, task  # the error's traceback leads here
+
+    def _begin_task(
+        coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop
+    ) -> asyncio.Task[T]:
+        return _make_first_step(coroutine, loop)[0]
+
+    def _make_first_step(
+        coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop
+    ) -> tuple[asyncio.Task[T], BaseException | None]:
+        """
+        :return: the task, and how its coroutine ended, if it did.
+        """
+        begun = _BegunCoroutine(coroutine, contained=True)
+        context = copy_context()
+        task = asyncio.Task(begun, loop=loop, context=context)
+        outer = asyncio.current_task(loop)
+        if outer is not None:
+            _leave_task(loop, outer)
+        _enter_task(loop, task)
+        try:
+            return task, context.run(begun.begin)
+        finally:
+            _leave_task(loop, task)
+            if outer is not None:
+                _enter_task(loop, outer)

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_guests -*-
+# -*- test-case-name: tests.test_asgi_sockets -*-
 """
 WebSockets of applications that know nothing of us.
 """

@@ -190,6 +190,11 @@ class Fields(Struct, dict=True):
             by_name.setdefault(name.lower(), []).append(value)
         return by_name
 
+    @cached_property
+    def low_pairs(self) -> list[tuple[bytes, bytes]]:
+        """The pairs, with the names in lower case. Whoever asks changes nothing."""
+        return [(name.lower(), value) for name, value in self.pairs]
+
 
 class Head(NamedTuple):
     """

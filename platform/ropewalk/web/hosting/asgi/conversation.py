@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
+from ropewalk.errors import RopewalkError
 from ropewalk.web.hosting.asgi.answering import Answer, headers_of, room_for
 from ropewalk.web.hosting.asgi.errors import BadEvent, ClientLeft, NoAnswer, left
 from ropewalk.web.hosting.hosted import Place
@@ -51,7 +52,7 @@ class Conversation:
         self._waiting: list[asyncio.Future[None]] = []
         self._socket: Any = None
         self._denial: Answer | None = None
-        self._decided = self._over = self._failed = False
+        self._decided = self._over = self._ended = False
         self._closing: tuple[int, str] | None = None
         request.notifyFinish().addBoth(self._request_over)
 
@@ -93,17 +94,12 @@ class Conversation:
         else:
             raise BadEvent(self._app, kind, "a WebSocket has no such event")
 
-    def ended(self, outcome: Any) -> None:
-        """The application has returned, or raised."""
-        self._failed = True
-        if not isinstance(outcome, Failure):
-            self._end_well()
-        elif outcome.check(CancelledError):
-            self._end(_GOING_AWAY, "the server is going down")
-        elif not left(outcome.value) or not self._over:
-            self._fail(outcome)
+    def linger(self) -> None:
+        """The application has not ended yet."""
 
-    def _end_well(self) -> None:
+    def ended(self) -> None:
+        """The application has returned."""
+        self._ended = True
         undecided = self._socket is None and not self._over
         if undecided and (self._denial is None or not self._denial.whole):
             missing = "'websocket.accept' or 'websocket.close'"
@@ -111,16 +107,21 @@ class Conversation:
         else:
             self._end(_NORMAL, "")
 
-    def _fail(self, failure: Failure) -> None:
-        error: Any = failure.value
-        if self._socket is None and not self._over:
-            self._request.processingFailed(failure)
-            return
-        if is_told(error):
+    def failed(self, error: BaseException) -> None:
+        """The application has raised."""
+        self._ended = True
+        if isinstance(error, asyncio.CancelledError):
+            self._end(_GOING_AWAY, "the server is going down")
+        elif not self._over and self._socket is None:
+            self._request.processingFailed(Failure(error))
+        elif isinstance(error, RopewalkError) and is_told(error):
             self._end(4000 + error.status, str(error))
-            return
-        self._log.failure("the WebSocket of {app} failed", failure, app=self._app)
-        self._end(_INTERNAL_ERROR, "something went wrong here; it is in our log")
+        elif not (self._over and left(error)):
+            failure = Failure(error)
+            self._log.failure("the WebSocket of {app} failed", failure, app=self._app)
+            self._end(
+                _INTERNAL_ERROR, "something went wrong here; it is in our log"
+            )
 
     def _end(self, code: int, reason: str) -> None:
         if self._socket is not None and not self._over:
@@ -210,7 +211,7 @@ class Conversation:
         kind = "text" if isinstance(message, str) else "bytes"
         self._size += len(message)
         self._put({"type": "websocket.receive", kind: message})
-        if self._failed or (len(self._events) < _MESSAGES and self._size < _BYTES):
+        if self._ended or (len(self._events) < _MESSAGES and self._size < _BYTES):
             return None
         self._room = Deferred()
         return self._room

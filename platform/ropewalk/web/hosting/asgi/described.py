@@ -6,11 +6,8 @@ An ASGI application, as it is described.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from functools import partial
-from importlib import import_module
-from operator import attrgetter
 from typing import Any
 
 from ropewalk.errors import BadPlugin
@@ -18,6 +15,7 @@ from ropewalk.web.hosting.asgi.lifespan import MODES, Mode
 from ropewalk.web.hosting.asgi.mounting import AsgiMounting, Load
 from ropewalk.web.hosting.asgi.scopes import DIALECTS, Dialect
 from ropewalk.web.hosting.hosted import Hosted, Place
+from ropewalk.web.hosting.loading import load
 
 __all__ = ["Asgi", "asgi"]
 
@@ -39,17 +37,20 @@ class Asgi(Hosted):
         lifespan: Mode,
         directory: str | os.PathLike[str],
         environment: Mapping[str, str],
+        prefix_variable: str,
         longest_body: int | None,
         timeout: float,
     ) -> None:
         self._target, self._directory = target, os.fspath(directory)
         self._environment = dict(environment)
+        self._prefix_variable = prefix_variable
         self.longest_body = longest_body
         self._options: dict[str, Any] = {
             "dialect": root_path,
             "version": version,
             "lifespan": lifespan,
             "timeout": timeout,
+            "longest_body": longest_body,
         }
 
     @property
@@ -62,7 +63,10 @@ class Asgi(Hosted):
         if isinstance(target, str):
             return target
         kind = type(target)
-        return getattr(target, "__qualname__", None) or f"{kind.__module__}.{kind.__name__}"
+        return (
+            getattr(target, "__qualname__", None)
+            or f"{kind.__module__}.{kind.__name__}"
+        )
 
     def at(self, place: Place) -> AsgiMounting:
         """
@@ -71,34 +75,25 @@ class Asgi(Hosted):
         options = self._options
         _check(place, "root_path", options["dialect"], DIALECTS)
         _check(place, "lifespan", options["lifespan"], MODES)
-        _check(place, "version", options["version"], (0, 2, 3))
+        _check(place, "asgi_version", options["version"], (0, 2, 3))
         app = self._target
         if isinstance(app, str):
-            app = Load(
-                partial(load, app, self._directory, self._environment, place.prefix)
-            )
+            environment = dict(self._environment)
+            if self._prefix_variable:
+                environment[self._prefix_variable] = place.prefix
+            app = Load(partial(load, app, self._directory, environment, place.prefix))
         return AsgiMounting(app, self._name, place, **options)
-
-
-def load(
-    target: str, directory: str, environment: Mapping[str, str], prefix: str
-) -> Any:
-    """What is at ``"module:name"``."""
-    if directory and directory not in sys.path:
-        sys.path.insert(0, directory)
-    os.environ.update(environment)
-    module, _, name = target.partition(":")
-    return attrgetter(name or "application")(import_module(module))
 
 
 def asgi(
     target: Any,
     *,
     root_path: Dialect = "full",
-    version: int = 0,
+    asgi_version: int = 0,
     lifespan: Mode = "auto",
     directory: str | os.PathLike[str] = "",
     environment: Mapping[str, str] = {},
+    prefix_variable: str = "",
     longest_body: int | None = LONGEST_BODY,
     timeout: float = 30.0,
 ) -> Asgi:
@@ -111,12 +106,14 @@ def asgi(
         ``root_path`` says how much of the path it is. ``"strip"``: the path does not
         have it. ``"raw"``: the path has it, and ``root_path`` is empty, for an
         application that has its prefix in its routes.
-    :param version: Which ASGI it speaks: 2 or 3; 0 finds out where that is certain, and
+    :param asgi_version: Which ASGI it speaks: 2 or 3; 0 finds out where that is certain, and
         takes it for 3 otherwise.
     :param lifespan: Whether it is told when it starts and stops: ``"on"``, ``"off"``,
         or ``"auto"`` for as long as it does not raise when it is told the first time.
     :param directory: Where its modules are, if not on ``sys.path``.
-    :param environment: Environment variables, set before it is loaded.
+    :param environment: Environment variables, set before it is loaded. One of them is
+        ``ROPEWALK_MOUNT``, the path of the mount.
+    :param prefix_variable: Another name for that.
     :param longest_body: Bytes of the longest request body; ``None`` for what the site
         takes.
     :param timeout: Seconds that its start may take, and its end.
@@ -124,10 +121,11 @@ def asgi(
     return Asgi(
         target,
         root_path=root_path,
-        version=version,
+        version=asgi_version,
         lifespan=lifespan,
         directory=directory,
         environment=environment,
+        prefix_variable=prefix_variable,
         longest_body=longest_body,
         timeout=timeout,
     )

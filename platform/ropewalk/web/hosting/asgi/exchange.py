@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -50,39 +49,35 @@ class Exchange:
             await self._wait()
         return event
 
-    def ended(self, outcome: Any) -> None:
-        """The application has returned, or raised."""
-        if isinstance(outcome, Failure):
-            self._fail(outcome)
-        elif not self._answer.whole and not self._answer.out.gone:
-            self._fail(Failure(NoAnswer(self._app, self._missing())))
+    def ended(self) -> None:
+        """The application has returned."""
+        if not self._answer.whole and not self._answer.gone:
+            missing = "the end of its answer" if self._answer.begun else "an answer"
+            self.failed(NoAnswer(self._app, missing))
 
-    def _missing(self) -> str:
-        begun = self._answer.begun
-        return "the end of its answer" if begun else "an answer"
+    def failed(self, error: BaseException) -> None:
+        """The application has raised."""
+        whole, gone = self._answer.whole, self._answer.gone
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if not gone and not whole:
+            if cancelled:
+                error = Refused(503, "the server is going down")
+            self._request.processingFailed(Failure(error))
+        elif not cancelled and not (gone and left(error)):
+            when = "behind its answer" if whole else "when its client had left"
+            failure = Failure(error)
+            self._log.failure("{app} failed {when}", failure, app=self._app, when=when)
 
-    def _fail(self, failure: Failure) -> None:
-        out = self._answer.out
-        if out.gone:
-            if not left(failure.value) and not failure.check(CancelledError):
-                self._report("{app} failed when its client had left", failure)
-        elif out.finished:
-            if not failure.check(CancelledError):
-                self._report("{app} failed behind its answer", failure)
-        else:
-            if failure.check(CancelledError):
-                failure = Failure(Refused(503, "the server is going down"))
-            self._request.processingFailed(failure)
-
-    def _report(self, sentence: str, failure: Failure) -> None:
-        self._log.failure(sentence, failure, app=self._app)
+    def linger(self) -> None:
+        """The application has not ended yet: its client may leave."""
+        if not (self._answer.whole or self._request.finished):
+            self._answer.out  # noqa: B018  # it is told from now on
 
     # What comes.
 
     def _next(self) -> dict[str, Any] | None:
         """The next event, if there is one."""
-        out = self._answer.out
-        if out.finished or out.gone:
+        if self._answer.whole or self._answer.gone:
             return _LEFT.copy()
         if self._body_over:
             return None

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from ropewalk.awaiting import inlineCallbacks, run
+from ropewalk.awaiting import begin, inlineCallbacks, install
 from ropewalk.errors import NeedsAsyncio
 from ropewalk.interfaces import Steps
 from ropewalk.web.hosting.asgi.calling import called_as_three
@@ -63,11 +62,12 @@ class AsgiMounting(Mounting):
         version: int,
         lifespan: Mode,
         timeout: float,
+        longest_body: int | None = None,
     ) -> None:
         self._app, self._name, self._place = app, name, place
         self._version, self._mode, self._timeout = version, lifespan, timeout
         self._scopes = Scopes(place.prefix, dialect, "2.0" if version == 2 else "3.0")
-        self._resource = AsgiResource(name, place, self._scopes)
+        self._resource = AsgiResource(name, place, self._scopes, longest_body)
         self.resource = self._resource
 
     @inlineCallbacks
@@ -89,7 +89,7 @@ class AsgiMounting(Mounting):
         )
         yield lifespan.start({"asgi": {"version": "3.0", "spec_version": "2.0"}})
         self._scopes.state = lifespan.state
-        self._resource.app = app
+        self._resource.begin(app, loop)
 
     @inlineCallbacks
     def stopService(self) -> Steps[None]:
@@ -119,23 +119,30 @@ class AsgiMounting(Mounting):
 @implementer(IResource)
 class AsgiResource:
     """
-    Answers with an ASGI application.
+    Answers with an ASGI application, once that has started.
 
-    :ivar app: The application, once it has started.
+    :ivar longest_body: Bytes of the longest request body; ``None`` for what the site
+        takes.
     """
 
     isLeaf = True
     streams = True
 
-    _log = Logger()
+    _loop: asyncio.AbstractEventLoop
 
-    def __init__(self, name: str, place: Place, scopes: Scopes) -> None:
+    def __init__(
+        self, name: str, place: Place, scopes: Scopes, longest_body: int | None
+    ) -> None:
+        self.longest_body = longest_body
         self._name, self._place, self._scopes = name, place, scopes
-        self._running: set[Deferred[Any]] = set()
-        self.app: Callable[..., Any] = _not_started
+        self._running: set[asyncio.Task[None]] = set()
+        self._app: Callable[..., Any] | None = None
 
     def render(self, request: Any) -> Any:
         """Let the application answer."""
+        if self._app is None:
+            early = Refused(503, "the application has not started yet")
+            return respond(request, early, request.work.request)
         if wants_socket(request):
             return self._converse(request)
         exchange = Exchange(request, self._name)
@@ -152,27 +159,37 @@ class AsgiResource:
         self._begin(self._scopes.websocket(request), conversation)
         return NOT_DONE_YET
 
-    def stop(self) -> Deferred[Any]:
-        """Cancel what still runs; fires when all of it has come to its end."""
+    def begin(self, app: Callable[..., Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Answer with an application from now on."""
+        install(loop)
+        self._app, self._loop = app, loop
+
+    async def stop(self) -> None:
+        """Cancel what still runs; returns when all of it has come to its end."""
         running = list(self._running)
-        for each in running:
-            each.cancel()
-        return DeferredList(running, consumeErrors=True)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
 
     def _begin(self, scope: Mapping[str, Any], what: Exchange | Conversation) -> None:
-        running = run(self.app, scope, what.receive, what.send)
-        if not running.called:
-            self._running.add(running)
-            running.addBoth(self._end, running)
-        running.addBoth(what.ended)
-        running.addErrback(self._report)
+        task = begin(self._run(scope, what), self._loop)
+        if not task.done():
+            what.linger()
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
-    def _end(self, outcome: Any, running: Deferred[Any]) -> Any:
-        self._running.discard(running)
-        return outcome
-
-    def _report(self, failure: Any) -> None:
-        self._log.failure("what {app} did went wrong", failure, app=self._name)
+    async def _run(self, scope: Mapping[str, Any], what: Exchange | Conversation) -> None:
+        """
+        Run the application. Whatever it raises ends here: not even ``SystemExit``
+        of one ends the others.
+        """
+        try:
+            await self._app(scope, what.receive, what.send)
+        except BaseException as error:
+            what.failed(error)
+        else:
+            what.ended()
 
     # What else twisted.web asks of a resource.
 
@@ -182,6 +199,3 @@ class AsgiResource:
     def putChild(self, path: bytes, child: Any) -> None:
         raise TypeError("an ASGI application has no children")
 
-
-async def _not_started(scope: Any, receive: Any, send: Any) -> None:
-    raise Refused(503, "the application has not started yet")

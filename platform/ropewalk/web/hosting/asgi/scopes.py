@@ -19,6 +19,7 @@ __all__ = ["DIALECTS", "Dialect", "Scopes", "wants_socket"]
 Dialect = Literal["full", "strip", "raw"]
 DIALECTS = ("full", "strip", "raw")
 
+_METHODS = {each.encode(): each for each in ("GET", "HEAD", "POST", "PUT", "DELETE")}
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
 
 
@@ -30,7 +31,6 @@ class Scopes:
     :param dialect: How it is told the path.
     :param version: What the scope says of ASGI: ``"3.0"``, ``"2.0"``.
     :ivar state: What its lifespan has put there; each request has a copy.
-    :ivar more: What else is in each scope.
     """
 
     def __init__(self, prefix: str, dialect: Dialect, version: str = "3.0") -> None:
@@ -38,13 +38,13 @@ class Scopes:
         self._root = "" if dialect == "raw" else prefix
         self._asgi = {"version": version, "spec_version": "2.5"}
         self.state: dict[str, Any] = {}
-        self.more: dict[str, Any] = {}
 
     def http(self, request: Any) -> dict[str, Any]:
         """The scope of an HTTP request."""
         secure = request.isSecure()
         scope = self._scope(request, "http", "https" if secure else "http")
-        scope["method"] = request.method.decode("latin-1").upper()
+        method: bytes = request.method
+        scope["method"] = _METHODS.get(method) or method.decode("latin-1").upper()
         extensions: dict[str, Any] = {
             "http.response.pathsend": {},
             "http.response.zerocopysend": {},
@@ -78,7 +78,7 @@ class Scopes:
 
     def _scope(self, request: Any, kind: str, scheme: str) -> dict[str, Any]:
         raw: bytes = request.path
-        path = raw.decode("latin-1") if b"%" not in raw and raw.isascii() else _path(raw)
+        path = _path(raw) if b"%" in raw or not raw.isascii() else raw.decode("ascii")
         if self._dialect == "strip" and path.startswith(self._prefix):
             path = path[len(self._prefix) :] or "/"
         version = _VERSIONS.get(request.clientproto, "1.1")
@@ -95,7 +95,6 @@ class Scopes:
             "client": _address(request.client),
             "server": _address(request.host),
             "state": self.state.copy(),
-            **self.more,
         }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from twisted.logger import Logger
@@ -222,9 +223,7 @@ class Call:
 
     def _drop_length(self) -> None:
         self._promised = None
-        self._headers = [
-            each for each in self._headers if each[0].lower() != b"content-length"
-        ]
+        self._headers = [each for each in self._headers if each[0] != b"content-length"]
 
     def _path(self) -> str:
         path: str = self._environ["REQUEST_URI"]
@@ -235,6 +234,7 @@ def _nothing() -> None:
     """What an answer does that need not be closed."""
 
 
+@lru_cache(256)
 def _read_status(status: Any) -> tuple[int, bytes]:
     found = _STATUS.fullmatch(status) if isinstance(status, str) else None
     if found is None:
@@ -248,9 +248,9 @@ def _read_status(status: Any) -> tuple[int, bytes]:
 def _read_header(header: Any) -> tuple[bytes, bytes]:
     try:
         name, value = header
-        if not _NAME.fullmatch(name) or _FORBIDDEN.search(value):
+        if _FORBIDDEN.search(value):
             raise ValueError
-        return name.encode("ascii"), value.encode("latin-1")
+        return _read_name(name), value.encode("latin-1")
     except (TypeError, ValueError):
         raise BadAnswer(
             f"a header is a name and a value, each a str in Latin-1 without line "
@@ -258,10 +258,17 @@ def _read_header(header: Any) -> tuple[bytes, bytes]:
         ) from None
 
 
+@lru_cache(1024)
+def _read_name(name: str) -> bytes:
+    if not _NAME.fullmatch(name):
+        raise ValueError
+    return name.lower().encode("ascii")
+
+
 def _length_in(headers: Headers) -> int | None:
     """What is promised of the body's length."""
     for name, value in headers:
-        if name.lower() == b"content-length":
+        if name == b"content-length":
             if not value.isdigit():
                 raise BadAnswer(f"a Content-Length is digits, not {value!r:.60}")
             return int(value)

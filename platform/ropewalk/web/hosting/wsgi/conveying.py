@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.python.failure import Failure
 
@@ -33,29 +34,41 @@ class ClientLeft(ConnectionError):
     """
 
 
+class Turn(Protocol):
+    """
+    The request that is answered; for the reactor's thread.
+    """
+
+    def fail(self, failure: Failure) -> None:
+        """End it with what went wrong."""
+
+    def later(self, work: Callable[[], object]) -> None:
+        """Do something in a thread."""
+
+    def leave(self) -> None:
+        """Its client has left."""
+
+
 class Conveyor:
     """
     :param outflow: Where the answer goes.
     :param call: Calls something in the reactor's thread.
-    :param later: Calls something in a thread; for the reactor's.
-    :param fail: Ends the request with a failure; for the reactor's thread.
+    :param turn: Whose answer it is.
     :ivar gone: Whether the client has left.
     """
 
     __slots__ = (
-        *("_call", "_coming", "_fail", "_head", "_later", "_outflow", "_pieces"),
-        *("_room", "_weight", "_whole", "gone"),
+        *("_call", "_coming", "_head", "_outflow", "_pieces", "_room", "_turn"),
+        *("_weight", "_whole", "gone"),
     )
 
     def __init__(
         self,
         outflow: Outflow,
         call: Callable[..., object],
-        later: Callable[[Callable[[], object]], object],
-        fail: Callable[[Failure], object],
+        turn: Turn,
     ) -> None:
-        self._outflow, self._call = outflow, call
-        self._later, self._fail = later, fail
+        self._outflow, self._call, self._turn = outflow, call, turn
         self._head: Head | None = None
         self._pieces: list[bytes] = []
         self._weight = 0
@@ -64,6 +77,7 @@ class Conveyor:
         self._whole: bool | None = None
         # Most answers are one piece, and never wait.
         self._room: threading.Condition | None = None
+        outflow.left().addCallback(self._leave)
 
     # For the thread.
 
@@ -122,22 +136,24 @@ class Conveyor:
 
     # For the reactor.
 
-    def leave(self, _: object = None) -> None:
+    def _leave(self, _: object) -> None:
         """The client has left: let nobody wait for it."""
         self.gone = True
         self._release(0)
+        self._turn.leave()
 
     def _answer(self, head: Head, data: bytes) -> None:
         self._outflow.start(*head)
         self._outflow.finish(data)
+        self._over()
 
     def _send_file(
         self, head: Head, file: OnDisk, length: int, then: Callable[[], object]
     ) -> None:
         self._outflow.start(*head)
         sending = file.send(self._outflow, length)
-        sending.addErrback(self._fail)
-        sending.addCallback(lambda _: self._later(then))
+        sending.addErrback(self._turn.fail)
+        sending.addCallback(lambda _: self._turn.later(then))
 
     def _carry(self) -> None:
         """Take along all that is there."""
@@ -153,6 +169,7 @@ class Conveyor:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if whole:
             outflow.finish(data)
+            self._over()
             return
         room = outflow.write(data)
         if whole is False:
@@ -161,6 +178,10 @@ class Conveyor:
             self._release(len(data))
         else:
             room.addCallback(lambda _: self._release(len(data)))
+
+    def _over(self) -> None:
+        """All of it has gone: let nothing lead in a circle."""
+        del self._outflow
 
     def _release(self, size: int) -> None:
         room = self._room

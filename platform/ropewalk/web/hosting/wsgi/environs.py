@@ -9,16 +9,17 @@ some take for a setting: CVE-2016-5385).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.web.http_headers import Headers
+
 __all__ = ["environ_of", "split_path"]
 
 #: What is known of a request by other names, or is over once it has been received.
-_NOT_TOLD = frozenset(
-    {"HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_PROXY", "HTTP_TRANSFER_ENCODING"}
-)
+_NOT_TOLD = frozenset({"HTTP_CONTENT_LENGTH", "HTTP_PROXY", "HTTP_TRANSFER_ENCODING"})
 
 
 def environ_of(
@@ -49,7 +50,7 @@ def environ_of(
     if secure:
         environ["HTTPS"] = "on"
     _add_addresses(environ, request, secure)
-    _add_headers(environ, request.requestHeaders)
+    _add_headers(environ, _headers_of(request))
     if length is not None:
         environ["CONTENT_LENGTH"] = str(length)
     return environ
@@ -86,18 +87,28 @@ def _add_addresses(environ: dict[str, Any], request: Any, secure: bool) -> None:
         environ["REMOTE_PORT"] = str(client.port)
 
 
-def _add_headers(environ: dict[str, Any], headers: Any) -> None:
-    for name, values in headers.getAllRawHeaders():
+def _headers_of(request: Any) -> Iterable[tuple[bytes, Sequence[bytes]]]:
+    """Its headers as they came, where nobody has changed them."""
+    if request._request_headers is None and request._fields is not None:
+        fields: dict[bytes, list[bytes]] = request._fields.by_name
+        return fields.items()
+    headers: Headers = request.requestHeaders
+    return headers.getAllRawHeaders()
+
+
+def _add_headers(
+    environ: dict[str, Any], headers: Iterable[tuple[bytes, Sequence[bytes]]]
+) -> None:
+    for name, values in headers:
         key = _variable(name)
         if key is None:
             continue
-        # RFC 9110, section 5.3; cookies: RFC 9113, section 8.2.3.
-        glue = b"; " if key == "HTTP_COOKIE" else b","
-        value = values[0] if len(values) == 1 else glue.join(values)
+        if len(values) == 1 or key == "CONTENT_TYPE":
+            value = values[0]
+        else:
+            # RFC 9110, section 5.3; cookies: RFC 9113, section 8.2.3.
+            value = (b"; " if key == "HTTP_COOKIE" else b",").join(values)
         environ[key] = value.decode("latin-1")
-    kind = headers.getRawHeaders(b"content-type")
-    if kind:
-        environ["CONTENT_TYPE"] = kind[0].decode("latin-1")
 
 
 @lru_cache(1024)
@@ -106,4 +117,6 @@ def _variable(name: bytes) -> str | None:
     if b"_" in name:
         return None
     key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+    if key == "HTTP_CONTENT_TYPE":
+        return "CONTENT_TYPE"
     return None if key in _NOT_TOLD else key

@@ -5,8 +5,9 @@ A WSGI application at its place: from a request to a thread, and back.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import IO, Any
 
 from twisted.internet.defer import Deferred
@@ -22,7 +23,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.interfaces import Steps
 from ropewalk.web.hosting.hosted import Mounting, Place
 from ropewalk.web.hosting.loading import loaded
-from ropewalk.web.hosting.wsgi.bodies import SPOOLED, Body, Source, taken, whole
+from ropewalk.web.hosting.wsgi.bodies import SPOOLED, Body, Source, whole
 from ropewalk.web.hosting.wsgi.calling import Call
 from ropewalk.web.hosting.wsgi.conveying import Conveyor
 from ropewalk.web.hosting.wsgi.environs import environ_of
@@ -183,23 +184,21 @@ class WsgiResource:
     def getChildWithDefault(self, name: bytes, request: Any) -> Any:
         raise TypeError("an application has no children")
 
-    def _body_of(self, intake: Intake | None) -> tuple[Body, int | None]:
+    def _body_of(self, intake: Intake | None) -> tuple[IO[bytes], int | None]:
         """A body of which all is here, or the length is known; and that."""
-        if intake is None:
-            return Body(b""), None
-        if not intake.ended:
-            return Body(b"", Source(intake, self._call)), intake.length
-        came = b"".join(taken(intake))
-        source = None if intake.over else Source(intake, self._call)
+        if intake is None or intake.length == 0:
+            return io.BytesIO(), None
         length = intake.came if intake.length is None else intake.length
-        return Body(came, source), length or None
+        body: Any = Body(b"", Source(intake, self._call))
+        return body, length or None
 
     def _begin_with(self, request: Any, file: IO[bytes]) -> None:
         length = file.tell()
         given = request.requestHeaders.hasHeader(b"transfer-encoding") or length
-        self._begin(request, Body(file), length if given else None)
+        file.seek(0)
+        self._begin(request, file, length if given else None)
 
-    def _begin(self, request: Any, body: Body, length: int | None) -> None:
+    def _begin(self, request: Any, body: IO[bytes], length: int | None) -> None:
         environ = environ_of(request, self._prefix, self._usual, length)
         environ["wsgi.input"], environ["wsgi.errors"] = body, Errors()
         assert self.application is not None
@@ -212,58 +211,79 @@ class WsgiResource:
             request.processingFailed(failure)
 
 
-class Turn:
+class Turn(Job):
     """
     One request: what the reactor's thread knows of a call.
     """
 
-    __slots__ = (
-        *("_body", "_call", "_context", "_conveyor", "_job", "_made", "_outflow"),
-        "_pool",
-    )
+    __slots__ = ("_body", "_call", "_context", "_made", "_pool", "_request")
 
     def __init__(
-        self, request: Any, body: Body, pool: Pool, call: Callable[..., object]
+        self, request: Any, body: IO[bytes], pool: Pool, call: Callable[..., object]
     ) -> None:
-        self._body, self._pool, self._call = body, pool, call
-        self._outflow = Outflow(request)
-        self._conveyor = Conveyor(self._outflow, call, self._later, self._fail)
+        super().__init__()
+        self._request, self._body, self._pool, self._call = request, body, pool, call
         self._context = copy_context()
-        self._job = Job(self._work, self._refuse)
+        self._made: Call | None = None
 
     def begin(self, application: Application, environ: dict[str, Any]) -> None:
         """Have a thread call an application, as soon as there is one."""
-        self._made = Call(application, environ, self._conveyor, self._failed)
-        self._outflow.left().addCallback(self._leave)
+        conveyor = Conveyor(Outflow(self._request), self._call, self)
+        self._made = Call(application, environ, conveyor, self._failed)
         try:
-            self._pool.submit(self._job)
+            self._pool.submit(self)
         except Busy as error:
-            self._refuse(error)
+            self.refuse(error)
 
     # In the thread.
 
-    def _work(self) -> None:
+    def work(self) -> None:
+        # Nothing is to lead in a circle when it is over.
+        made, self._made = self._made, None
+        assert made is not None
         try:
-            self._context.run(self._made.run)
+            self._context.run(made.run)
         finally:
             self._body.close()
 
     def _failed(self, failure: Failure) -> None:
-        self._call(self._fail, failure)
+        self._call(self.fail, failure)
 
     # In the reactor's.
 
-    def _fail(self, failure: Failure) -> None:
-        self._outflow.request.processingFailed(failure)
+    def fail(self, failure: Failure) -> None:
+        """End the request with what went wrong."""
+        self._request.processingFailed(failure)
 
-    def _later(self, work: Callable[[], object]) -> None:
-        self._pool.insist(Job(lambda: self._context.run(work), self._refuse))
+    def later(self, work: Callable[[], object]) -> None:
+        """Do something more in a thread."""
+        self._pool.insist(Afterwards(self._context, work))
 
-    def _refuse(self, error: Busy) -> None:
+    def refuse(self, error: Busy) -> None:
+        self.forget()
+        self.fail(Failure(error))
+
+    def leave(self) -> None:
+        """The client has left: there is nothing to do, unless it has begun."""
+        if self._pool.forget(self):
+            self.forget()
+
+    def forget(self) -> None:
+        """It will not be done."""
+        self._made = None
         self._body.close()
-        self._fail(Failure(error))
 
-    def _leave(self, _: object) -> None:
-        if self._pool.forget(self._job):
-            self._body.close()
-        self._conveyor.leave()
+
+class Afterwards(Job):
+    """
+    What is to be done when a request has ended.
+    """
+
+    __slots__ = ("_context", "_work")
+
+    def __init__(self, context: Context, work: Callable[[], object]) -> None:
+        super().__init__()
+        self._context, self._work = context, work
+
+    def work(self) -> None:
+        self._context.run(self._work)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import Any
 
@@ -71,18 +71,20 @@ class Job:
     """
     Something to do in a thread.
 
-    :param work: Does it.
-    :param refuse: Called in the reactor's thread with a :class:`Busy` when it has
-        waited for too long.
+    :ivar since: Since when it waits.
     """
 
-    __slots__ = ("refuse", "since", "work")
+    __slots__ = ("since",)
 
-    def __init__(
-        self, work: Callable[[], object], refuse: Callable[[Busy], object]
-    ) -> None:
-        self.work, self.refuse = work, refuse
+    def __init__(self) -> None:
         self.since = 0.0
+
+    def work(self) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+    def refuse(self, error: Busy) -> None:
+        """It will not be done: it has waited for too long. For the reactor's thread."""
 
 
 class Pool:
