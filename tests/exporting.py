@@ -163,20 +163,24 @@ class Server:
 
 class Talk:
     """
-    A WebSocket, by wsproto.
+    A WebSocket, by wsproto, to a server or to a place such as ``"127.0.0.1:8080"``.
 
     :ivar refused: The status, if it was turned away, and the words.
     """
 
     def __init__(
-        self, server: Server, path: str, *subprotocols: str, **headers: str
+        self, server: Server | str, path: str, *subprotocols: str, **headers: str
     ) -> None:
-        self._socket = server.dial()
+        if isinstance(server, str):
+            host, _, port = server.rpartition(":")
+            self._socket = socket.create_connection((host, int(port)), PATIENCE)
+        else:
+            self._socket, port = server.dial(), str(server.port)
         self._connection = WSConnection(ConnectionType.CLIENT)
         self._events: list[Event] = []
         self.refused: tuple[int, str] | None = None
         more = [(name.encode(), value.encode()) for name, value in headers.items()]
-        host = f"127.0.0.1:{server.port}"
+        host = f"127.0.0.1:{port}"
         self._send(
             Request(host, path, subprotocols=list(subprotocols), extra_headers=more)
         )

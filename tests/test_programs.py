@@ -15,6 +15,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from ropewalk.run.statuses import Status
 from tests.commandline import PATIENCE, Running, write
+from tests.exporting import Talk
 
 SOMEWHERE = {"ROPEWALK_WEB__LISTEN": "tcp:0:interface=127.0.0.1"}
 
@@ -34,12 +35,17 @@ if __name__ == "__main__":
 STARLETTE = """\
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 async def hello(request):
     return PlainTextResponse("starlette")
 
-api = Starlette(routes=[Route("/", hello)])
+async def echo(socket):
+    await socket.accept()
+    await socket.send_text(await socket.receive_text())
+    await socket.close(4000)
+
+api = Starlette(routes=[Route("/", hello), WebSocketRoute("/echo", echo)])
 """
 
 DJANGO = """\
@@ -148,9 +154,17 @@ class ProgramTests(SynchronousTestCase):
 
     def test_starlette(self) -> None:
         """
-        So is Starlette's, and FastAPI's is one of these.
+        So is Starlette's, with its WebSockets; FastAPI's is one of these.
         """
-        self.assertServes("starlette", "star.py:api", {"star.py": STARLETTE})
+        files = {"star.py": STARLETTE}
+        place = self.assertServes("starlette", "star.py:api", files)
+        talk = Talk(place, "/echo")
+        talk.say("hello")
+        self.assertEqual(talk.hear(), "hello")
+        self.assertEqual(talk.hear(), (4000, ""))
+        talk = Talk(place, "/echo", origin="https://evil.example")
+        assert talk.refused is not None
+        self.assertEqual(talk.refused[0], 403)
 
     def test_django(self) -> None:
         """
