@@ -141,6 +141,18 @@ def _ropewalk_lines(name: str, title: str, protocol: str) -> Peer:
     )
 
 
+def _asgi_on_ropewalk(name: str, title: str, app: str, *made_of: str) -> Peer:
+    return Peer(
+        name,
+        f"{title} on Ropewalk",
+        OURS,
+        ROPEWALK,
+        ("ropewalk", "uvloop", *made_of),
+        template="ropewalk-asgi.toml",
+        values={"app": app},
+    )
+
+
 _PEERS = (
     Peer(
         "klein",
@@ -192,6 +204,10 @@ _PEERS = (
         "the very resources of twisted.web",
         serve="resource",
     ),
+    _asgi_on_ropewalk("ropewalk-asgi", "ASGI", "asgi_app:app"),
+    _asgi_on_ropewalk(
+        "ropewalk-starlette", "Starlette", "starlette_app:app", "starlette"
+    ),
     Peer(
         "aiohttp",
         "aiohttp",
@@ -208,6 +224,7 @@ _PEERS = (
         "--no-motd",
         ("sanic", "uvloop"),
     ),
+    evolve(_on_uvicorn("asgi", "ASGI"), made_of=("uvicorn",)),
     _on_uvicorn("starlette", "Starlette"),
     _on_uvicorn("fastapi", "FastAPI"),
     _on_uvicorn("falcon", "Falcon ASGI"),

@@ -376,7 +376,8 @@ class BodyTests(AsgiTestCase):
             seen.append(event["type"])
 
         mounting = await self.serve(app, lifespan="off", longest_body=5)
-        self.assertEqual(mounting.resource.longest_body, 5)
+        resource: Any = mounting.resource
+        self.assertEqual(resource.longest_body, 5)
         visit = self.visit()
         visit.send(request("/", "POST", "Transfer-Encoding: chunked"))
         visit.send(chunked(b"four")[:-5], chunked(b"four"))

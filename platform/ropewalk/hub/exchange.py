@@ -319,7 +319,8 @@ class Exchange:
         if keep is None:
             keep = declared.rule.keep
         state.history.add(message, self._timetable.now(), size, keep)
-        self._stock.note(state)
+        if size:  # otherwise nobody counts here
+            self._stock.note(state)
         if declared.expires:
             self._timetable.remind(channel, state.history.due())
         done: Deferred[Message] = Deferred()

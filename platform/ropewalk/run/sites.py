@@ -160,6 +160,8 @@ class WebSite:
                 reactor=self._reactor,
                 network=network(self._reactor),
                 sockets=self._take_over,
+                check_socket=self.check_socket,
+                make_socket=self.make_socket,
             )
         )
         resource: Any = mounting.resource

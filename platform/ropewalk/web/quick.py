@@ -8,6 +8,7 @@ The usual way of a request: in C where that was compiled, in Python otherwise.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -22,6 +23,9 @@ from ropewalk.wire.http1 import Fields, HeadLimits, read_fields
 __all__ = ["ChannelBase", "RequestBase", "is_native", "serve", "set_request"]
 
 is_native = False
+
+#: Bytes of headers that are not kept, to be looked at but once.
+_LONG = 1024
 
 if TYPE_CHECKING or os.environ.get("ROPEWALK_NATIVE", "1") == "0":
     from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
@@ -41,8 +45,15 @@ else:
         # What it reads has kept to the limits.
         _anything = HeadLimits(1 << 62, 1 << 62, 1 << 62)
 
-        def _read(block: bytes) -> Fields:
+        # A client says the same in each request, as a rule.
+        @lru_cache(256)
+        def _read_again(block: bytes) -> Fields:
             return read_fields(block, True, _anything)
+
+        def _read(block: bytes) -> Fields:
+            if len(block) > _LONG:
+                return read_fields(block, True, _anything)
+            return _read_again(block)
 
         set_up(
             *(telemetry.work.variable, _read, header_line, remembered, opening),

@@ -95,7 +95,7 @@ class Received(RequestBase, server.Request):
         """
         headers, fields = self._request_headers, self._fields
         if headers is None and fields is not None:
-            return [(name.lower(), value) for name, value in fields.pairs]
+            return fields.low_pairs.copy()
         return [
             (name.lower(), value)
             for name, values in self.requestHeaders.getAllRawHeaders()

@@ -51,8 +51,7 @@ FIELD = rb"[" + _TCHAR + rb"]++:" + TEXT + rb"*+\r\n"
 
 #: A whole head of the usual form (RFC 9112, section 3.2.1).
 _HEAD = re.compile(
-    rb"(?!CONNECT )(%b) %b HTTP/1\.([01])\r\n((?:%b)*+)\r\n"
-    % (_METHOD, _ORIGIN, FIELD)
+    rb"(?!CONNECT )(%b) %b HTTP/1\.([01])\r\n((?:%b)*+)\r\n" % (_METHOD, _ORIGIN, FIELD)
 )
 
 #: A request line of any form (RFC 9112, section 3).
@@ -189,6 +188,11 @@ class Fields(Struct, dict=True):
         for name, value in self.pairs:
             by_name.setdefault(name.lower(), []).append(value)
         return by_name
+
+    @cached_property
+    def low_pairs(self) -> list[tuple[bytes, bytes]]:
+        """The pairs, with the names in lower case. Whoever asks changes nothing."""
+        return [(name.lower(), value) for name, value in self.pairs]
 
 
 class Head(NamedTuple):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.web.http import NO_BODY_CODES
 
 from ropewalk.web.hosting.asgi.errors import BadEvent, ClientLeft
-from ropewalk.web.outflow import Outflow
+from ropewalk.web.outflow import HOP_BY_HOP, Outflow
 
 __all__ = ["Answer", "headers_of", "room_for"]
 
@@ -25,6 +26,11 @@ _PIECE = 256 * 1024
 
 _BEGIN = "http.response.start"
 
+_LENGTH_NAME = len("content-length")
+
+#: Headers that we write; the length was compared.
+_OURS = HOP_BY_HOP | {b"content-length"}
+
 
 class Answer:
     """
@@ -32,18 +38,20 @@ class Answer:
 
     :param app: What the application is called.
     :param over: Called when all of it is sent.
-    :ivar out: Where it goes.
     """
 
-    __slots__ = ("_app", "_head", "_left", "_over", "_stage", "_trailers", "out")
+    __slots__ = (
+        *("_app", "_head", "_left", "_out", "_over", "_request", "_stage"),
+        "_trailers",
+    )
 
     def __init__(self, request: Any, app: str, over: Callable[[], None]) -> None:
-        self.out = Outflow(request)
-        self._app, self._over = app, over
+        self._request, self._app, self._over = request, app, over
         self._stage = _NOTHING
         self._head: tuple[int, list[tuple[bytes, bytes]]] = (0, [])
         self._left: int | None = None
         self._trailers: list[tuple[bytes, bytes]] | None = None
+        self._out: Outflow | None = None
 
     @property
     def begun(self) -> bool:
@@ -55,6 +63,21 @@ class Answer:
         """Whether the application has sent all of it."""
         return self._stage == _WHOLE
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left, or somebody else has answered."""
+        return self._out is not None and self._out.gone
+
+    @property
+    def out(self) -> Outflow:
+        """
+        Where it goes. There is none as long as nobody waits: who answers at once has no
+        client that could leave meanwhile.
+        """
+        if self._out is None:
+            self._out = Outflow(self._request)
+        return self._out
+
     async def send(self, event: Mapping[str, Any]) -> None:
         """
         Take an event of the application's; wait for room if there is none.
@@ -63,7 +86,7 @@ class Answer:
         :raise ClientLeft: When nobody hears it.
         """
         kind = event.get("type")
-        if self.out.gone:
+        if self._out is not None and self._out.gone:
             raise ClientLeft
         if kind == "http.response.body":
             room = self._send_body(event)
@@ -93,7 +116,7 @@ class Answer:
             links = headers_of((b"Link", link) for link in event.get("links", ()))
         except ValueError as error:
             raise BadEvent(self._app, str(event["type"]), str(error)) from None
-        self.out.request.inform(103, links)
+        self._request.inform(103, links)
 
     def _begin(self, event: Mapping[str, Any]) -> None:
         if self._stage != _NOTHING:
@@ -104,24 +127,14 @@ class Answer:
             raise BadEvent(self._app, _BEGIN, problem)
         try:
             headers = headers_of(event.get("headers") or ())
-            self._left = self._length(status, headers)
+            if self._request.method != b"HEAD" and status not in NO_BODY_CODES:
+                self._left = _length(headers)
         except ValueError as error:
             raise BadEvent(self._app, _BEGIN, str(error)) from None
         self._head = status, headers
         if event.get("trailers"):
             self._trailers = []
         self._stage = _HEAD
-
-    def _length(self, status: int, headers: list[tuple[bytes, bytes]]) -> int | None:
-        """How long the body is to be; ``None`` when that is not said."""
-        if self.out.request.method == b"HEAD" or status in (204, 304):
-            return None
-        for name, value in headers:
-            if name.lower() == b"content-length":
-                if not value.isdigit():
-                    raise ValueError(f"{value!r} is no Content-Length")
-                return int(value)
-        return None
 
     def _send_body(self, event: Mapping[str, Any]) -> Deferred[None] | None:
         data = event.get("body", b"")
@@ -135,6 +148,11 @@ class Answer:
     def _write(self, kind: str, data: bytes, more: bool) -> Deferred[None] | None:
         if self._stage == _HEAD:
             self._check(kind, data, more)
+            if not more and self._out is None and self._is_plain():
+                self._stage = _WHOLE
+                _answer(self._request, *self._head, data)
+                self._let_go()
+                return None
             self.out.start(*self._head)
             self._stage = _BODY
         elif self._stage == _BODY:
@@ -179,7 +197,7 @@ class Answer:
             room = self._write(kind, piece, True)
             if room is not None:
                 await room_for(room)
-            if self.out.gone:
+            if self.gone:
                 raise ClientLeft
         if not more:
             self._write(kind, b"", False)
@@ -197,7 +215,19 @@ class Answer:
     def _end(self, data: bytes) -> None:
         self._stage = _WHOLE
         self.out.finish(data, self._trailers or ())
-        self._over()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        over, self._over = self._over, _nothing  # which knows us
+        over()
+
+    def _is_plain(self) -> bool:
+        """Whether the body is sent as it is."""
+        return (
+            self._trailers is None
+            and self._request.method != b"HEAD"
+            and self._head[0] not in NO_BODY_CODES
+        )
 
     def _expect(self, kind: str, stage: int) -> None:
         if self._stage != stage:
@@ -213,17 +243,53 @@ _SAID = (
 )
 
 
+def _nothing() -> None:
+    pass
+
+
+def _answer(
+    request: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Answer a request with something whole: as an ``Outflow`` does, and cheaper."""
+    if status != 200:
+        request.setResponseCode(status)
+    request.defaultContentType = None
+    seen = set()
+    for name, value in headers:
+        low = name.lower()
+        if low in _OURS:
+            continue
+        if low in seen:
+            request.responseHeaders.addRawHeader(name, value)
+        else:
+            seen.add(low)
+            request.setHeader(name, value)
+    request.answer(body)
+
+
+def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    """How long the body is to be; ``None`` when that is not said."""
+    for name, value in headers:
+        if len(name) == _LENGTH_NAME and name.lower() == b"content-length":
+            if not value.isdigit():
+                raise ValueError(f"{value!r} is no Content-Length")
+            return int(value)
+    return None
+
+
 def headers_of(said: Iterable[Any]) -> list[tuple[bytes, bytes]]:
     """
     Headers, as an application has them.
 
-    :raise ValueError: When they are no pairs of bytes, or have an end of a line in them.
+    :raise ValueError: When they are no pairs of bytes, or have an end of a line in
+        them.
     """
-    headers = [(name, value) for name, value in said]
-    for name, value in headers:
+    headers = []
+    for name, value in said:
+        headers.append((name, value))
         if type(name) is not bytes or type(value) is not bytes:
             raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
-        if b"\n" in value or b"\r" in value or b"\0" in value:
+        if b"\n" in value or b"\r" in value:
             raise ValueError(f"{value!r} is no value of a header")
     return headers
 

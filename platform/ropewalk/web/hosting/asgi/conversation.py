@@ -94,6 +94,9 @@ class Conversation:
         else:
             raise BadEvent(self._app, kind, "a WebSocket has no such event")
 
+    def linger(self) -> None:
+        """The application has not ended yet."""
+
     def ended(self) -> None:
         """The application has returned."""
         self._ended = True

@@ -51,29 +51,33 @@ class Exchange:
 
     def ended(self) -> None:
         """The application has returned."""
-        if not self._answer.whole and not self._answer.out.gone:
+        if not self._answer.whole and not self._answer.gone:
             missing = "the end of its answer" if self._answer.begun else "an answer"
             self.failed(NoAnswer(self._app, missing))
 
     def failed(self, error: BaseException) -> None:
         """The application has raised."""
-        out = self._answer.out
+        whole, gone = self._answer.whole, self._answer.gone
         cancelled = isinstance(error, asyncio.CancelledError)
-        if not out.gone and not out.finished:
+        if not gone and not whole:
             if cancelled:
                 error = Refused(503, "the server is going down")
             self._request.processingFailed(Failure(error))
-        elif not cancelled and not (out.gone and left(error)):
-            when = "behind its answer" if out.finished else "when its client had left"
+        elif not cancelled and not (gone and left(error)):
+            when = "behind its answer" if whole else "when its client had left"
             failure = Failure(error)
             self._log.failure("{app} failed {when}", failure, app=self._app, when=when)
+
+    def linger(self) -> None:
+        """The application has not ended yet: its client may leave."""
+        if not (self._answer.whole or self._request.finished):
+            self._answer.out  # noqa: B018  # it is told from now on
 
     # What comes.
 
     def _next(self) -> dict[str, Any] | None:
         """The next event, if there is one."""
-        out = self._answer.out
-        if out.finished or out.gone:
+        if self._answer.whole or self._answer.gone:
             return _LEFT.copy()
         if self._body_over:
             return None

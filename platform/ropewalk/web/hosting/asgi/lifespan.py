@@ -20,7 +20,7 @@ from ropewalk.web.hosting.asgi.errors import BadEvent, LifespanFailed
 
 __all__ = ["MODES", "Lifespan", "Mode"]
 
-#: Whether an application has a lifespan: ``"auto"`` for whoever does not raise when told.
+#: Whether an application has a lifespan: ``"auto"`` for who does not raise when told.
 Mode = Literal["auto", "on", "off"]
 MODES = ("auto", "on", "off")
 
@@ -130,7 +130,7 @@ class Lifespan:
                     "the lifespan of {app} failed", failure, app=self._name
                 )
             return
-        why = "it returned" if failure is None else _why(failure.value)
+        why = "it returned" if failure is None else _why(failure)
         if failure is None and stage == _SHUTDOWN:
             said.callback(None)
         elif stage == _SHUTDOWN or self._mode == "on":
@@ -151,5 +151,5 @@ class Lifespan:
             self._task.cancel()
 
 
-def _why(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _why(failure: Failure) -> str:
+    return f"{type(failure.value).__name__}: {failure.value}"

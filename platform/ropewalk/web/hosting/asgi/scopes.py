@@ -19,6 +19,9 @@ __all__ = ["DIALECTS", "Dialect", "Scopes", "wants_socket"]
 Dialect = Literal["full", "strip", "raw"]
 DIALECTS = ("full", "strip", "raw")
 
+_Address = tuple[str, int | None] | None
+
+_METHODS = {each.encode(): each for each in ("GET", "HEAD", "POST", "PUT", "DELETE")}
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
 
 
@@ -30,7 +33,6 @@ class Scopes:
     :param dialect: How it is told the path.
     :param version: What the scope says of ASGI: ``"3.0"``, ``"2.0"``.
     :ivar state: What its lifespan has put there; each request has a copy.
-    :ivar more: What else is in each scope.
     """
 
     def __init__(self, prefix: str, dialect: Dialect, version: str = "3.0") -> None:
@@ -38,13 +40,14 @@ class Scopes:
         self._root = "" if dialect == "raw" else prefix
         self._asgi = {"version": version, "spec_version": "2.5"}
         self.state: dict[str, Any] = {}
-        self.more: dict[str, Any] = {}
 
     def http(self, request: Any) -> dict[str, Any]:
         """The scope of an HTTP request."""
-        secure = request.isSecure()
-        scope = self._scope(request, "http", "https" if secure else "http")
-        scope["method"] = request.method.decode("latin-1").upper()
+        client, server, secure = _ends_of(request)
+        scheme = "https" if secure else "http"
+        scope = self._scope(request, "http", scheme, client, server)
+        method: bytes = request.method
+        scope["method"] = _METHODS.get(method) or method.decode("latin-1").upper()
         extensions: dict[str, Any] = {
             "http.response.pathsend": {},
             "http.response.zerocopysend": {},
@@ -60,8 +63,9 @@ class Scopes:
 
     def websocket(self, request: Any) -> dict[str, Any]:
         """The scope of a request for a WebSocket."""
-        secure = request.isSecure()
-        scope = self._scope(request, "websocket", "wss" if secure else "ws")
+        client, server, secure = _ends_of(request)
+        scheme = "wss" if secure else "ws"
+        scope = self._scope(request, "websocket", scheme, client, server)
         scope["subprotocols"] = [
             each.strip()
             for value in request.requestHeaders.getRawHeaders(
@@ -76,14 +80,15 @@ class Scopes:
             _add_tls(extensions, request)
         return scope
 
-    def _scope(self, request: Any, kind: str, scheme: str) -> dict[str, Any]:
+    def _scope(
+        self, request: Any, kind: str, scheme: str, client: _Address, server: _Address
+    ) -> dict[str, Any]:
         raw: bytes = request.path
-        path = (
-            raw.decode("latin-1") if b"%" not in raw and raw.isascii() else _path(raw)
-        )
+        path = _path(raw) if b"%" in raw or not raw.isascii() else raw.decode("ascii")
         if self._dialect == "strip" and path.startswith(self._prefix):
             path = path[len(self._prefix) :] or "/"
         version = _VERSIONS.get(request.clientproto, "1.1")
+        query = request.uri
         return {
             "type": kind,
             "asgi": self._asgi.copy(),
@@ -91,13 +96,12 @@ class Scopes:
             "scheme": scheme,
             "path": path,
             "raw_path": raw,
-            "query_string": request.uri.partition(b"?")[2],
+            "query_string": query.partition(b"?")[2] if b"?" in query else b"",
             "root_path": self._root,
             "headers": _headers(request, version),
-            "client": _address(request.client),
-            "server": _address(request.host),
+            "client": client,
+            "server": server,
             "state": self.state.copy(),
-            **self.more,
         }
 
 
@@ -124,14 +128,26 @@ def _headers(request: Any, version: str) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
-def _address(address: Any) -> tuple[str, int | None] | None:
+def _ends_of(request: Any) -> tuple[_Address, _Address, bool]:
+    """
+    Who asks, who is asked, and whether by TLS. All requests of a connection are alike
+    in that, unless a proxy may speak for others.
+    """
+    channel = request.channel
+    known = getattr(channel, "ends", None)
+    if known is None or request.site.proxies is not None:
+        secure = bool(request.isSecure())
+        known = _address(request.client), _address(request.host), secure
+        if hasattr(channel, "ends"):
+            channel.ends = known
+    return known  # type: ignore[no-any-return]
+
+
+def _address(address: Any) -> _Address:
     if hasattr(address, "port"):
         return address.host, address.port
     if isinstance(address, UNIXAddress) and address.name:
-        name = address.name
-        return (
-            name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-        ), None
+        return address.name.decode("utf-8", "replace"), None
     return None
 
 
