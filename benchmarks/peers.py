@@ -21,7 +21,7 @@ SHARED = Home(
     "shared",
     (
         *("aiohttp", "django", "falcon", "fastapi", "flask", "gunicorn", "msgspec"),
-        *("sanic", "starlette", "tornado", "uvicorn[standard]"),
+        *("sanic", "starlette", "tornado", "uvicorn[standard]", "waitress"),
     ),
 )
 BLACKSHEEP = Home(
@@ -41,6 +41,7 @@ GUNICORN = (
     "gthread --threads 4 --worker-connections 10000 --keep-alive 60 "
     "--backlog 1024 --log-level warning"
 )
+WAITRESS = "{bin}/waitress-serve --listen 127.0.0.1:{port} --threads 4 {app}:app"
 GRANIAN_ON = (
     "{bin}/granian --interface {interface} {app}:app --host 127.0.0.1 --port {port} "
     "--workers 1 --loop uvloop --backlog 8192 --no-access-log --log-level warning"
@@ -258,6 +259,19 @@ _PEERS = (
         ("tornado",),
     ),
     _on_gunicorn("flask", "Flask"),
+    Peer(
+        "flask-waitress",
+        "Flask on waitress",
+        SHARED,
+        WAITRESS.replace("{app}", "flask_app"),
+        ("flask", "waitress"),
+    ),
+    evolve(
+        _ropewalk("flask-ropewalk", "Flask on Ropewalk", "the very application"),
+        made_of=("flask", "ropewalk", "c part", "twisted", "uvloop"),
+        template="ropewalk-wsgi.toml",
+        values={"wsgi": "flask_app:app"},
+    ),
     _on_gunicorn("django", "Django"),
     Peer(
         "japronto",

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
@@ -267,7 +268,9 @@ class PassingTests(ProxyCase):
         TRACE is not passed on.
         """
         self.send("/app", "TRACE")
-        self.assertEqual(self.answer().status, 405)
+        answer = self.answer()
+        self.assertEqual(answer.status, 405)
+        self.assertNotIn("TRACE", answer.headers["allow"])
 
 
 class BodyTests(ProxyCase):
@@ -846,6 +849,38 @@ class BackendTests(ProxyCase):
         self.assertRaises(KeyError, self.proxying.mounting.leave, "http://other")
 
 
+class RestartTests(ProxyCase):
+    """
+    What was stopped can be started.
+    """
+
+    def test_restarted(self) -> None:
+        """
+        Connections are kept again.
+        """
+        self.ask("/app").say(OK)
+        self.proxying.mounting.stopService()
+        self.assertEqual(self.proxying.figures()["open"], 0)
+        self.proxying.mounting.startService()
+        self.answer()
+        self.ask("/app").say(OK)
+        self.assertEqual(self.proxying.figures()["idle"], 1)
+
+    def test_many_failures(self) -> None:
+        """
+        Of failures in a row, each is told that has twice the number of the last one.
+        """
+        events: Any = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        for _ in range(9):
+            self.send("/app")
+            self.proxying.refuse()
+            self.answer()
+        told = [each["number"] for each in events if "number" in each]
+        self.assertEqual(told, [1, 2, 4, 8])
+
+
 class ProbeTests(ProxyCase):
     """
     Back ends are asked how they are.
@@ -1108,6 +1143,15 @@ class TunnelTests(ProxyCase):
         self.assertTrue(self.visit.closed)
         self.visit.leave()
         self.assertEqual(self.proxying.reactor.getDelayedCalls()[1:], [])
+
+    def test_late(self) -> None:
+        """
+        One that begins while the daemon goes ends at once.
+        """
+        line = self.ask("/app/live", "GET", *SOCKET)
+        self.visit.connection.drain("shutting down")
+        line.say(SWITCH)
+        self.assertEqual(self.heard(), SWITCH + AWAY)
 
     def test_no_goodbye(self) -> None:
         """

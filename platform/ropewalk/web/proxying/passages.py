@@ -351,6 +351,8 @@ class Passage:
         tunnel = Tunnel(said, frames, self._clock, backend.end)
         connection.hand_over(tunnel.far)
         hand_over(self.request, tunnel)
+        if self.request.site.draining:
+            tunnel.drain()
 
     # How it ends.
 
