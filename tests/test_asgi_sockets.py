@@ -424,11 +424,12 @@ class TalkingTests(SocketTestCase):
 
         visit = await self.open(app)
         await turns()
-        visit.wire.producer.pauseProducing()
+        producer: Any = visit.wire.producer
+        producer.pauseProducing()
         full.set()
         await turns()
         self.assertEqual(sent, [])
-        visit.wire.producer.resumeProducing()
+        producer.resumeProducing()
         await turns()
         self.assertEqual(sent, [0, 1, 2])
 

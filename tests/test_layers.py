@@ -24,17 +24,20 @@ LAYERS = (
     {"hub", "operations", "jobs", "auth", "outbound"},
     {"web", "net"},
     {"client", "console"},
-    {"run", "testing", "__main__"},
+    {"run", "testing", "export", "__main__"},
 )
 
 #: Neighbours of one layer, of whom the first may import the second: settings are
-#: read into shapes, and the kit for plugin authors composes a host, as does
-#: ``python -m ropewalk``.
-NEIGHBOURS = {("settings", "schema"), ("testing", "run"), ("__main__", "run")}
+#: read into shapes, and the kit for plugin authors composes a host, as do
+#: ``python -m ropewalk`` and who takes a site to another server.
+NEIGHBOURS = {
+    ("settings", "schema"),
+    *((each, "run") for each in ("testing", "export", "__main__")),
+}
 
 #: Nobody imports these, wherever they stand: they are named in plugins, in
 #: entry points and by tests.
-SUMMITS = {"client", "console", "run", "testing", "__main__"}
+SUMMITS = {"client", "console", "run", "testing", "export", "__main__"}
 
 GLOBAL_REACTOR = "twisted.internet.reactor"
 

@@ -19,8 +19,9 @@ from ropewalk.errors import BadPlugin, BadSettings
 from ropewalk.interfaces import Steps
 from ropewalk.plugin import Found, ServiceModule, ServicePlugin
 from ropewalk.run.checking import Checked, check
+from ropewalk.run.discovering import Application
 from ropewalk.run.foreground import develop
-from ropewalk.run.single import open_settings, with_file
+from ropewalk.run.single import Program, Serving, open_settings, with_file
 from ropewalk.run.statuses import Status
 from tests.commandline import PATIENCE, Running, ropewalk, write
 from tests.daemonry import Daemon
@@ -192,7 +193,8 @@ class LoadTests(FileCase):
         for number, (text, told) in enumerate(
             {
                 "": "say routes = Routes(), or what else it serves",
-                "app = 5": "say routes = Routes(), or what else it serves",
+                "app = 5": "say routes = Routes(), or what else it serves; "
+                "it has app (int)",
                 HELLO.replace("routes", "router"): "call router routes",
                 pages: "say routes = Pages(…).routes",
                 f"{pages}pages = Pages()\ndel Pages": "say routes = pages.routes",
@@ -278,6 +280,100 @@ def makeService(settings, host): ...
             environ = {} if said is None else {name: said}
             develop(path, environ)
             self.assertEqual(environ, {name: comes})
+
+
+class ProgramTests(FileCase):
+    """
+    Applications of others.
+    """
+
+    WSGI = "def application(environ, start_response): ...\n"
+
+    def serves(self, target: str) -> Application:
+        loaded = self.load(target)
+        assert isinstance(loaded, Serving)
+        self.assertIs(loaded.settings, None)
+        return loaded.application
+
+    def test_how_it_is_named(self) -> None:
+        """
+        A file, or a module and what is in it; anything else is a settings file.
+        """
+        for text, file, module, name in (
+            ("app.py", "app.py", "", ""),
+            ("src/app.py:shop.app", "src/app.py", "", "shop.app"),
+            ("app.py:make()", "app.py", "", "make()"),
+            ("shop.wsgi:application", "shop/wsgi.py", "shop.wsgi", "application"),
+            ("/srv/shop.wsgi:app", "/srv/shop/wsgi.py", "shop.wsgi", "app"),
+        ):
+            self.assertEqual(Program.read(text), Program(text, file, module, name))
+        for text in "ropewalk.toml", "a:b.toml", "c:/x.toml", "app", "a b:c", "app.py:":
+            self.assertIs(Program.read(text), None, text)
+        program = Program.read("/srv/shop.wsgi:app")
+        assert program is not None
+        self.assertEqual((program.directory, program.place), ("/srv", "shop.wsgi"))
+
+    def test_file(self) -> None:
+        """
+        What is meant is found, or named.
+        """
+        path = self.file("their.py", f"{self.WSGI}other = application\nspare = 5\n")
+        self.assertEqual(self.serves(path).kind, "wsgi")
+        self.assertEqual(self.serves(f"{path}:other").name, "other")
+        self.assertIn("did you mean 'other'", self.refused(f"{path}:othr"))
+        self.assertIn("it is int", self.refused(f"{path}:spare"))
+
+    def test_module(self) -> None:
+        """
+        A module of a package is one: it imports what is beside it.
+        """
+        write(self.root, {"parcel/__init__.py": "", "parcel/words.py": "A = 1\n"})
+        self.file("parcel/wsgi.py", f"from .words import A\n{self.WSGI}")
+        plugin = self.plugin(f"{self.root}/parcel.wsgi:application")
+        self.assertEqual((plugin.name, plugin.module), ("parcel", "parcel.wsgi"))
+        found = self.serves(f"{self.root}/parcel.wsgi:application")
+        self.assertEqual(found.kind, "wsgi")
+        document = open_settings(f"{self.root}/parcel.wsgi:application", {})
+        self.assertEqual(document.tables, ("parcel",))
+
+    def test_main(self) -> None:
+        """
+        What is below C{if __name__ == "__main__":} is not run.
+        """
+        text = f"{self.WSGI}if __name__ == '__main__':\n    1 / 0\n"
+        self.assertEqual(self.serves(self.file("main.py", text)).name, "application")
+
+    def test_own_server(self) -> None:
+        """
+        A file that starts a server when it is imported is told on which line.
+        """
+        start = "import socket\nwith socket.socket() as s:\n"
+        start += "    s.bind(('127.0.0.1', 0))\n"
+        path = self.file("looks.py", self.WSGI + start)
+        self.assertEqual(self.serves(path).kind, "wsgi")
+        start = start.replace("0))", "5055))")
+        path = self.file("stands.py", self.WSGI + start)
+        problem = self.refused(path)
+        self.assertTrue(problem.startswith(f"{path}:4 starts a server of its own"))
+
+    def test_ours_comes_first(self) -> None:
+        """
+        A file that has routes of ours, or is a service, is what it was.
+        """
+        for text in HELLO, "def makeService(settings, host): ...\n":
+            path = self.file(f"both{len(text)}.py", self.WSGI + text)
+            self.assertNotIsInstance(self.load(path), Serving)
+        path = self.file("named.py", HELLO.replace("routes", "router"))
+        self.assertEqual(self.serves(f"{path}:router").kind, "routes")
+
+    def test_factory(self) -> None:
+        """
+        What makes an application is not called unless that is said.
+        """
+        text = f"def create_app():\n    {self.WSGI}    return application\n"
+        path = self.file("maker.py", text)
+        self.assertIn("ropewalk run 'maker.py:create_app()'", self.refused(path))
+        self.assertEqual(self.serves(f"{path}:create_app()").kind, "wsgi")
 
 
 class CommandTests(SynchronousTestCase):
@@ -419,6 +515,37 @@ def makeService(settings, host):
             each["path"]: each["service"] for each in json.loads(done.out)["routes"]
         }
         self.assertEqual(paths["/"], "hello")
+
+    def test_their_application(self) -> None:
+        """
+        An application of WSGI is served with no settings at all, started again when its
+        file changes, and shown by the other commands.
+        """
+        text = """
+def shop(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"1" + environ["PATH_INFO"].encode()]
+"""
+        write(self.root, {"src/shop.py": text})
+        done = ropewalk("routes", "--json", "src/shop.py", cwd=self.root)
+        (mine,) = (
+            each for each in json.loads(done.out)["routes"] if each["service"] == "shop"
+        )
+        self.assertEqual((mine["path"], mine["kind"]), ("/…", "hosted"))
+        self.assertEqual(mine["answers"], "shop (WSGI)")
+        done = ropewalk("check", "src/shop.py:shop", cwd=self.root)
+        self.assertIn("No faults. What would run: shop.", done.out)
+        running = Running("run", "--reload", "src/shop.py", cwd=self.root, **SOMEWHERE)
+        self.addCleanup(running.kill)
+        for number in "1", "2":
+            said = running.says("web answers at ").rpartition("http://")[2]
+            running.says("ready: ")
+            self.assertEqual(self.ask(said.partition("/")[0], "/x")[1], f"{number}/x")
+            if number == "1":
+                write(self.root, {"src/shop.py": text.replace('b"1"', 'b"2"')})
+                running.says("shop.py changed: starting again")
+        running.signal(signal.SIGINT)
+        self.assertEqual(running.end(), Status.STOPPED)
 
 
 class DaemonTests(TestCase):

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib import import_module
 from importlib.machinery import PathFinder
+from inspect import getattr_static
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -380,7 +381,9 @@ def _routes(module: ModuleType) -> Any:
 
 
 def _are_routes(thing: Any) -> bool:
-    return hasattr(thing, "url_map") and hasattr(thing, "execute_endpoint")
+    # Its class is asked: it may stand for something that is not there yet.
+    kind = type(thing)
+    return hasattr(kind, "url_map") and hasattr(kind, "execute_endpoint")
 
 
 def _hint(module: ModuleType) -> str:
@@ -391,7 +394,7 @@ def _hint(module: ModuleType) -> str:
             continue
         if not is_class and _are_routes(thing):
             return f": call {name} routes"
-        if _are_routes(getattr(thing, "routes", None)):
+        if _are_routes(getattr_static(thing, "routes", None)):
             return f": say routes = {name}{'(…)' if is_class else ''}.routes"
     return ": say routes = Routes(), or what else it serves"
 

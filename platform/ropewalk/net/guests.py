@@ -57,7 +57,7 @@ class GuestSocket(Socket):
     def heard(self, message: str | bytes) -> Any:
         return self._hearer.heard(message)
 
-    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> Any:
+    def onCloseFrame(self, code: Any, reasonRaw: Any) -> Any:
         self._no_code = code is None
         return super().onCloseFrame(code, reasonRaw)
 

@@ -28,6 +28,7 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from ropewalk.run.foreground import STOP
+from ropewalk.run.single import Program
 from ropewalk.run.statuses import Status
 
 __all__ = ["Autoreload", "Child", "Files", "own_roots", "run"]
@@ -333,10 +334,11 @@ def run(settings: str, watch: Sequence[str] = ()) -> int:
         print(f"ropewalk: {line}", file=sys.stderr, flush=True)
 
     roots = tuple(map(os.path.abspath, watch)) or own_roots(sys.path, os.getcwd())
-    beside = os.path.dirname(os.path.abspath(settings))
-    if settings.endswith(".py") and beside not in roots:
-        roots += (beside,)  # what is beside it is imported from there
-    files = Files(roots, (os.path.abspath(settings),))
+    program = Program.read(settings)
+    if program is not None and program.directory not in roots:
+        roots += (program.directory,)  # what is beside it is imported from there
+    file = settings if program is None else program.file
+    files = Files(roots, (os.path.abspath(file),))
     statuses: list[int] = []
     autoreload = Autoreload(spawn, files, reactor, say)
 

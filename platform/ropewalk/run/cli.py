@@ -196,9 +196,14 @@ def run(
     The exit status is the daemon's: 0 stopped as asked, 1 a service did not
     start, 2 the settings cannot be used, 3 something would not stop.
 
+    FILE may also be a Python file, with nothing set: a service, or an application
+    of Flask, Django, FastAPI, aiohttp … `FILE:NAME` and `MODULE:NAME` say which.
+
     \b
     Examples:
       $ ropewalk run
+      $ ropewalk run app.py
+      $ ropewalk run shop.wsgi:application
       $ ropewalk run --no-reload /etc/ropewalk.toml
       $ ROPEWALK_CHAT__HISTORY=5 ropewalk run
 

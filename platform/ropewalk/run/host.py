@@ -165,10 +165,14 @@ class Host:
         self._show_figures()
         made += self._hosted()
         for site in self.sites.values():
-            if list(site.mounts) or self.plan.listens(site.name):
+            if self.serves(site):
                 served = site.serve(pages.routes, document, self.listener, about)
                 made.append(self._unit(site.owner, served, "web"))
         self.units = tuple(made)
+
+    def serves(self, site: WebSite) -> bool:
+        """Whether a site is there: somebody asks for it, or it has something on it."""
+        return bool(list(site.mounts)) or self.plan.listens(site.name)
 
     def _hosted(self) -> list[Unit]:
         """What is hosted, and before that what it may ask the daemon for."""

@@ -12,9 +12,13 @@ import sys
 from contextvars import Context
 from typing import Any
 
+from twisted.logger import Logger
+
 from ropewalk import awaiting
 
-__all__ = ["choose", "describe", "install", "running"]
+__all__ = ["choose", "describe", "install", "install_on", "running"]
+
+_log = Logger()
 
 
 def choose() -> Any:
@@ -43,6 +47,14 @@ def install() -> None:
     _install(uvloop.new_event_loop())
 
 
+def install_on(loop: asyncio.AbstractEventLoop) -> None:
+    """
+    Install the asyncio reactor on a loop that somebody else runs, and stops. To run,
+    it wants ``startRunning(installSignalHandlers=False)``.
+    """
+    _install(loop, guest=True)
+
+
 def running() -> Any:
     """
     The reactor of this process, which waiting comes home to.
@@ -64,9 +76,10 @@ def describe(reactor: Any) -> str:
     return type(loop).__module__.partition(".")[0]
 
 
-def _install(loop: asyncio.AbstractEventLoop) -> None:
+def _install(loop: asyncio.AbstractEventLoop, guest: bool = False) -> None:
     from twisted.internet.asyncioreactor import AsyncioSelectorReactor
     from twisted.internet.main import installReactor
+    from twisted.internet.posixbase import PosixReactorBase
     from twisted.internet.process import reapAllProcesses
 
     class LoopReactor(AsyncioSelectorReactor):
@@ -93,6 +106,18 @@ def _install(loop: asyncio.AbstractEventLoop) -> None:
             if installSignalHandlers and child is not None:
                 signal.signal(child, lambda *_: self.callFromThread(reapAllProcesses))
 
-    asyncio.set_event_loop(loop)
-    installReactor(LoopReactor())
+    class GuestReactor(LoopReactor):
+        """
+        The same on somebody else's loop, which does not end when this does.
+        """
+
+        def stop(self) -> None:
+            _log.info("the reactor was asked to stop; the server that runs it does")
+
+        def crash(self) -> None:
+            PosixReactorBase.crash(self)
+
+    if not guest:
+        asyncio.set_event_loop(loop)
+    installReactor(GuestReactor() if guest else LoopReactor())
     awaiting.install(loop)

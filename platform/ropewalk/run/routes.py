@@ -26,8 +26,8 @@ class Route(Struct, frozen=True):
     Something that answers at a path of a web site.
 
     :ivar methods: The methods it answers; none when it answers all.
-    :ivar kind: ``"route"``, ``"stream"``, ``"resource"`` of ``twisted.web``, or
-        ``"socket"``.
+    :ivar kind: ``"route"``, ``"stream"``, ``"resource"`` of ``twisted.web``,
+        ``"socket"``, or ``"hosted"`` for an application of another framework.
     :ivar site: The name of the site; empty for the default one.
     :ivar host: The host it is for, ``"<company>.example.org"``; empty for all.
     :ivar path: The whole path, with ``…`` at the end when all below it belongs
@@ -168,13 +168,14 @@ def _routes(site: WebSite) -> Iterator[Route]:
         if entry.build_only or not target.shown or id(target) in seen:
             continue
         seen.add(id(target))
+        hosted: str = getattr(target.handler, "shown", "")
         yield Route(
             _verbs(entry),
-            target.kind,
+            "hosted" if hosted else target.kind,
             site.name,
             "" if entry.host is None else entry.host.rule,
             target.shown,
-            name_of(target.handler),
+            hosted or name_of(target.handler),
             _place(target),
             target.plugin,
         )

@@ -1,7 +1,8 @@
 # -*- test-case-name: tests.test_single -*-
 """
-One Python file in the place of a settings file: ``ropewalk run hello.py``. It is a
-service by itself, called like the file; its settings come from the environment.
+A program in the place of a settings file: ``ropewalk run hello.py``. It is a service by
+itself, called like the file; its settings come from the environment. Or it has an
+application of some framework, which is served as it is.
 """
 
 from __future__ import annotations
@@ -10,86 +11,269 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
-from types import TracebackType
+from types import ModuleType, TracebackType
+from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
+from twisted.application.service import Service
 
 from ropewalk.errors import BadPlugin, BadSettings, Fault, SettingFault
 from ropewalk.plugin import RESERVED, Found, ServiceModule, ServicePlugin
+from ropewalk.run.discovering import (
+    Application,
+    NotFound,
+    choose,
+    contents,
+    find,
+    named,
+    settings_of,
+)
+from ropewalk.run.standing import OwnServer, no_servers
 from ropewalk.settings import Document, load, parse
 
-__all__ = ["FilePlugin", "open_settings", "with_file"]
+__all__ = ["FilePlugin", "Program", "Serving", "open_settings", "with_file"]
+
+#: What is in a program: ``:name``, with dots, perhaps with ``()``.
+_NAMED = re.compile(r":[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?$")
+
+
+class Program(Struct, frozen=True):
+    """
+    What is to be run in place of a settings file.
+
+    :ivar text: How it was named: ``"app.py"``, ``"app.py:app"``,
+        ``"shop.wsgi:application"``, ``"app.py:create_app()"``.
+    :ivar file: The file; of a module that is not there, where it would be.
+    :ivar module: The dotted name of the module; empty for a file.
+    :ivar name: What in it; empty for whatever it serves.
+    """
+
+    text: str
+    file: str
+    module: str
+    name: str
+
+    @classmethod
+    def read(cls, text: str) -> Program | None:
+        """
+        Understand how it was named; ``None`` for a settings file.
+        """
+        source, colon, name = text, "", ""
+        if _NAMED.search(text) and not text.endswith(".toml"):
+            source, colon, name = text.rpartition(":")
+        if source.endswith(".py"):
+            return cls(text, source, "", name)
+        directory, module = os.path.split(source)
+        if not colon or not all(each.isidentifier() for each in module.split(".")):
+            return None
+        inside = os.path.join(directory, *module.split("."))
+        package = os.path.join(inside, "__init__.py")
+        file = package if os.path.isfile(package) else f"{inside}.py"
+        return cls(text, file, module, name)
+
+    @property
+    def directory(self) -> str:
+        """Where Python is to look for modules first."""
+        if not self.module:
+            return os.path.dirname(os.path.abspath(self.file))
+        source = self.text.rpartition(":")[0]
+        return os.path.abspath(os.path.dirname(source) or os.curdir)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be run; a module may be anywhere."""
+        return bool(self.module) or os.path.isfile(self.file)
+
+    @property
+    def place(self) -> str:
+        """What is put before ``:`` to name what is in it."""
+        return self.module or os.path.basename(self.file)
 
 
 class FilePlugin(ServicePlugin, frozen=True, eq=False):
     """
-    The service in a file, wherever Python looks for modules.
+    The service in a program, wherever Python looks for modules.
 
-    :ivar file: The file.
+    :ivar program: The program.
     """
 
-    file: str = ""
+    program: Program = Program("", "", "", "")
 
     def load(self) -> ServiceModule:
         """
-        Run the file.
+        Run the file, and find what it serves: a service, or an application of any
+        framework.
 
-        :raise BadPlugin: When that fails, or there is no service in it.
+        :raise BadPlugin: When that fails, or there is nothing to serve.
         """
-        known = sys.modules.get(self.module)
-        if known is None or getattr(known, "__file__", None) != self.file:
-            spec = spec_from_file_location(self.module, self.file)
-            assert spec is not None and spec.loader is not None
-            module = module_from_spec(spec)
-            sys.modules[self.module] = module
-            try:
-                spec.loader.exec_module(module)
-            except (Exception, SystemExit) as error:
-                sys.modules.pop(self.module, None)
-                if known is not None:
-                    sys.modules[self.module] = known
-                problem = f"cannot import {self.file}: {error}\n{_story(error)}"
-                raise BadPlugin(self.name, self.place, problem) from error
-        return super().load()
+        try:
+            with no_servers():
+                return self._serve(self._run())
+        except BadPlugin:
+            raise
+        except (NotFound, OwnServer) as error:
+            raise BadPlugin(self.name, self.place, str(error)) from error
+        except (Exception, SystemExit) as error:
+            text = self.program.module or os.path.abspath(self.program.file)
+            problem = f"cannot import {text}: {error}\n{_story(error)}"
+            raise BadPlugin(self.name, self.place, problem) from error
+
+    def _run(self) -> ModuleType:
+        """The module, run once."""
+        program = self.program
+        if program.module:
+            return import_module(program.module)
+        file, known = os.path.abspath(program.file), sys.modules.get(self.module)
+        if known is not None and getattr(known, "__file__", None) == file:
+            return known
+        spec = spec_from_file_location(self.module, file)
+        assert spec is not None and spec.loader is not None
+        module = module_from_spec(spec)
+        sys.modules[self.module] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(self.module, None)
+            if known is not None:
+                sys.modules[self.module] = known
+            raise
+        return module
+
+    def _serve(self, module: ModuleType) -> ServiceModule:
+        program = self.program
+        if program.name:
+            return Serving(self, module, (), named(module, program.name, program.place))
+        project = settings_of(_text(program.file))
+        if project is not None:
+            return Serving(self, module, (), django(project))
+        found, names = find(vars(module)), vars(module)
+        ours = [each.name for each in found if each.kind == "routes"]
+        if "makeService" in names or {"routes", "app"}.intersection(ours):
+            return super().load()
+        if len(found) > len(ours):
+            theirs = [each for each in found if each.kind != "routes"]
+            return Serving(self, module, (), choose(theirs, program.place))
+        try:
+            return super().load()
+        except BadPlugin as error:
+            told = contents(names, program.place)
+            if not told or not error.problem.endswith("what else it serves"):
+                raise
+            problem = f"{error.problem}; {told}"
+            raise BadPlugin(self.name, self.place, problem) from None
+
+
+class Serving(ServiceModule, frozen=True):
+    """
+    A module that has an application of any framework, which is served at ``/``.
+
+    :ivar application: The application.
+    """
+
+    application: Application
+
+    @property
+    def settings(self) -> None:
+        """Nothing can be set."""
+
+    @property
+    def make_service(self) -> Callable[..., Any]:
+        """What serves it."""
+        return self._make
+
+    def _make(self, settings: Any, host: Any) -> Service:
+        host.web.mount("/", hosted(self.application))
+        return Service()
+
+
+def hosted(application: Application) -> Any:
+    """An application as it can be mounted."""
+    if application.kind == "routes":
+        return application.value
+    kind = application.kind.removesuffix("2")
+    make = getattr(import_module(f"ropewalk.web.hosting.{kind}"), kind)
+    return make(
+        application.value, **({"version": 2} if kind != application.kind else {})
+    )
+
+
+def django(settings: str) -> Application:
+    """
+    The application of a Django project, with its static files as long as it is
+    developed (``DEBUG``).
+
+    :param settings: Its settings module.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
+    conf: Any = import_module("django.conf").settings
+    shows = conf.DEBUG and "django.contrib.staticfiles" in conf.INSTALLED_APPS
+    handlers = "django.contrib.staticfiles.handlers"
+    said = getattr(conf, "ASGI_APPLICATION", None)
+    if said:
+        module, _, name = said.rpartition(".")
+        value = getattr(import_module(module), name)
+        if shows:
+            value = import_module(handlers).ASGIStaticFilesHandler(value)
+        return Application(name, "asgi", value)
+    value = import_module("django.core.wsgi").get_wsgi_application()
+    if shows:
+        value = import_module(handlers).StaticFilesHandler(value)
+    return Application("application", "wsgi", value)
 
 
 def open_settings(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Document:
     """
-    Read a settings file; or have a Python file asked for, with nothing set.
+    Read a settings file; or have a program asked for, with nothing set.
 
     :param environ: The environment's variables, which are settings too.
     :raise BadSettings: As :func:`ropewalk.settings.load` does, or when there is no
         such file.
     """
     name = os.fspath(path)
-    if not name.endswith(".py"):
+    program = Program.read(name)
+    if program is None:
         return load(path, environ)
-    if not os.path.isfile(name):
-        raise BadSettings((SettingFault(name, "", Fault("", "no such file")),))
-    return parse(f"[{_name(name)}]\n", name, environ, os.path.dirname(name))
+    if not program.is_there:
+        raise BadSettings((SettingFault(program.file, "", Fault("", "no such file")),))
+    return parse(f"[{_table(program)}]\n", name, environ, os.path.dirname(name))
 
 
 def with_file(found: Found, path: str | os.PathLike[str]) -> Found:
     """
-    The plugins there are, and the service in a Python file that was named in place
-    of a settings file.
+    The plugins there are, and the service in a program that was named in place of a
+    settings file.
     """
-    name = os.fspath(path)
-    if not name.endswith(".py") or not os.path.isfile(name):
+    program = Program.read(os.fspath(path))
+    if program is None or not program.is_there:
         return found
-    file = os.path.abspath(name)
-    table = _name(name)
+    file = os.path.abspath(program.file)
+    table = _table(program)
     # What Python has by this name, it has from elsewhere, as long as we do not say
     # where the file is.
-    module = _module(table, file)
-    directory = os.path.dirname(file)
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    plugin = FilePlugin(table, module, f"{file}:1", file=file)
+    module = program.module or _module(table, file)
+    if program.directory not in sys.path:
+        sys.path.insert(0, program.directory)
+    plugin = FilePlugin(table, module, f"{file}:1", program=program)
     others = tuple(each for each in found.plugins if each.name != table)
     return replace(found, plugins=(*others, plugin))
+
+
+def _table(program: Program) -> str:
+    """The table, and the service, of a program."""
+    return _name(program.module.partition(".")[0] or program.file)
+
+
+def _text(file: str) -> str:
+    """What is in a file; nothing if it cannot be read."""
+    try:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            return opened.read()
+    except OSError:
+        return ""
 
 
 def _name(path: str) -> str:

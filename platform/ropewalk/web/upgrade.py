@@ -14,6 +14,7 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
+from zope.interface import noLongerProvides
 
 from ropewalk.web.problems import Refused, respond
 
@@ -153,7 +154,12 @@ def _render(request: Any, inner: Any, transport: Any) -> Any:
     """
     tls: Any = getattr(transport, "transport", None)
     is_tls: bool = ISSLTransport.providedBy(transport)
-    if not is_tls or not isinstance(tls, ProtocolWrapper):
+    if not isinstance(tls, ProtocolWrapper):
+        if is_tls:
+            # None of Twisted's: Autobahn would look for the keys of the connection.
+            noLongerProvides(transport, ISSLTransport)
+        return inner.render(request)
+    if not is_tls:
         return inner.render(request)
     if getattr(transport, "peer", None) is not None:
         _speak_for(tls, transport)

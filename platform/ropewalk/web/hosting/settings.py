@@ -18,7 +18,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.schema import Meta, Shape, field
 from ropewalk.web.hosting.hosted import Hosted
 
-__all__ = ["BadMount", "MountSettings", "describe"]
+__all__ = ["BadMount", "MountSettings", "describe", "missing"]
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
@@ -155,6 +155,20 @@ def describe(settings: MountSettings, home: str) -> Hosted:
         options["directory"] = os.path.join(home, settings.directory)
     hosted: Hosted = make(getattr(settings, kind), **options)
     return hosted
+
+
+def missing(settings: MountSettings, home: str) -> str | None:
+    """
+    Why what is loaded by a table cannot be found, as far as can be told without running
+    any of it.
+
+    :param home: The directory of the settings file.
+    """
+    from ropewalk.web.hosting.loading import amiss
+
+    directory = os.path.join(home, settings.directory)
+    target = settings.wsgi or settings.asgi or settings.native
+    return amiss(target, directory) if target else None
 
 
 def _kind(settings: MountSettings) -> str:

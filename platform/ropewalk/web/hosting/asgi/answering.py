@@ -26,6 +26,8 @@ _PIECE = 256 * 1024
 
 _BEGIN = "http.response.start"
 
+_LENGTH_NAME = len("content-length")
+
 #: Headers that we write; the length was compared.
 _OURS = HOP_BY_HOP | {b"content-length"}
 
@@ -98,7 +100,9 @@ class Answer:
         elif kind == "http.response.zerocopysend":
             offset, count = event.get("offset"), event.get("count")
             more = bool(event.get("more_body", False))
-            await self._send_file(kind, event["file"].fileno(), offset, count, more=more)
+            await self._send_file(
+                kind, event["file"].fileno(), offset, count, more=more
+            )
         elif kind == "http.response.early_hint":
             self._expect(kind, _NOTHING)
             self._tell_ahead(event)
@@ -123,24 +127,14 @@ class Answer:
             raise BadEvent(self._app, _BEGIN, problem)
         try:
             headers = headers_of(event.get("headers") or ())
-            self._left = self._length(status, headers)
+            if self._request.method != b"HEAD" and status not in NO_BODY_CODES:
+                self._left = _length(headers)
         except ValueError as error:
             raise BadEvent(self._app, _BEGIN, str(error)) from None
         self._head = status, headers
         if event.get("trailers"):
             self._trailers = []
         self._stage = _HEAD
-
-    def _length(self, status: int, headers: list[tuple[bytes, bytes]]) -> int | None:
-        """How long the body is to be; ``None`` when that is not said."""
-        if self._request.method == b"HEAD" or status in (204, 304):
-            return None
-        for name, value in headers:
-            if name.lower() == b"content-length":
-                if not value.isdigit():
-                    raise ValueError(f"{value!r} is no Content-Length")
-                return int(value)
-        return None
 
     def _send_body(self, event: Mapping[str, Any]) -> Deferred[None] | None:
         data = event.get("body", b"")
@@ -273,11 +267,22 @@ def _answer(
     request.answer(body)
 
 
+def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    """How long the body is to be; ``None`` when that is not said."""
+    for name, value in headers:
+        if len(name) == _LENGTH_NAME and name.lower() == b"content-length":
+            if not value.isdigit():
+                raise ValueError(f"{value!r} is no Content-Length")
+            return int(value)
+    return None
+
+
 def headers_of(said: Iterable[Any]) -> list[tuple[bytes, bytes]]:
     """
     Headers, as an application has them.
 
-    :raise ValueError: When they are no pairs of bytes, or have an end of a line in them.
+    :raise ValueError: When they are no pairs of bytes, or have an end of a line in
+        them.
     """
     headers = []
     for name, value in said:

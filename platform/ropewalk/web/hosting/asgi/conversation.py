@@ -119,9 +119,7 @@ class Conversation:
         elif not (self._over and left(error)):
             failure = Failure(error)
             self._log.failure("the WebSocket of {app} failed", failure, app=self._app)
-            self._end(
-                _INTERNAL_ERROR, "something went wrong here; it is in our log"
-            )
+            self._end(_INTERNAL_ERROR, "something went wrong here; it is in our log")
 
     def _end(self, code: int, reason: str) -> None:
         if self._socket is not None and not self._over:

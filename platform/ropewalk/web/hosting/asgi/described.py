@@ -106,8 +106,8 @@ def asgi(
         ``root_path`` says how much of the path it is. ``"strip"``: the path does not
         have it. ``"raw"``: the path has it, and ``root_path`` is empty, for an
         application that has its prefix in its routes.
-    :param asgi_version: Which ASGI it speaks: 2 or 3; 0 finds out where that is certain, and
-        takes it for 3 otherwise.
+    :param asgi_version: Which ASGI it speaks: 2 or 3; 0 finds out where that is
+        certain, and takes it for 3 otherwise.
     :param lifespan: Whether it is told when it starts and stops: ``"on"``, ``"off"``,
         or ``"auto"`` for as long as it does not raise when it is told the first time.
     :param directory: Where its modules are, if not on ``sys.path``.

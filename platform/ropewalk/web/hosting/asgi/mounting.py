@@ -101,8 +101,8 @@ class AsgiMounting(Mounting):
 
     def _load_aside(self, loop: Any, how: Load) -> Deferred[Any]:
         """
-        Load it in a thread in which the loop is known, but does not run: Django asks its
-        database nothing where one does, and others want to know it.
+        Load it in a thread in which the loop is known, but does not run: Django asks
+        its database nothing where one does, and others want to know it.
         """
 
         def load() -> Any:
@@ -136,7 +136,7 @@ class AsgiResource:
         self.longest_body = longest_body
         self._name, self._place, self._scopes = name, place, scopes
         self._running: set[asyncio.Task[None]] = set()
-        self._app: Callable[..., Any] | None = None
+        self._app: Any = None
 
     def render(self, request: Any) -> Any:
         """Let the application answer."""
@@ -179,7 +179,9 @@ class AsgiResource:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _run(self, scope: Mapping[str, Any], what: Exchange | Conversation) -> None:
+    async def _run(
+        self, scope: Mapping[str, Any], what: Exchange | Conversation
+    ) -> None:
         """
         Run the application. Whatever it raises ends here: not even ``SystemExit``
         of one ends the others.
@@ -198,4 +200,3 @@ class AsgiResource:
 
     def putChild(self, path: bytes, child: Any) -> None:
         raise TypeError("an ASGI application has no children")
-

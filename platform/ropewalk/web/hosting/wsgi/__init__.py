@@ -46,8 +46,9 @@ class Wsgi(Hosted):
     def shown(self) -> str:
         target = self.target
         if not isinstance(target, str):
-            module = getattr(target, "__module__", type(target).__module__)
-            target = f"{module}:{getattr(target, '__qualname__', type(target))}"
+            kind = type(target)
+            name = f"{kind.__module__}.{kind.__qualname__}"
+            target = getattr(target, "__qualname__", name)
         return f"{target} (WSGI)"
 
     def at(self, place: Place) -> WsgiMounting:
