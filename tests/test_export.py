@@ -74,6 +74,11 @@ def count(n: int):
     for number in range(n):
         yield f"{number}\\n"
 
+@routes.get("/large")
+def large():
+    for number in range(50):
+        yield bytes([number]) * 65536
+
 @routes.get("/endless")
 async def endless():
     global made
@@ -103,6 +108,10 @@ class Echo(Socket):
     def closed(self):
         print("a socket was closed", self.remoteCloseCode, flush=True)
 
+class Rude(Socket):
+    def heard(self, message):
+        self.transport.abortConnection()
+
 class Sums:
     @operation
     def add(self, a: int, b: int) -> int:
@@ -121,6 +130,7 @@ class Shop(Service):
 def makeService(settings, host):
     host.web.mount("/", routes)
     host.web.socket("/echo", Echo)
+    host.web.socket("/rude", Rude)
     host.operations.add("sums", Sums())
     host.hub.declare("news.*", ChannelRule(publish=ANYONE, keep=10))
     return Shop()
@@ -259,6 +269,8 @@ class _SiteTests(ServerCase):
         server = self.serve()
         numbers = "".join(f"{number}\n" for number in range(5000))
         self.assertAnswers(server, "/count/5000", numbers)
+        large = "".join(chr(number) * 65536 for number in range(50))
+        self.assertAnswers(server, "/large", large)
         connection = server.connect()
         connection.request("GET", "/endless")
         answer = connection.getresponse()
@@ -349,6 +361,9 @@ class _AsgiTests(_SiteTests):
         self.assertIn(self.tells_codes, server.says("a socket was closed"))
         Talk(server, "/echo").cut()
         server.says("a socket was closed")
+        talk = Talk(server, "/rude")
+        talk.say("hello")
+        self.assertEqual(talk.hear()[0], 1011)
 
     def test_denied(self) -> None:
         """

@@ -250,15 +250,17 @@ class _Call(Iterator[bytes]):
         return waiting
 
     def _told(self) -> None:
-        if self._waiting is None:
+        # What is taken makes room, and more may be told before it is here.
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
             return
         exchange = self._exchange
         item = exchange.take()
         if item is None and not exchange.over:
             if not self._comes or not exchange.thirsty:
+                self._waiting = waiting
                 return
             item = _MORE
-        waiting, self._waiting = self._waiting, None
         waiting.callback(item)
 
 

@@ -40,6 +40,9 @@ _HIGH, _LOW = 64 * 1024, 16 * 1024
 #: one (RFC 6455, section 7.4.1). Neither is ever sent.
 _NO_CODE, _NO_CLOSE = 1005, 1006
 
+#: What is sent in their place: a normal end, and an unexpected condition.
+_SENT = {_NO_CODE: 1000, _NO_CLOSE: 1011}
+
 _DENIAL = "websocket.http.response"
 
 
@@ -97,7 +100,7 @@ async def _carry(near: _Near, send: Send, news: News) -> None:
         else:
             await news.next()
     if not near.has_left:
-        code = 1000 if near.code in (_NO_CODE, _NO_CLOSE) else near.code
+        code = _SENT.get(near.code, near.code)
         await send({"type": "websocket.close", "code": code, "reason": near.reason})
 
 
@@ -262,9 +265,10 @@ class _Near:
             self._wire.hold(True)
         self._told()
 
-    def closed(self, code: int | None, reason: str | None) -> None:
+    def closed(self, was_clean: bool, code: int | None, reason: str | None) -> None:
         """The site has closed it."""
-        self.code, self.reason = code or _NO_CODE, reason or ""
+        no_code = _NO_CODE if was_clean else _NO_CLOSE
+        self.code, self.reason = code or no_code, reason or ""
         self.over = True
         self._told()
 
@@ -332,4 +336,4 @@ class _Client(WebSocketClientProtocol):
         self._near.heard(payload if isBinary else payload.decode())
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self._near.closed(self.remoteCloseCode, self.remoteCloseReason)
+        self._near.closed(wasClean, self.remoteCloseCode, self.remoteCloseReason)
