@@ -10,6 +10,7 @@ import base64
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -68,6 +69,7 @@ async def pass_on(door: WireDoor, scope: Message, receive: Receive, send: Send) 
         return
     await _accept(near.answer, send)
     pump = asyncio.ensure_future(_pump(near, receive, news))
+    pump.add_done_callback(partial(_pumped, near, news))
     try:
         await _carry(near, send, news)
     except OSError:
@@ -116,6 +118,13 @@ async def _pump(near: _Near, receive: Receive, news: News) -> None:
             return
         text = message.get("text")
         near.say(message.get("bytes") or b"" if text is None else text)
+
+
+def _pumped(near: _Near, news: News, pump: asyncio.Future[None]) -> None:
+    """The client has left, or the server cannot say what it does."""
+    if not pump.cancelled() and pump.exception() is not None:
+        near.leave(_NO_CLOSE, "")
+        news.tell()
 
 
 async def _deny(
