@@ -426,6 +426,41 @@ class HypercornTests(_AsgiTests):
     tells_codes = "None"
 
 
+class DaphneTests(ServerCase):
+    """
+    A site under daphne, which has Twisted's reactor itself, and no lifespans.
+    """
+
+    server_name = "daphne"
+
+    def test_daphne(self) -> None:
+        """
+        The first request starts the site; the services stop with the reactor.
+        """
+        server = self.serve()
+        self.assertAnswers(server, "/", "Hello.")
+        size = str(len(LARGE))
+        self.assertAnswers(server, "/size", size, method="POST", body=LARGE)
+        talk = Talk(server, "/echo")
+        talk.say("hello")
+        self.assertEqual(talk.hear(), "hello")
+        server.end(signal.SIGTERM)
+        talk.cut()
+        self.assertIn("the shop has closed", server.said)
+        self.assertNotIn("selected twice", "".join(server.said))
+
+    def test_start_fails(self) -> None:
+        """
+        When the start fails, the reactor ends.
+        """
+        server = self.serve(SHUT="1")
+        connection = server.connect()
+        self.addCleanup(connection.close)
+        connection.request("GET", "/")
+        server.end()
+        self.assertIn("the door is stuck", "\n".join(server.said))
+
+
 class GunicornTests(_SiteTests):
     """
     A site under gunicorn.
