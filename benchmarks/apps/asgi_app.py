@@ -35,7 +35,7 @@ async def answer(path, receive):
     if path == "/items":
         return await item(receive)
     if path == "/big":
-        return 200, BYTES, BIG if isinstance(BIG, bytes) else BIG.encode()
+        return 200, BYTES, BIG
     return 404, TEXT, b"there is nothing"
 
 

@@ -11,10 +11,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
-from ropewalk.errors import StartFailed
+from ropewalk.errors import RopewalkError, StartFailed
 from ropewalk.export import guest
 from ropewalk.export.scopes import SAFE
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ropewalk.export.house import House
     from ropewalk.wire.replies import Reply
 
-__all__ = ["Environs"]
+__all__ = ["Call", "Environs"]
 
 Environ = dict[str, Any]
 
@@ -90,7 +91,7 @@ class Environs:
         self.start()
         house, thread = self._house, self._thread
         assert house is not None and thread is not None
-        return _Call(house, thread, environ).run(start_response)
+        return Call(house, thread, environ).run(start_response)
 
     def _check_process(self) -> None:
         if self._process and self._process != os.getpid():
@@ -127,7 +128,7 @@ class Environs:
         return self._thread.ask(function, seconds)
 
 
-class _Call(Iterator[bytes]):
+class Call(Iterator[bytes]):
     """
     A request in a thread of the server's. All that is the site's is done in the
     reactor's thread.
@@ -154,10 +155,13 @@ class _Call(Iterator[bytes]):
 
         :return: has a ``close``, which the server calls whatever happens.
         """
-        from ropewalk.export.exchanges import above
+        from ropewalk.export.exchanges import BadRequest, GoingDown, above
         from ropewalk.wire.replies import Reply
 
-        self._thread.ask(self._begin)
+        try:
+            self._thread.ask(self._begin)
+        except (BadRequest, GoingDown) as error:
+            return _refuse(error, start_response)
         try:
             head = self._next()
             if not isinstance(head, Reply):
@@ -250,16 +254,31 @@ class _Call(Iterator[bytes]):
         return waiting
 
     def _told(self) -> None:
-        if self._waiting is None:
+        # What is taken makes room, and more may be told before it is here.
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
             return
         exchange = self._exchange
         item = exchange.take()
         if item is None and not exchange.over:
             if not self._comes or not exchange.thirsty:
+                self._waiting = waiting
                 return
             item = _MORE
-        waiting, self._waiting = self._waiting, None
         waiting.callback(item)
+
+
+def _refuse(
+    error: RopewalkError, start_response: Callable[..., Any]
+) -> Iterator[bytes]:
+    """Answer without the site."""
+    body = f"{error}\n".encode()
+    headers = [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", str(len(body))),
+    ]
+    start_response(f"{error.status} {HTTPStatus(error.status).phrase}", headers)
+    return iter((body,))
 
 
 def _is_terminated(environ: Environ) -> bool:

@@ -16,11 +16,12 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger, globalLogBeginner
+from twisted.logger import Logger, globalLogBeginner, globalLogPublisher
 
 from ropewalk import __version__
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import StartFailed
+from ropewalk.export import guest
 from ropewalk.export.wires import WireDoor
 from ropewalk.interfaces import Steps
 from ropewalk.net.endpoints import claim, claim_datagrams
@@ -116,7 +117,7 @@ class House:
         plan = make_plan(open_settings(settings, environ), found)
         if site not in plan.sites():
             raise StartFailed("export", _no_site(plan, site))
-        writer = begin_log(plan)
+        writer = begin_log(plan, guest.is_ours(reactor))
         access = AccessLog(writer.access, reactor, time.time)
         self.host = ExportHost(
             plan, reactor, time.time, access, exported=site, opens=opens
@@ -230,13 +231,18 @@ def _look_beside(settings: str) -> None:
         sys.path.insert(0, directory)
 
 
-def begin_log(plan: Plan) -> LogWriter:
+def begin_log(plan: Plan, first: bool = True) -> LogWriter:
     """
     Log as the daemon would in the foreground, but on standard error: there the servers
     log, too.
+
+    :param first: Whether nobody else has Twisted log in this process.
     """
     global _writer
     if _writer is None:
         _writer = LogWriter.of(sys.stderr, plan.host.log, plan.host.log_level)
-        globalLogBeginner.beginLoggingTo([_writer], redirectStandardIO=False)
+        if first:
+            globalLogBeginner.beginLoggingTo([_writer], redirectStandardIO=False)
+        else:
+            globalLogPublisher.addObserver(_writer)
     return _writer

@@ -108,6 +108,9 @@ class Lifespan:
 
     async def _send(self, event: Mapping[str, Any]) -> None:
         kind, stage = str(event.get("type")), self._stage
+        if stage == _RUNNING and kind.startswith("lifespan.shutdown."):
+            self._stop_early(event.get("message"))
+            return
         if self._said is None or not kind.startswith(f"lifespan.{stage}."):
             raise BadEvent(self._name, kind, f"it is in its {stage}")
         said, self._said = self._said, None
@@ -118,6 +121,15 @@ class Lifespan:
             self._stage = _OVER
             problem = str(event.get("message") or "it does not say why").strip()
             said.errback(self._failed(stage, problem))
+
+    def _stop_early(self, message: Any) -> None:
+        """It stops though nobody has told it to."""
+        self._stage = _OVER
+        self._log.error(
+            "{app} has stopped by itself: {why}",
+            app=self._name,
+            why=str(message or "it does not say why").strip(),
+        )
 
     def _end(self, outcome: Any) -> None:
         """Its task is at its end."""
