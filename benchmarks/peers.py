@@ -21,7 +21,7 @@ SHARED = Home(
     "shared",
     (
         *("aiohttp", "django", "falcon", "fastapi", "flask", "gunicorn", "msgspec"),
-        *("sanic", "starlette", "tornado", "uvicorn[standard]"),
+        *("sanic", "starlette", "tornado", "uvicorn[standard]", "waitress"),
     ),
 )
 BLACKSHEEP = Home(
@@ -41,6 +41,7 @@ GUNICORN = (
     "gthread --threads 4 --worker-connections 10000 --keep-alive 60 "
     "--backlog 1024 --log-level warning"
 )
+WAITRESS = "{bin}/waitress-serve --listen 127.0.0.1:{port} --threads 4 {app}:app"
 GRANIAN_ON = (
     "{bin}/granian --interface {interface} {app}:app --host 127.0.0.1 --port {port} "
     "--workers 1 --loop uvloop --backlog 8192 --no-access-log --log-level warning"
@@ -140,6 +141,18 @@ def _ropewalk_lines(name: str, title: str, protocol: str) -> Peer:
     )
 
 
+def _asgi_on_ropewalk(name: str, title: str, app: str, *made_of: str) -> Peer:
+    return Peer(
+        name,
+        f"{title} on Ropewalk",
+        OURS,
+        ROPEWALK,
+        ("ropewalk", "uvloop", *made_of),
+        template="ropewalk-asgi.toml",
+        values={"app": app},
+    )
+
+
 _PEERS = (
     Peer(
         "klein",
@@ -191,6 +204,10 @@ _PEERS = (
         "the very resources of twisted.web",
         serve="resource",
     ),
+    _asgi_on_ropewalk("ropewalk-asgi", "ASGI", "asgi_app:app"),
+    _asgi_on_ropewalk(
+        "ropewalk-starlette", "Starlette", "starlette_app:app", "starlette"
+    ),
     Peer(
         "aiohttp",
         "aiohttp",
@@ -207,6 +224,7 @@ _PEERS = (
         "--no-motd",
         ("sanic", "uvloop"),
     ),
+    evolve(_on_uvicorn("asgi", "ASGI"), made_of=("uvicorn",)),
     _on_uvicorn("starlette", "Starlette"),
     _on_uvicorn("fastapi", "FastAPI"),
     _on_uvicorn("falcon", "Falcon ASGI"),
@@ -241,6 +259,19 @@ _PEERS = (
         ("tornado",),
     ),
     _on_gunicorn("flask", "Flask"),
+    Peer(
+        "flask-waitress",
+        "Flask on waitress",
+        SHARED,
+        WAITRESS.replace("{app}", "flask_app"),
+        ("flask", "waitress"),
+    ),
+    evolve(
+        _ropewalk("flask-ropewalk", "Flask on Ropewalk", "the very application"),
+        made_of=("flask", "ropewalk", "c part", "twisted", "uvloop"),
+        template="ropewalk-wsgi.toml",
+        values={"wsgi": "flask_app:app"},
+    ),
     _on_gunicorn("django", "Django"),
     Peer(
         "japronto",

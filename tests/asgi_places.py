@@ -64,7 +64,11 @@ class AsgiTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.place = Place.of()
         self.web = WebSite(
-            "", SiteSettings(listen=("tcp:1",)), Proxies(()), Home("", tuple), self.place.clock
+            "",
+            SiteSettings(listen=("tcp:1",)),
+            Proxies(()),
+            Home("", tuple),
+            self.place.clock,
         )
         self.place.site.mounts.sockets = self.web.mounts.sockets
 

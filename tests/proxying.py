@@ -103,7 +103,8 @@ class Proxying:
         """Refuse it."""
         wanted = self.reactor.tcpClients[self._taken]
         self._taken += 1
-        wanted[2].clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+        nowhere: Any = None
+        wanted[2].clientConnectionFailed(nowhere, Failure(ConnectionRefusedError()))
 
     @property
     def wanted(self) -> int:

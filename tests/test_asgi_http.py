@@ -211,7 +211,9 @@ class AnswerTests(AsgiTestCase):
         visit = self.visit()
         visit.send(request("/"))
         said = visit.wire.value()
-        self.assertTrue(said.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n"))
+        self.assertTrue(
+            said.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n")
+        )
         self.assertIn(b"\r\n\r\nHTTP/1.1 200 OK\r\n", said)
         old = self.visit()
         old.send(b"GET / HTTP/1.0\r\n\r\n")
@@ -249,7 +251,6 @@ class AnswerTests(AsgiTestCase):
         self.assertEqual((stream.body, stream.whole), (b"onetwo", True))
         self.assertEqual(stream.headers.get("x-end"), None)
         self.assertEqual(browser.trailers, {"x-end": "yes"})
-
 
     async def settle(self, browser: Browser) -> None:
         """Let all of them have their turns."""
@@ -375,7 +376,8 @@ class BodyTests(AsgiTestCase):
             seen.append(event["type"])
 
         mounting = await self.serve(app, lifespan="off", longest_body=5)
-        self.assertEqual(mounting.resource.longest_body, 5)
+        resource: Any = mounting.resource
+        self.assertEqual(resource.longest_body, 5)
         visit = self.visit()
         visit.send(request("/", "POST", "Transfer-Encoding: chunked"))
         visit.send(chunked(b"four")[:-5], chunked(b"four"))
@@ -745,5 +747,3 @@ class ContextTests(AsgiTestCase):
         await mounting.stopService()
         self.assertEqual(seen, ["cleaned up"])
         self.assertEqual(visit.answer().status, 503)
-
-

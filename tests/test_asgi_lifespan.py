@@ -9,6 +9,7 @@ from typing import Any
 
 from ropewalk.web.hosting.asgi.errors import BadEvent, LifespanFailed
 from tests.asgi_places import AsgiTestCase, answer, on_loop, turns
+from tests.observing import Observed
 
 
 class Shop:
@@ -185,3 +186,22 @@ class LifespanTests(AsgiTestCase):
         told = await self.failure(app, lifespan="on")  # type: ignore[arg-type]
         self.assertIn("'lifespan.shutdown.complete': it is in its startup", told)
         self.assertIn(BadEvent.__name__, told)
+
+    @on_loop
+    async def test_by_itself(self) -> None:
+        """
+        One that stops though nobody has told it to is logged, and not told to stop.
+        """
+        observed = Observed.during(self)
+        events: list[str] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            events.append((await receive())["type"])
+            await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.failed", "message": "out of rope"})
+
+        mounting = await self.serve(app)
+        await turns()
+        self.assertIn("has stopped by itself: out of rope", "".join(observed.texts))
+        await mounting.stopService()
+        self.assertEqual(events, ["lifespan.startup"])

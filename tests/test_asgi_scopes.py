@@ -5,6 +5,7 @@ an ASGI application is told of a request.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from ropewalk.web.hosting.asgi.scopes import Dialect, Scopes
 from ropewalk.web.hosting.asgi.tls import tls_of
 from tests.asgi_places import AsgiTestCase, answer, on_loop
 from tests.certificates import make_pem
-from tests.visiting import request
+from tests.visiting import Place, request
 
 #: Names of headers that mean nothing to us, and what may be in their values (RFC 9110,
 #: section 5.5).
@@ -140,7 +141,7 @@ class ScopeTests(AsgiTestCase):
 
     @settings(deadline=None, max_examples=30)
     @given(
-        st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
         st.lists(st.tuples(NAMES, VALUES), max_size=6),
     )
     def test_whatever_comes(self, text: str, headers: list[tuple[str, str]]) -> None:
@@ -172,6 +173,7 @@ class _Asked:
     client: Any = UNIXAddress(None)
     host: Any = UNIXAddress(b"/run/shop.sock")
     channel: Any = None
+    site = Place.of().site
     pairs: tuple[tuple[bytes, bytes], ...] = ()
 
     def isSecure(self) -> bool:
@@ -224,7 +226,9 @@ class PartTests(SynchronousTestCase):
         TLS is told by the scheme; what a proxy did is not told as ours.
         """
         scope = self.scope(client=IPv4Address("TCP", "192.0.2.1", 5))
-        self.assertEqual((scope["scheme"], scope["client"]), ("https", ("192.0.2.1", 5)))
+        self.assertEqual(
+            (scope["scheme"], scope["client"]), ("https", ("192.0.2.1", 5))
+        )
         self.assertNotIn("tls", scope["extensions"])
 
     def test_tls(self) -> None:
@@ -243,14 +247,10 @@ class PartTests(SynchronousTestCase):
         client.set_connect_state()
         for _ in range(4):
             for one, other in ((client, server), (server, client)):
-                try:
+                with contextlib.suppress(SSL.WantReadError):
                     one.do_handshake()
-                except SSL.WantReadError:
-                    pass
-                try:
+                with contextlib.suppress(SSL.WantReadError):
                     other.bio_write(one.bio_read(1 << 16))
-                except SSL.WantReadError:
-                    pass
 
         class Transport:
             def getHandle(self) -> Any:

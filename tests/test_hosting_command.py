@@ -29,6 +29,7 @@ from ropewalk.web.hosting.command import CommandMounting, command
 from ropewalk.web.hosting.settings import BadMount
 from tests.daemonry import ROOT
 from tests.proxying import OK, Child, Line, RealSite
+from tests.test_hosting_native import needs
 from tests.visiting import Place, request
 
 reactor: Any = global_reactor
@@ -78,6 +79,20 @@ if second:
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     time.sleep(60)
+"""
+
+
+GEVENT = """\
+from gevent import monkey
+monkey.patch_all()
+import sys
+from gevent.pywsgi import WSGIServer
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode() + b" from greenlets"]
+
+WSGIServer(("127.0.0.1", int(sys.argv[1])), app).serve_forever()
 """
 
 
@@ -179,6 +194,7 @@ class KeeperTests(SynchronousTestCase):
             prefix_variable="MINE",
             directory="/",
         )
+        self.patch(os, "environ", {**os.environ, "NOTIFY_SOCKET": "/x", "LEFT": "1"})
         self.start()
         run, port = self.run_of_it, self.house.tcpClients[0][1]
         self.assertEqual(run.words, [sys.executable, "serve", str(port), "at=/old"])
@@ -190,6 +206,8 @@ class KeeperTests(SynchronousTestCase):
             {"PORT": str(port), "ROPEWALK_MOUNT": "/old", "OWN": "1", "MINE": "/old"},
         )
         self.assertEqual(run.path, "/")
+        self.assertEqual(run.env["LEFT"], "1")
+        self.assertNotIn("NOTIFY_SOCKET", run.env)  # that is between systemd and us
 
     def test_waited_for(self) -> None:
         """
@@ -359,6 +377,11 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(Path(path).parent.stat().st_mode & 0o777, 0o700)
         Line(factory.buildProtocol(None))
         self.successResultOf(starting)
+        Path(path).touch()
+        self.run_of_it.end()
+        self.house.advance(0.5)
+        self.assertEqual(self.run_of_it.words[2], path)
+        self.assertFalse(Path(path).exists())
         stopping = self.mounting.stopService()
         self.run_of_it.end(0)
         self.successResultOf(stopping)
@@ -463,6 +486,18 @@ class ProcessTests(TestCase):
         self.assertNotEqual(first, second)
         yield site.stop()
         self.assertFalse(is_there(second))
+
+    @inlineCallbacks
+    def test_gevent(self) -> Steps[None]:
+        """
+        A program of gevent, which wants its process for itself, has one.
+        """
+        needs("gevent")
+        mounting = command([sys.executable, "-c", GEVENT, "{port}"]).at(self.at("/"))
+        site = yield RealSite.of("/", mounting)
+        self.addCleanup(site.stop)
+        self.assertEqual((yield site.get("/hello")), (200, b"/hello from greenlets"))
+        yield site.stop()
 
     @inlineCallbacks
     def test_killed(self) -> Steps[None]:

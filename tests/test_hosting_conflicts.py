@@ -133,6 +133,9 @@ class PatchedTests(GuestCase):
         self.load("shop:app")
         self.patch(sys, "modules", {**sys.modules, "gevent.monkey": monkey})
         self.assertRaises(CannotShare, self.load, "shop:app")
+        # In a thread, it breaks what imports: the application cannot be loaded.
+        self.write("broken.py", "raise RuntimeError('cannot release un-acquired lock')")
+        self.assertRaises(CannotShare, self.load, "broken:app")
 
 
 class FrameworkTests(SynchronousTestCase):

@@ -20,6 +20,10 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from ropewalk.errors import BadSettings
+from ropewalk.plugin import Found
+from ropewalk.run.configuration import make_plan
+from ropewalk.settings import parse
 from ropewalk.web.hosting.loading import BadApplication, Guests, Target, amiss, loaded
 
 #: Seconds in which a thread is expected to do something that takes it none.
@@ -384,3 +388,25 @@ class ThreadTests(SynchronousTestCase):
 
 def wait_for_the_tide(end: threading.Event) -> None:
     end.wait(PATIENCE)
+
+
+class SettingsTests(GuestCase):
+    """
+    An application in a settings file.
+    """
+
+    def test_not_there(self) -> None:
+        """
+        One that is not there is found out before anything is started or run: by
+        C{ropewalk check}, too.
+        """
+        self.write("shop.py", "raise RuntimeError('it was run')")
+        for kind in "wsgi", "asgi", "native":
+            text = f'[web.mounts]\n"/shop" = {{ {kind} = "shap:app" }}\n'
+            document = parse(text, str(self.home / "f.toml"))
+            error = self.assertRaises(BadSettings, make_plan, document, Found(()))
+            self.assertIn("f.toml:2", str(error))
+            self.assertIn(f"no module 'shap' in {self.home}", str(error))
+            self.assertIn("did you mean 'shop'?", str(error))
+        text = '[web.mounts]\n"/shop" = { wsgi = "shop:app" }\n'
+        make_plan(parse(text, str(self.home / "f.toml")), Found(()))

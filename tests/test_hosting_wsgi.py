@@ -8,9 +8,11 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +37,7 @@ from ropewalk.web.hosting.wsgi.conveying import MOST
 from ropewalk.web.hosting.wsgi.serving import Errors, WsgiMounting
 from ropewalk.web.mounts import Mount, Mounts
 from ropewalk.web.site import Request, Site
+from tests.commandline import Running
 from tests.guests import hello
 
 reactor: Any = global_reactor
@@ -660,25 +663,48 @@ class FrameworkTests(WsgiCase):
         status, _, _ = yield deferToThread(ask, where, "/shop/nowhere")
         self.assertEqual(status, 404)
 
-    @inlineCallbacks
-    def test_django(self) -> Steps[None]:
+
+@contextmanager
+def serving(home: Path, mounts: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Run a daemon that serves applications by their names, and say where."""
+    lines = [f'"{path}" = {{ wsgi = "{target}" }}' for path, target in mounts.items()]
+    settings = "\n".join(["[web.mounts]", *lines, ""])
+    (home / "ropewalk.toml").write_text(settings, "utf-8")
+    running = Running(
+        "run",
+        "--no-reload",
+        cwd=home,
+        ROPEWALK_WEB__LISTEN="tcp:0:interface=127.0.0.1",
+    )
+    try:
+        running.says("ready: ")
+        said = "\n".join(running.said)
+        found = re.search(r"http://127\.0\.0\.1:([0-9]+)/", said)
+        assert found is not None, said
+        yield "127.0.0.1", int(found[1])
+    finally:
+        running.kill()
+
+
+class DjangoTests(SynchronousTestCase):
+    """
+    Django, in a daemon: it is in its process but once.
+    """
+
+    def test_django(self) -> None:
         """
-        Django: loaded by its name, with its settings, where no event loop runs.
+        It is loaded by its name, knows its mount, and has its database where no event
+        loop runs.
         """
         require("django")
         home = Path(self.mktemp())
         home.mkdir()
-        (home / "django_guest.py").write_text(_DJANGO, "utf-8")
-        where = yield self.serve(
-            "django_guest:application",
-            "/shop",
-            directory=str(home),
-            prefix_variable="SCRIPT",
-        )
-        status, body, _ = yield deferToThread(ask, where, "/shop/caf%C3%A9?q=1")
-        self.assertEqual((status, body.decode()), (200, "/shop caf\u00e9 1 [1]"))
-        status, body, _ = yield deferToThread(ask, where, "/shop/file/")
-        self.assertEqual((status, body[:21]), (200, b"# -*- test-case-name:"))
+        (home / "guest.py").write_text(_DJANGO, "utf-8")
+        with serving(home, {"/shop": "guest:application"}) as where:
+            status, body, _ = ask(where, "/shop/caf%C3%A9?q=1")
+            self.assertEqual((status, body.decode()), (200, "/shop caf\u00e9 1 [1]"))
+            status, body, _ = ask(where, "/shop/file/")
+            self.assertEqual((status, body[:21]), (200, b"# -*- test-case-name:"))
 
 
 _DJANGO = """\
@@ -689,7 +715,7 @@ from django.conf import settings
 settings.configure(
     ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x", USE_TZ=True,
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    FORCE_SCRIPT_NAME=os.environ["SCRIPT"], TIME_ZONE="UTC",
+    FORCE_SCRIPT_NAME=os.environ["ROPEWALK_MOUNT"], TIME_ZONE="UTC",
 )
 from django.core.wsgi import get_wsgi_application
 from django.db import connection

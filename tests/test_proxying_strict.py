@@ -5,15 +5,17 @@ reaches a back end as what it is, or does not.
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ropewalk.web.limits import HttpLimits
+from ropewalk.web.proxying.connections import LIMITS
+from ropewalk.wire.replies import Heard, NoReply, ReplyReader
 from tests.http_corpus import ANSWERED, REFUSED, SMUGGLED, Bad, Good
 from tests.proxying import Line, Proxying
 from tests.test_strictness import FRAGMENTS, WORDS, Ear
-from tests.visiting import Place, Visit
+from tests.visiting import Place, Visit, parse, request
 
 #: What we answer ourselves.
 OURS = (b"TRACE", b"CONNECT")
@@ -98,6 +100,7 @@ class SmugglingTests(SynchronousTestCase):
                     wanted.append((b"GET", b"/smuggled", b""))
                 self.assertEqual(asked, wanted, good.name)
 
+    @settings(suppress_health_check=list(HealthCheck), deadline=None)
     @given(st.text(WORDS, max_size=40))
     def test_anything(self, words: str) -> None:
         """
@@ -107,3 +110,72 @@ class SmugglingTests(SynchronousTestCase):
         chain = Chain()
         chain.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + said + SMUGGLED)
         self.assertEqual([each for each in chain.statuses if each != 200], [])
+
+
+#: What a back end may say.
+SAYINGS = [
+    *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 204 \r\n", b"\r\n"),
+    *(b"HTTP/1.1 103 Hints\r\n\r\n", b"HTTP/1.1 304\r\n", b"Content-Length: 5\r\n"),
+    *(b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"X: y\r\n"),
+    *(
+        b"5\r\nhello\r\n",
+        b"0\r\n\r\n",
+        b"hello",
+        b"\r\n\r\n",
+        b"\n",
+        b"Content-Length: 0\r\n",
+    ),
+    *(b"HTTP/1.1 101 Other\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+]
+
+
+def understood(said: list[bytes]) -> tuple[Heard, bool]:
+    """
+    What comes of an answer, and whether it is whole, when the connection is closed
+    behind it.
+    """
+    reader, whole = ReplyReader(LIMITS), Heard()
+    reader.expect(b"GET")
+    try:
+        for piece in said:
+            heard = reader.read(piece)
+            whole.head = heard.head or whole.head
+            whole.pieces += heard.pieces
+            if heard.done:
+                return whole, True
+        reader.close()
+    except NoReply:
+        return whole, False
+    return whole, True
+
+
+class AnswerTests(SynchronousTestCase):
+    """
+    What a client hears is what the back end has said, or that it has not.
+    """
+
+    @settings(suppress_health_check=list(HealthCheck), deadline=None)
+    @given(st.lists(st.sampled_from(SAYINGS), min_size=1, max_size=8))
+    def test_anything(self, said: list[bytes]) -> None:
+        """
+        It is the same status and the same body, and whole if the back end's was;
+        otherwise a problem of ours, or broken off.
+        """
+        proxying = Proxying(path="/")
+        proxying.visit.send(request("/"))
+        line = proxying.line()
+        line.say(*said)
+        if line.protocol.connected and not line.closed:
+            line.close()
+        expected, whole = understood(said)
+        visit = proxying.visit
+        heard = visit.wire.value().replace(b"HTTP/1.1 103 Early Hints\r\n\r\n", b"")
+        (answer,) = parse(heard, visit.closed and not visit.wire.aborted)
+        if expected.head is None:
+            self.assertEqual(answer.status, 502)
+        else:
+            body = b"".join(expected.pieces)
+            self.assertEqual((answer.status, answer.body), (expected.head.code, body))
+            self.assertEqual(answer.whole, whole)
+        self.assertEqual(proxying.figures()["busy"], 0)
+        self.assertEqual(proxying.wanted, 0)

@@ -725,6 +725,18 @@ class LimitTests(SocketTestCase):
                 peer.transport.abortConnection()
                 self.settle()
 
+    def test_only_for_what_comes(self) -> None:
+        """
+        What is said to a peer may be longer.
+        """
+        client = self.client()
+        self.scribe.say("x" * 5000)
+        self.settle()
+        self.assertEqual(client.heard, ["x" * 5000])
+        client.sendMessage(b"x" * 1001)
+        self.settle()
+        self.assertEqual(client.ended and client.ended[0], 1009)
+
     def test_before_it_comes(self) -> None:
         """
         A message that will be too long is refused by its announcement, and not

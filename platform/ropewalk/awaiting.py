@@ -231,7 +231,9 @@ def install(loop: AbstractEventLoop) -> None:
         loop.set_task_factory(_TaskFactory(factory))
 
 
-def begin(coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop) -> asyncio.Task[T]:
+def begin(
+    coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop
+) -> asyncio.Task[T]:
     """
     Run a coroutine as a task that may await Deferreds, and begin with it at once. It
     runs in a copy of the context in which this is called.

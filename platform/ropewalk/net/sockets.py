@@ -115,6 +115,7 @@ class Socket(WebSocketServerProtocol):
 
     factory: SocketFactory
     transport: Any
+    maxMessagePayloadSize: int
 
     _log = Logger()
     _backlog: Backlog | None = None
@@ -210,6 +211,14 @@ class Socket(WebSocketServerProtocol):
     def dataReceived(self, data: bytes) -> None:
         self._unread += data
         self._read_on()
+
+    def sendMessage(self, payload: bytes, *args: Any, **kwargs: Any) -> None:
+        # The limit is for what comes; Autobahn has it hold for what goes as well.
+        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().sendMessage(payload, *args, **kwargs)
+        finally:
+            self.maxMessagePayloadSize = limit
 
     def processHandshake(self) -> None:
         if len(self.data) > _HANDSHAKE_BYTES:

@@ -32,7 +32,7 @@ from ropewalk.schema import Meta, Secret, Shape, field, nearest
 from ropewalk.schema.words import Step, spell
 from ropewalk.settings import Document
 from ropewalk.settings.kinds import match_name
-from ropewalk.web.hosting.settings import BadMount, MountSettings, describe
+from ropewalk.web.hosting.settings import BadMount, MountSettings, describe, missing
 from ropewalk.web.limits import HttpLimits
 from ropewalk.web.proxies import Family, Proxies
 
@@ -500,7 +500,10 @@ def _bad_mounts(
 ) -> Iterator[SettingFault]:
     for path, settings in mounts.items():
         try:
-            describe(settings, document.home)
+            kind = describe(settings, document.home).kind
+            problem = missing(settings, document.home)
+            if problem is not None:
+                raise BadMount(kind, problem)
         except BadMount as error:
             key = spell(["mounts", path, *filter(None, [error.key])])
             origin = document.origin(table, key)

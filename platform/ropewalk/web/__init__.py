@@ -24,6 +24,11 @@ if TYPE_CHECKING:
         redirect,
     )
     from ropewalk.web.binding import Body, Cookie, Form, Header, Path, Query, Source
+    from ropewalk.web.hosting.asgi import asgi
+    from ropewalk.web.hosting.command import command
+    from ropewalk.web.hosting.native import native
+    from ropewalk.web.hosting.proxy import proxy
+    from ropewalk.web.hosting.wsgi import wsgi
     from ropewalk.web.models import Forbidden, Permission
     from ropewalk.web.patterns import BadLink, Converter
     from ropewalk.web.problems import Refused
@@ -55,11 +60,16 @@ __all__ = [
     "Stream",
     "Timeout",
     "Upload",
+    "asgi",
+    "command",
     "errors",
     "expose",
+    "native",
     "output",
     "preferred",
+    "proxy",
     "redirect",
+    "wsgi",
 ]
 
 #: The modules, and what can be had from each; as above, where type checkers look.
@@ -67,6 +77,11 @@ _HOMES = {
     "accept": "preferred",
     "answers": "Accepted Created File NoContent Redirect Response Stream redirect",
     "binding": "Body Cookie Form Header Path Query Source",
+    "hosting.asgi": "asgi",
+    "hosting.command": "command",
+    "hosting.native": "native",
+    "hosting.proxy": "proxy",
+    "hosting.wsgi": "wsgi",
     "models": "Forbidden Permission",
     "patterns": "BadLink Converter",
     "problems": "Refused",

@@ -107,6 +107,9 @@ class Channel(ChannelBase, http.HTTPChannel):
     _head_limits = HeadLimits()
     _deadlines: Deadlines | None = None
     _context: Context | None = None
+    ends: Any = None
+
+    _secure: bool | None = None
     _paused = False  # no more is read
     stalled = False
     _blocked: float | None = None  # since when the client does not read
@@ -125,6 +128,12 @@ class Channel(ChannelBase, http.HTTPChannel):
     def requests(self) -> list[Any]:  # type: ignore[override]
         """The requests that are being received or answered: one, or none."""
         return [] if self._request is None else [self._request]
+
+    def isSecure(self) -> bool:
+        """Whether it is by TLS: found out once, as it costs more than an answer."""
+        if self._secure is None:
+            self._secure = bool(super().isSecure())
+        return self._secure
 
     def stop_listening(self) -> None:
         """
@@ -422,7 +431,10 @@ class Channel(ChannelBase, http.HTTPChannel):
             return
         body = self._body = _Body(fields, self._head_limits, now)
         waits = fields.expects and head.minor and len(data) == head.end
-        request = self._request
+        request, length = self._request, fields.length
+        here = length is not None and len(data) - head.end >= length
+        if here:
+            return  # it need not be waited for, whoever takes it
         if isinstance(request, Request) and self.site.streams_to(request):
             body.invited, body.streams = not waits, True
             request.admit(fields.length, self._hold, self._invite)

@@ -197,8 +197,10 @@ class Request(Received):
         """
         if self._intake is None:
             intake = self._intake = Intake(None, _nothing, _nothing)
-            self.content.seek(0)
-            body = self.content.read()
+            body = self.body or b""
+            if self._content is not None or not self.direct:
+                self.content.seek(0)
+                body = self.content.read()
             intake.length = len(body)
             intake.add(body)
             intake.end(self.trailers)

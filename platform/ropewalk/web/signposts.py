@@ -52,9 +52,16 @@ class Mounted(Struct, eq=False):
 
         :return: what renders it.
         """
-        descend(request, self.depth)
         request.route = self
+        if self.options.streams and getattr(request, "unwalked", False):
+            request._entered = self  # the rest when somebody asks for it
+            return self.resource
+        self.walk(request)
         return self.rendering(request)
+
+    def walk(self, request: Any) -> None:
+        """Take what belongs here of a request's path."""
+        descend(request, self.depth)
 
     def rendering(self, request: Any) -> Any:
         """What renders a request that has come down to here."""

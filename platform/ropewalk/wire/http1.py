@@ -51,8 +51,7 @@ FIELD = rb"[" + _TCHAR + rb"]++:" + TEXT + rb"*+\r\n"
 
 #: A whole head of the usual form (RFC 9112, section 3.2.1).
 _HEAD = re.compile(
-    rb"(?!CONNECT )(%b) %b HTTP/1\.([01])\r\n((?:%b)*+)\r\n"
-    % (_METHOD, _ORIGIN, FIELD)
+    rb"(?!CONNECT )(%b) %b HTTP/1\.([01])\r\n((?:%b)*+)\r\n" % (_METHOD, _ORIGIN, FIELD)
 )
 
 #: A request line of any form (RFC 9112, section 3).

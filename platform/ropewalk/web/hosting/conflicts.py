@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
 
-__all__ = ["CannotShare", "Guest", "cherrypy_config", "clash", "foresee"]
+__all__ = ["CannotShare", "Guest", "cherrypy_config", "clash", "foresee", "see_whole"]
 
 #: Names Django's settings.
 _SETTINGS = "DJANGO_SETTINGS_MODULE"
@@ -96,8 +96,7 @@ def clash(guest: Guest, others: Sequence[Guest]) -> None:
 
     :raise CannotShare: When it cannot.
     """
-    if _is_patched():
-        raise CannotShare(guest.target, _PATCHED)
+    see_whole(guest.target)
     settings = guest.environment.get(_SETTINGS)
     if settings:
         _compare_settings(guest.target, guest.directory, settings, others)
@@ -117,6 +116,17 @@ _PATCHED = (
     "it puts gevent in the place of Python's sockets and threads "
     "(monkey.patch_all()), for everybody in the process"
 )
+
+
+def see_whole(target: str) -> None:
+    """
+    See whether an application has left Python as it is.
+
+    :raise CannotShare: When it has not. Where that was done while it was loaded, in a
+        thread, whatever it fails with comes of it.
+    """
+    if _is_patched():
+        raise CannotShare(target, _PATCHED)
 
 
 def _patches(source: str) -> bool:

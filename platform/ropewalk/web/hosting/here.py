@@ -29,7 +29,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
-from ropewalk.interfaces import IHub, IOperations
+from ropewalk.interfaces import IHub, IOperations, ISubscriber
 
 __all__ = [
     "NotHosted",
@@ -40,6 +40,8 @@ __all__ = [
     "last",
     "present",
     "publish",
+    "subscribe",
+    "unsubscribe",
 ]
 
 
@@ -91,6 +93,20 @@ def publish(channel: str, body: Any, keep: int | None = None) -> Any:
     :return: the :class:`~ropewalk.interfaces.Message`.
     """
     return _have(lambda daemon: daemon.hub.publish(channel, body, keep))
+
+
+def subscribe(channel: str, subscriber: ISubscriber) -> Any:
+    """
+    Hear a channel, in the reactor's thread: see
+    :meth:`ropewalk.interfaces.IHub.subscribe`. A :class:`~ropewalk.hub.Mailbox` can be
+    iterated over by a coroutine.
+    """
+    return _have(lambda daemon: daemon.hub.subscribe(channel, subscriber))
+
+
+def unsubscribe(channel: str, subscriber: ISubscriber) -> Any:
+    """Hear it no more."""
+    return _have(lambda daemon: daemon.hub.unsubscribe(channel, subscriber))
 
 
 def history(channel: str, limit: int | None = None) -> Any:

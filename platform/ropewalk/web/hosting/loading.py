@@ -26,7 +26,13 @@ from twisted.python.failure import Failure
 
 from ropewalk.errors import RopewalkError
 from ropewalk.schema.words import nearest
-from ropewalk.web.hosting.conflicts import Guest, cherrypy_config, clash, foresee
+from ropewalk.web.hosting.conflicts import (
+    Guest,
+    cherrypy_config,
+    clash,
+    foresee,
+    see_whole,
+)
 from ropewalk.web.hosting.spaces import Space, Spaces, modules_in
 
 __all__ = ["BadApplication", "Guests", "Target", "amiss", "load", "loaded"]
@@ -336,6 +342,7 @@ def _find(wanted: Target, space: Space) -> Any:
     except BadApplication:
         raise
     except BaseException as error:
+        see_whole(wanted.text)
         # Whatever it was, SystemExit too, it was in the application.
         raise BadApplication(wanted.text, f"it failed:\n{_story(error)}") from error
     if not callable(found):

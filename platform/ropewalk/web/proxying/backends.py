@@ -116,12 +116,14 @@ class Backend:
         self._failures += 1
         rest = min(_LONGEST_REST, _REST * 2.0 ** min(self._failures - 1, 10))
         self._rested = self._reactor.seconds() + rest
-        self._log.warn(
-            "{backend} did not answer: {problem}; this was failure {number} in a row",
-            backend=self.target.written,
-            problem=problem,
-            number=self._failures,
-        )
+        if self._failures & (self._failures - 1) == 0:
+            # The first, the second, the fourth … : there may be thousands.
+            self._log.warn(
+                "{backend} did not answer: {problem} (failure {number} in a row)",
+                backend=self.target.written,
+                problem=problem,
+                number=self._failures,
+            )
 
     def check(self, problem: str | None) -> None:
         """

@@ -19,6 +19,10 @@ from ropewalk.web.proxying.passages import Passage
 
 __all__ = ["Gate"]
 
+#: TRACE would show a script what we tell back ends (RFC 9110, section 9.3.8), and this
+#: is no proxy that makes tunnels.
+_NEVER = (b"TRACE", b"CONNECT")
+
 
 class Gate(Resource):
     """
@@ -48,15 +52,19 @@ class Gate(Resource):
 
     def render(self, request: Any) -> Any:
         """Pass a request on."""
-        if request.method == b"TRACE":
-            # It would show a script what we tell back ends (RFC 9110, section 9.3.8).
-            return respond(request, Refused(405, "TRACE is not passed on"))
+        if request.method in _NEVER:
+            request.setHeader(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+            method = request.method.decode("ascii")
+            return respond(request, Refused(405, f"{method} is not passed on"))
         Passage(self, request).begin()
         return NOT_DONE_YET
 
     def start(self) -> None:
         """Begin to mind how long connections are kept."""
         self._deadlines.watch(self)
+        for each in self.backends:
+            if not each.leaving:
+                each.pool.reopen()
 
     def stop(self) -> None:
         """Keep no connections."""

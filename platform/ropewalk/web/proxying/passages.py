@@ -247,6 +247,8 @@ class Passage:
                 self._invite()
             else:
                 self._inform(interim)
+        if self._over:  # there was nobody to invite any more
+            return
         head = heard.head
         if head is not None:
             self._begin_answer(head)
@@ -351,6 +353,8 @@ class Passage:
         tunnel = Tunnel(said, frames, self._clock, backend.end)
         connection.hand_over(tunnel.far)
         hand_over(self.request, tunnel)
+        if self.request.site.draining:
+            tunnel.drain()
 
     # How it ends.
 

@@ -138,6 +138,10 @@ class Tunnel(Protocol):
         self.transport.registerProducer(far, True)
         far.registerProducer(self.transport, True)
         self.transport.resumeProducing()
+        for each in (self.transport, far):
+            # Nobody else would notice that one of them is gone.
+            if hasattr(each, "setTcpKeepAlive"):
+                each.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:
         if not self._ended:

@@ -26,9 +26,6 @@ _PIECE = 256 * 1024
 
 _BEGIN = "http.response.start"
 
-#: Headers that we write; the length was compared.
-_OURS = HOP_BY_HOP | {b"content-length"}
-
 
 class Answer:
     """
@@ -39,7 +36,7 @@ class Answer:
     """
 
     __slots__ = (
-        *("_app", "_head", "_left", "_out", "_over", "_request", "_stage"),
+        *("_app", "_head", "_left", "_length", "_out", "_over", "_request", "_stage"),
         "_trailers",
     )
 
@@ -47,6 +44,7 @@ class Answer:
         self._request, self._app, self._over = request, app, over
         self._stage = _NOTHING
         self._head: tuple[int, list[tuple[bytes, bytes]]] = (0, [])
+        self._length: int | None = None
         self._left: int | None = None
         self._trailers: list[tuple[bytes, bytes]] | None = None
         self._out: Outflow | None = None
@@ -98,7 +96,9 @@ class Answer:
         elif kind == "http.response.zerocopysend":
             offset, count = event.get("offset"), event.get("count")
             more = bool(event.get("more_body", False))
-            await self._send_file(kind, event["file"].fileno(), offset, count, more=more)
+            await self._send_file(
+                kind, event["file"].fileno(), offset, count, more=more
+            )
         elif kind == "http.response.early_hint":
             self._expect(kind, _NOTHING)
             self._tell_ahead(event)
@@ -121,26 +121,17 @@ class Answer:
         if not isinstance(status, int) or not 200 <= status <= 999:
             problem = f"expected a status from 200 to 999, got {status!r}"
             raise BadEvent(self._app, _BEGIN, problem)
+        headers: list[tuple[bytes, bytes]] = []
         try:
-            headers = headers_of(event.get("headers") or ())
-            self._left = self._length(status, headers)
+            self._length = _read_headers(event.get("headers") or (), headers)
         except ValueError as error:
             raise BadEvent(self._app, _BEGIN, str(error)) from None
+        if self._request.method != b"HEAD" and status not in NO_BODY_CODES:
+            self._left = self._length
         self._head = status, headers
         if event.get("trailers"):
             self._trailers = []
         self._stage = _HEAD
-
-    def _length(self, status: int, headers: list[tuple[bytes, bytes]]) -> int | None:
-        """How long the body is to be; ``None`` when that is not said."""
-        if self._request.method == b"HEAD" or status in (204, 304):
-            return None
-        for name, value in headers:
-            if name.lower() == b"content-length":
-                if not value.isdigit():
-                    raise ValueError(f"{value!r} is no Content-Length")
-                return int(value)
-        return None
 
     def _send_body(self, event: Mapping[str, Any]) -> Deferred[None] | None:
         data = event.get("body", b"")
@@ -159,8 +150,7 @@ class Answer:
                 _answer(self._request, *self._head, data)
                 self._let_go()
                 return None
-            self.out.start(*self._head)
-            self._stage = _BODY
+            self._start()
         elif self._stage == _BODY:
             self._check(kind, data, more)
         else:
@@ -171,6 +161,14 @@ class Answer:
             return self.out.write(data)
         self._end(data)
         return None
+
+    def _start(self) -> None:
+        """Write the head, with the next that is written."""
+        status, headers = self._head
+        if self._length is not None:
+            headers = [*headers, (b"content-length", b"%d" % self._length)]
+        self.out.start(status, headers)
+        self._stage = _BODY
 
     def _check(self, kind: str, data: bytes, more: bool) -> None:
         """Hold the application to the length that it has said."""
@@ -262,30 +260,50 @@ def _answer(
     request.defaultContentType = None
     seen = set()
     for name, value in headers:
-        low = name.lower()
-        if low in _OURS:
-            continue
-        if low in seen:
+        if name in seen:
             request.responseHeaders.addRawHeader(name, value)
         else:
-            seen.add(low)
+            seen.add(name)
             request.setHeader(name, value)
     request.answer(body)
+
+
+def _read_headers(
+    said: Iterable[Any], headers: list[tuple[bytes, bytes]]
+) -> int | None:
+    """
+    Read the headers that an application says of its answer.
+
+    :param headers: Takes those that are not ours to write, with names in lower case.
+    :return: what they say of the length of the body.
+    :raise ValueError: As :func:`headers_of`.
+    """
+    length = None
+    for name, value in headers_of(said):
+        low = name.lower()
+        if low == b"content-length":
+            if not value.isdigit():
+                raise ValueError(f"{value!r} is no Content-Length")
+            length = int(value)
+        elif low not in HOP_BY_HOP:
+            headers.append((low, value))
+    return length
 
 
 def headers_of(said: Iterable[Any]) -> list[tuple[bytes, bytes]]:
     """
     Headers, as an application has them.
 
-    :raise ValueError: When they are no pairs of bytes, or have an end of a line in them.
+    :raise ValueError: When they are no pairs of bytes, or have an end of a line in
+        them.
     """
     headers = []
     for name, value in said:
-        headers.append((name, value))
         if type(name) is not bytes or type(value) is not bytes:
             raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
         if b"\n" in value or b"\r" in value:
             raise ValueError(f"{value!r} is no value of a header")
+        headers.append((name, value))
     return headers
 
 

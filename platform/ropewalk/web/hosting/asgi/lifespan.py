@@ -20,7 +20,7 @@ from ropewalk.web.hosting.asgi.errors import BadEvent, LifespanFailed
 
 __all__ = ["MODES", "Lifespan", "Mode"]
 
-#: Whether an application has a lifespan: ``"auto"`` for whoever does not raise when told.
+#: Whether an application has a lifespan: ``"auto"`` for who does not raise when told.
 Mode = Literal["auto", "on", "off"]
 MODES = ("auto", "on", "off")
 
@@ -41,7 +41,12 @@ class Lifespan:
     _log = Logger()
 
     def __init__(
-        self, app: Callable[..., Any], name: str, mode: Mode, clock: Any, patience: float
+        self,
+        app: Callable[..., Any],
+        name: str,
+        mode: Mode,
+        clock: Any,
+        patience: float,
     ) -> None:
         self._app, self._name, self._mode = app, name, mode
         self._clock, self._patience = clock, patience
@@ -103,6 +108,9 @@ class Lifespan:
 
     async def _send(self, event: Mapping[str, Any]) -> None:
         kind, stage = str(event.get("type")), self._stage
+        if stage == _RUNNING and kind.startswith("lifespan.shutdown."):
+            self._stop_early(event.get("message"))
+            return
         if self._said is None or not kind.startswith(f"lifespan.{stage}."):
             raise BadEvent(self._name, kind, f"it is in its {stage}")
         said, self._said = self._said, None
@@ -114,6 +122,15 @@ class Lifespan:
             problem = str(event.get("message") or "it does not say why").strip()
             said.errback(self._failed(stage, problem))
 
+    def _stop_early(self, message: Any) -> None:
+        """It stops though nobody has told it to."""
+        self._stage = _OVER
+        self._log.error(
+            "{app} has stopped by itself: {why}",
+            app=self._name,
+            why=str(message or "it does not say why").strip(),
+        )
+
     def _end(self, outcome: Any) -> None:
         """Its task is at its end."""
         failure = outcome if isinstance(outcome, Failure) else None
@@ -121,9 +138,11 @@ class Lifespan:
         said, self._said = self._said, None
         if said is None:
             if stage == _RUNNING and failure is not None:
-                self._log.failure("the lifespan of {app} failed", failure, app=self._name)
+                self._log.failure(
+                    "the lifespan of {app} failed", failure, app=self._name
+                )
             return
-        why = "it returned" if failure is None else _why(failure.value)
+        why = "it returned" if failure is None else _why(failure)
         if failure is None and stage == _SHUTDOWN:
             said.callback(None)
         elif stage == _SHUTDOWN or self._mode == "on":
@@ -144,5 +163,5 @@ class Lifespan:
             self._task.cancel()
 
 
-def _why(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _why(failure: Failure) -> str:
+    return f"{type(failure.value).__name__}: {failure.value}"

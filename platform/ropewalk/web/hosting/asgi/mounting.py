@@ -63,11 +63,14 @@ class AsgiMounting(Mounting):
         lifespan: Mode,
         timeout: float,
         longest_body: int | None = None,
+        longest_message: int = 0,
     ) -> None:
         self._app, self._name, self._place = app, name, place
         self._version, self._mode, self._timeout = version, lifespan, timeout
         self._scopes = Scopes(place.prefix, dialect, "2.0" if version == 2 else "3.0")
-        self._resource = AsgiResource(name, place, self._scopes, longest_body)
+        self._resource = AsgiResource(
+            name, place, self._scopes, longest_body, longest_message
+        )
         self.resource = self._resource
 
     @inlineCallbacks
@@ -101,8 +104,8 @@ class AsgiMounting(Mounting):
 
     def _load_aside(self, loop: Any, how: Load) -> Deferred[Any]:
         """
-        Load it in a thread in which the loop is known, but does not run: Django asks its
-        database nothing where one does, and others want to know it.
+        Load it in a thread in which the loop is known, but does not run: Django asks
+        its database nothing where one does, and others want to know it.
         """
 
         def load() -> Any:
@@ -131,12 +134,17 @@ class AsgiResource:
     _loop: asyncio.AbstractEventLoop
 
     def __init__(
-        self, name: str, place: Place, scopes: Scopes, longest_body: int | None
+        self,
+        name: str,
+        place: Place,
+        scopes: Scopes,
+        longest_body: int | None,
+        longest_message: int,
     ) -> None:
-        self.longest_body = longest_body
+        self.longest_body, self._longest_message = longest_body, longest_message
         self._name, self._place, self._scopes = name, place, scopes
         self._running: set[asyncio.Task[None]] = set()
-        self._app: Callable[..., Any] | None = None
+        self._app: Any = None
 
     def render(self, request: Any) -> Any:
         """Let the application answer."""
@@ -155,7 +163,9 @@ class AsgiResource:
         refused = self._place.check_socket(request)
         if refused is not None:
             return respond(request, refused, request.work.request)
-        conversation = Conversation(request, self._name, self._place)
+        conversation = Conversation(
+            request, self._name, self._place, self._longest_message
+        )
         self._begin(self._scopes.websocket(request), conversation)
         return NOT_DONE_YET
 
@@ -179,7 +189,9 @@ class AsgiResource:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _run(self, scope: Mapping[str, Any], what: Exchange | Conversation) -> None:
+    async def _run(
+        self, scope: Mapping[str, Any], what: Exchange | Conversation
+    ) -> None:
         """
         Run the application. Whatever it raises ends here: not even ``SystemExit``
         of one ends the others.
@@ -198,4 +210,3 @@ class AsgiResource:
 
     def putChild(self, path: bytes, child: Any) -> None:
         raise TypeError("an ASGI application has no children")
-

@@ -19,6 +19,8 @@ __all__ = ["DIALECTS", "Dialect", "Scopes", "wants_socket"]
 Dialect = Literal["full", "strip", "raw"]
 DIALECTS = ("full", "strip", "raw")
 
+_Address = tuple[str, int | None] | None
+
 _METHODS = {each.encode(): each for each in ("GET", "HEAD", "POST", "PUT", "DELETE")}
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
 
@@ -41,8 +43,9 @@ class Scopes:
 
     def http(self, request: Any) -> dict[str, Any]:
         """The scope of an HTTP request."""
-        secure = request.isSecure()
-        scope = self._scope(request, "http", "https" if secure else "http")
+        client, server, secure = _ends_of(request)
+        scheme = "https" if secure else "http"
+        scope = self._scope(request, "http", scheme, client, server)
         method: bytes = request.method
         scope["method"] = _METHODS.get(method) or method.decode("latin-1").upper()
         extensions: dict[str, Any] = {
@@ -60,8 +63,9 @@ class Scopes:
 
     def websocket(self, request: Any) -> dict[str, Any]:
         """The scope of a request for a WebSocket."""
-        secure = request.isSecure()
-        scope = self._scope(request, "websocket", "wss" if secure else "ws")
+        client, server, secure = _ends_of(request)
+        scheme = "wss" if secure else "ws"
+        scope = self._scope(request, "websocket", scheme, client, server)
         scope["subprotocols"] = [
             each.strip()
             for value in request.requestHeaders.getRawHeaders(
@@ -76,12 +80,15 @@ class Scopes:
             _add_tls(extensions, request)
         return scope
 
-    def _scope(self, request: Any, kind: str, scheme: str) -> dict[str, Any]:
+    def _scope(
+        self, request: Any, kind: str, scheme: str, client: _Address, server: _Address
+    ) -> dict[str, Any]:
         raw: bytes = request.path
         path = _path(raw) if b"%" in raw or not raw.isascii() else raw.decode("ascii")
         if self._dialect == "strip" and path.startswith(self._prefix):
             path = path[len(self._prefix) :] or "/"
         version = _VERSIONS.get(request.clientproto, "1.1")
+        query = request.uri
         return {
             "type": kind,
             "asgi": self._asgi.copy(),
@@ -89,11 +96,11 @@ class Scopes:
             "scheme": scheme,
             "path": path,
             "raw_path": raw,
-            "query_string": request.uri.partition(b"?")[2],
+            "query_string": query.partition(b"?")[2] if b"?" in query else b"",
             "root_path": self._root,
             "headers": _headers(request, version),
-            "client": _address(request.client),
-            "server": _address(request.host),
+            "client": client,
+            "server": server,
             "state": self.state.copy(),
         }
 
@@ -121,12 +128,26 @@ def _headers(request: Any, version: str) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
-def _address(address: Any) -> tuple[str, int | None] | None:
+def _ends_of(request: Any) -> tuple[_Address, _Address, bool]:
+    """
+    Who asks, who is asked, and whether by TLS. All requests of a connection are alike
+    in that, unless a proxy may speak for others.
+    """
+    channel = request.channel
+    known = getattr(channel, "ends", None)
+    if known is None or request.site.proxies is not None:
+        secure = bool(request.isSecure())
+        known = _address(request.client), _address(request.host), secure
+        if hasattr(channel, "ends"):
+            channel.ends = known
+    return known  # type: ignore[no-any-return]
+
+
+def _address(address: Any) -> _Address:
     if hasattr(address, "port"):
         return address.host, address.port
     if isinstance(address, UNIXAddress) and address.name:
-        name = address.name
-        return (name.decode("utf-8", "replace") if isinstance(name, bytes) else name), None
+        return address.name.decode("utf-8", "replace"), None
     return None
 
 

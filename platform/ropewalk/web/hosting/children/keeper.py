@@ -200,6 +200,7 @@ class Keeper:
     def _launch(self) -> None:
         self._later = None
         if self._order.by_socket:
+            Path(self._socket).unlink(missing_ok=True)  # of the one before
             target = Target(f"unix:{self._socket}", socket=self._socket)
         else:
             port = free_port()
