@@ -98,6 +98,7 @@ class House:
     :param opens: Whether what else listens does so.
     :param sockets: Whether the server can pass WebSockets on.
     :param server: What it speaks: ``"ASGI"`` or ``"WSGI"``.
+    :ivar door: Where requests come in.
     :raise ropewalk.errors.BadSettings: When the settings cannot be used.
     :raise ropewalk.errors.StartFailed: When a service cannot be built.
     """
@@ -123,16 +124,12 @@ class House:
             plan, reactor, time.time, access, exported=site, opens=opens
         )
         self.host.make()
+        self.door = self.host.door
         self._sockets, self._server = sockets, server
         self._ended: Deferred[str] = Deferred()
         # What systemd is to be told is the server's to tell.
         systemd = Systemd({}, os.getpid(), reactor)
         self._daemon = Daemon(self.host, systemd, self._ended.callback)
-
-    @property
-    def door(self) -> WireDoor:
-        """Where requests come in."""
-        return self.host.door
 
     @inlineCallbacks
     def start(self) -> Steps[None]:

@@ -264,7 +264,7 @@ class _Near:
             headers.append((b"sec-websocket-protocol", offered))
         head = head_of(b"GET", target_of(scope), headers, None, False)
         upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"
-        return head.removesuffix(b"connection: close\r\n\r\n") + upgrade
+        return head.removesuffix(b"\r\n") + upgrade
 
     def heard(self, message: str | bytes) -> None:
         """The site has said something."""
