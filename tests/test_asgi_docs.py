@@ -20,9 +20,10 @@ from ropewalk.web.hosting.asgi.scopes import DIALECTS
 from ropewalk.web.hosting.settings import MountSettings
 from tests.asgi_places import on_loop, turns
 from tests.curling import read_blocks
-from tests.test_asgi_sockets import TEXT, SocketTestCase, frame
+from tests.test_asgi_sockets import TEXT, SocketTestCase
 from tests.test_docs_routes import DOCS
 from tests.test_hosting_wsgi import require
+from tests.test_sockets import frame
 from tests.test_upgrade import HANDSHAKE
 from tests.visiting import Visit, blocks, request
 

@@ -17,7 +17,8 @@ from ropewalk.hub import Mailbox, MemoryHub
 from ropewalk.operations import Operations
 from ropewalk.web.hosting import here
 from tests.asgi_places import on_loop, turns
-from tests.test_asgi_sockets import TEXT, SocketTestCase, frame
+from tests.test_asgi_sockets import TEXT, SocketTestCase
+from tests.test_sockets import frame
 
 try:
     import django

@@ -52,7 +52,8 @@ class HubLayer(BaseChannelLayer):  # type: ignore[misc]  # Channels has no types
 
     def __init__(self, prefix: str = "", capacity: int = 100, **others: Any) -> None:
         super().__init__(capacity=capacity, **others)
-        self.channel_capacity = self.compile_capacities(self.channel_capacity)
+        capacities = self.compile_capacities(others.get("channel_capacity") or {})
+        self.channel_capacity: Any = capacities
         self._prefix = f"{prefix}." if prefix else ""
         self._process = token_hex(8)
         self._boxes: dict[str, _Box] = {}

@@ -140,7 +140,7 @@ def _ends_of(request: Any) -> tuple[_Address, _Address, bool]:
         known = _address(request.client), _address(request.host), secure
         if hasattr(channel, "ends"):
             channel.ends = known
-    return known  # type: ignore[no-any-return]
+    return known
 
 
 def _address(address: Any) -> _Address:
