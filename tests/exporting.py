@@ -25,6 +25,7 @@ from wsproto.events import (
     BytesMessage,
     CloseConnection,
     Event,
+    Ping,
     RejectConnection,
     RejectData,
     Request,
@@ -54,6 +55,7 @@ SERVERS = {
         *("-m", "gunicorn", "-b", "fd://{fd}", "--threads", "8"),
         *("--no-control-socket", "-c", "gunicorn.conf.py", "{app}"),
     ),
+    "daphne": ("-m", "daphne", "--fd", "{fd}", "{app}"),
     "waitress": ("-c", _WAITRESS, "{fd}", "{app}"),
 }
 
@@ -203,6 +205,9 @@ class Talk:
         pieces: list[Any] = []
         while True:
             event = self._next()
+            if isinstance(event, Ping):
+                self._send(event.response())
+                continue
             if isinstance(event, CloseConnection):
                 self._send(event.response())
                 self._socket.close()

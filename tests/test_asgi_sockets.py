@@ -29,6 +29,8 @@ def frames(said: bytes) -> list[tuple[int, bytes]]:
         length, start = said[1], 2
         if length == 126:
             (length,), start = struct.unpack("!H", said[2:4]), 4
+        elif length == 127:
+            (length,), start = struct.unpack("!Q", said[2:10]), 10
         found.append((said[0] & 15, said[start : start + length]))
         said = said[start + length :]
     return found
@@ -222,6 +224,23 @@ class TalkingTests(SocketTestCase):
     """
     Messages, and the end.
     """
+
+    @on_loop
+    async def test_longest_message(self) -> None:
+        """
+        The limit for messages is its own; a longer one is refused by 1009 (RFC 6455,
+        section 7.4.1).
+        """
+        visit = await self.open(echo, longest_message=100_000)
+        await turns()
+        self.said(visit)
+        visit.send(frame(1, b"x" * 100_000))
+        await turns()
+        self.assertEqual(self.said(visit), [(1, b"x" * 100_000)])
+        visit.send(frame(1, b"x" * 100_001))
+        await turns()
+        ((opcode, said),) = self.said(visit)
+        self.assertEqual((opcode, said[:2]), (8, (1009).to_bytes(2, "big")))
 
     @on_loop
     async def test_messages(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -45,6 +46,20 @@ def size(request: Any) -> str:
 def numbers() -> Any:
     for _ in range(100):
         yield b"x" * 10_000
+
+
+early: list[Deferred[None]] = []
+ends: list[str] = []
+
+
+@routes.get("/early")
+def say_early(request: Any) -> Any:
+    request.setHeader("content-length", "2")
+    request.write(b"ok")
+    ended = request.notifyFinish()
+    ended.addCallbacks(lambda _: ends.append("finished"), ends.append)
+    early.append(Deferred())
+    return early[-1].addCallback(lambda _: b"")
 
 
 class ExchangeTests(SynchronousTestCase):
@@ -159,6 +174,25 @@ class ExchangeTests(SynchronousTestCase):
         self.assertEqual((exchange.over, exchange.whole), (True, False))
         self.assertEqual(self.door.connections, ())
 
+    def test_ends(self) -> None:
+        """
+        A connection ends with its answer; where whoever answers has said all and not
+        ended yet, it waits for that.
+        """
+        exchange = self.ask(b"/")
+        self.assertEqual(len(self.door.connections), 1)
+        self.clock.advance(0)
+        self.assertEqual(self.door.connections, ())
+        exchange = self.ask(b"/early")
+        self.assertTrue(exchange.whole)
+        self.clock.advance(0)
+        self.assertEqual(len(self.door.connections), 1)
+        early.pop().callback(None)
+        self.clock.advance(0)
+        self.clock.advance(0)
+        self.assertEqual(self.door.connections, ())
+        self.assertEqual(ends, ["finished"])
+
     def test_going_down(self) -> None:
         """
         Once the site has closed its door, nobody can ask.
@@ -198,8 +232,7 @@ class HeadTests(SynchronousTestCase):
         ]
         self.assertEqual(
             head_of(b"POST", b"/?a", pairs, b"5", False),
-            b"POST /?a HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\ncontent-length: 5\r\n"
-            b"connection: close\r\n\r\n",
+            b"POST /?a HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\ncontent-length: 5\r\n\r\n",
         )
         self.assertIn(
             b"\r\ntransfer-encoding: chunked\r\n",

@@ -12,13 +12,22 @@ import ssl
 import subprocess
 import sys
 from http.client import HTTPResponse
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ropewalk.export.guest import Farewell
+from ropewalk.export import asgi
+from ropewalk.export.environs import Call
+from ropewalk.export.guest import Farewell, ReactorTaken
+from ropewalk.export.scopes import target_of
+from ropewalk.export.wires import WireDoor
+from ropewalk.net.listening import namer
 from tests.certificates import make_pem
 from tests.commandline import PATIENCE, variables, write
 from tests.daemonry import CHAT
@@ -74,6 +83,11 @@ def count(n: int):
     for number in range(n):
         yield f"{number}\\n"
 
+@routes.get("/large")
+def large():
+    for number in range(50):
+        yield bytes([number]) * 65536
+
 @routes.get("/endless")
 async def endless():
     global made
@@ -103,6 +117,10 @@ class Echo(Socket):
     def closed(self):
         print("a socket was closed", self.remoteCloseCode, flush=True)
 
+class Rude(Socket):
+    def heard(self, message):
+        self.transport.abortConnection()
+
 class Sums:
     @operation
     def add(self, a: int, b: int) -> int:
@@ -121,6 +139,7 @@ class Shop(Service):
 def makeService(settings, host):
     host.web.mount("/", routes)
     host.web.socket("/echo", Echo)
+    host.web.socket("/rude", Rude)
     host.operations.add("sums", Sums())
     host.hub.declare("news.*", ChannelRule(publish=ANYONE, keep=10))
     return Shop()
@@ -259,6 +278,8 @@ class _SiteTests(ServerCase):
         server = self.serve()
         numbers = "".join(f"{number}\n" for number in range(5000))
         self.assertAnswers(server, "/count/5000", numbers)
+        large = "".join(chr(number) * 65536 for number in range(50))
+        self.assertAnswers(server, "/large", large)
         connection = server.connect()
         connection.request("GET", "/endless")
         answer = connection.getresponse()
@@ -349,6 +370,9 @@ class _AsgiTests(_SiteTests):
         self.assertIn(self.tells_codes, server.says("a socket was closed"))
         Talk(server, "/echo").cut()
         server.says("a socket was closed")
+        talk = Talk(server, "/rude")
+        talk.say("hello")
+        self.assertEqual(talk.hear()[0], 1011)
 
     def test_denied(self) -> None:
         """
@@ -400,6 +424,41 @@ class HypercornTests(_AsgiTests):
 
     server_name = "hypercorn"
     tells_codes = "None"
+
+
+class DaphneTests(ServerCase):
+    """
+    A site under daphne, which has Twisted's reactor itself, and no lifespans.
+    """
+
+    server_name = "daphne"
+
+    def test_daphne(self) -> None:
+        """
+        The first request starts the site; the services stop with the reactor.
+        """
+        server = self.serve()
+        self.assertAnswers(server, "/", "Hello.")
+        size = str(len(LARGE))
+        self.assertAnswers(server, "/size", size, method="POST", body=LARGE)
+        talk = Talk(server, "/echo")
+        talk.say("hello")
+        self.assertEqual(talk.hear(), "hello")
+        server.end(signal.SIGTERM)
+        talk.cut()
+        self.assertIn("the shop has closed", server.said)
+        self.assertNotIn("selected twice", "".join(server.said))
+
+    def test_start_fails(self) -> None:
+        """
+        When the start fails, the reactor ends.
+        """
+        server = self.serve(SHUT="1")
+        connection = server.connect()
+        self.addCleanup(connection.close)
+        connection.request("GET", "/")
+        server.end()
+        self.assertIn("the door is stuck", "\n".join(server.said))
 
 
 class GunicornTests(_SiteTests):
@@ -551,6 +610,22 @@ class ElsewhereTests(SynchronousTestCase):
         self.assertEqual(talk.hear(), "hello")
         talk.leave()
 
+    def test_by_the_letter(self) -> None:
+        """
+        What PEP 3333 asks of an application holds.
+        """
+        text = (
+            "from wsgiref.validate import validator\n"
+            "from ropewalk.export import wsgi\n"
+            'inner = wsgi("shop.py")\napp = validator(inner)\n'
+            "app.start = inner.start\n"
+        )
+        server = self.serve("waitress", {"served.py": text})
+        self.assertEqual(server.ask("/"), (200, "Hello."))
+        self.assertEqual(server.ask("/size", "POST", b"123"), (200, "3"))
+        self.assertEqual(server.ask("/count/2"), (200, "0\n1\n"))
+        self.assertNotIn("AssertionError", "\n".join(server.said))
+
     def test_forked(self) -> None:
         """
         Threads stay behind when a process forks, which is told.
@@ -566,6 +641,82 @@ class ElsewhereTests(SynchronousTestCase):
         )
         self.assertIn("it was started before the server forked", done.stdout)
         self.assertIn("the shop has closed", done.stdout)
+
+
+class CallTests(SynchronousTestCase):
+    """
+    Requests that do not reach the site.
+    """
+
+    def call(self, door: WireDoor, **more: str) -> tuple[str, bytes]:
+        class Here:
+            def ask(self, function: Any) -> Any:
+                return function()
+
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", **more}
+        house: Any = SimpleNamespace(door=door)
+        thread: Any = Here()
+        told: list[str] = []
+        call = Call(house, thread, {**environ, "wsgi.input": BytesIO()})
+        body = b"".join(call.run(lambda status, headers: told.append(status)))
+        return told[0], body
+
+    def test_refused(self) -> None:
+        """
+        Who comes when the site has closed is told so, and so is who cannot have been
+        understood.
+        """
+        door = WireDoor("tcp:80", Factory(), "web", Clock(), namer())
+        status, body = self.call(door, HTTP_X="a\r\nb: c")
+        self.assertEqual((status, body[:6]), ("400 Bad Request", b"a line"))
+        door.drain("enough")
+        status, body = self.call(door)
+        self.assertEqual(status, "503 Service Unavailable")
+        self.assertIn(b"going down", body)
+
+
+async def nobody(*args: Any) -> Any:
+    """What a server gives to its application; it is never asked."""
+
+
+class ScopeTests(SynchronousTestCase):
+    """
+    What a scope says.
+    """
+
+    def test_targets(self) -> None:
+        """
+        The path is the site's, as it was asked for; where nobody tells, as it can be
+        written.
+        """
+        for raw, path, root, target in (
+            (b"/a%2Fb", "/a/b", "", b"/a%2Fb?q"),
+            (None, "/é b", "", b"/%C3%A9%20b?q"),
+            (b"/x/a", "/x/a", "/x/", b"/a?q"),
+            (b"/x%20y/a", "/x y/a", "/x y", b"/a?q"),
+            (b"/x y/a", "/x y/a", "/x y", b"/a?q"),
+            (b"/a", "/a", "/x", b"/a?q"),
+        ):
+            scope = {"path": path, "root_path": root, "query_string": b"q"}
+            if raw is not None:
+                scope["raw_path"] = raw
+            self.assertEqual(target_of(scope), target)
+
+    def test_another_kind(self) -> None:
+        """
+        A scope that is none of HTTP, WebSocket and lifespan is refused.
+        """
+        running = asgi("shop.py")({"type": "mail"}, nobody, nobody)
+        error = self.assertRaises(ValueError, running.send, None)
+        self.assertIn("'mail'", str(error))
+
+    def test_another_loop(self) -> None:
+        """
+        A server that runs no event loop of asyncio's is told so.
+        """
+        running = asgi("shop.py")({"type": "http"}, nobody, nobody)
+        error = self.assertRaises(ReactorTaken, running.send, None)
+        self.assertIn("no event loop of asyncio's", str(error))
 
 
 class FarewellTests(SynchronousTestCase):

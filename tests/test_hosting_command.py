@@ -194,6 +194,7 @@ class KeeperTests(SynchronousTestCase):
             prefix_variable="MINE",
             directory="/",
         )
+        self.patch(os, "environ", {**os.environ, "NOTIFY_SOCKET": "/x", "LEFT": "1"})
         self.start()
         run, port = self.run_of_it, self.house.tcpClients[0][1]
         self.assertEqual(run.words, [sys.executable, "serve", str(port), "at=/old"])
@@ -205,6 +206,8 @@ class KeeperTests(SynchronousTestCase):
             {"PORT": str(port), "ROPEWALK_MOUNT": "/old", "OWN": "1", "MINE": "/old"},
         )
         self.assertEqual(run.path, "/")
+        self.assertEqual(run.env["LEFT"], "1")
+        self.assertNotIn("NOTIFY_SOCKET", run.env)  # that is between systemd and us
 
     def test_waited_for(self) -> None:
         """

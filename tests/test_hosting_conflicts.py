@@ -5,6 +5,7 @@ Tests for L{ropewalk.web.hosting.conflicts}: who cannot be in one process.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -136,6 +137,41 @@ class PatchedTests(GuestCase):
         # In a thread, it breaks what imports: the application cannot be loaded.
         self.write("broken.py", "raise RuntimeError('cannot release un-acquired lock')")
         self.assertRaises(CannotShare, self.load, "broken:app")
+
+
+class VersionTests(GuestCase):
+    """
+    There is one version of each package for all applications of a process.
+    """
+
+    def test_told(self) -> None:
+        """
+        When one fails, it is told what it says it needs and has not got.
+        """
+        self.write("shop.py", "from twisted import that_is_gone")
+        self.write(
+            "requirements.txt",
+            """\
+            # as it was
+            -r other.txt
+            Twisted<2.1,>=1  # for old times
+            klein==0.1; python_version > "3"
+            attrs>=20
+            zope.interface>1.0,<1000
+            nothing-like-it==1
+            msgspec @ https://example.org/msgspec.whl
+            """,
+        )
+        problem = self.problem("shop:app")
+        here = version("twisted")
+        told = problem.partition("Its requirements.txt has ")[2]
+        self.assertEqual(
+            told.replace("Its requirements.txt has ", "").splitlines(),
+            [
+                f"Twisted<2.1,>=1, and Twisted {here} is installed.",
+                f"klein==0.1, and klein {version('klein')} is installed.",
+            ],
+        )
 
 
 class FrameworkTests(SynchronousTestCase):

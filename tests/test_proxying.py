@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest import skipUnless
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web import http
 from twisted.web.http_headers import Headers
 
 from ropewalk.web.hosting.settings import BadMount
@@ -21,6 +23,7 @@ from ropewalk.web.proxying.heads import Manners, request_head
 from ropewalk.web.proxying.targets import read_target
 from ropewalk.web.proxying.tunnels import FrameEdges
 from tests.proxying import OK, Line, Proxying
+from tests.test_site import Browser
 from tests.visiting import Answer, chunked, request
 
 
@@ -1269,3 +1272,67 @@ class HeadTests(SynchronousTestCase):
                 self.head(method, uri, **({"x": value} if value else {}))
         with self.assertRaises(Refused):
             self.head(b"GET", b"/", **{"x: y\r\nz": b"1"})
+
+
+@skipUnless(http.H2_ENABLED, "h2 is not installed")
+class HTTP2Tests(ProxyCase):
+    """
+    Clients may speak HTTP/2; back ends hear HTTP/1.1.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        from twisted.web._http2 import H2Connection
+
+        clock = self.proxying.place.clock
+        # Twisted's own takes the global reactor.
+        self.patch(http, "H2Connection", lambda: H2Connection(clock))
+        self.browser = Browser(self.proxying.place)
+
+    def test_both_ways(self) -> None:
+        """
+        A body goes as it comes, and so does the answer, with its trailers.
+        """
+        stream = self.browser.ask("/app/x", "POST", ("te", "trailers"), end=False)
+        line = self.proxying.line()
+        said = lines(line.heard())
+        self.assertEqual(said[0], "POST /app/x HTTP/1.1")
+        for each in ("Host: example.org", "TE: trailers", "Via: 2 ropewalk"):
+            self.assertIn(each, said)
+        self.assertIn("Transfer-Encoding: chunked", said)
+        self.browser.send(b"one")
+        self.assertEqual(line.heard(), b"3\r\none\r\n")
+        line.say(b"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntwo\r\n")
+        self.browser.turn()
+        self.assertEqual((stream.status, stream.body), (201, b"two"))
+        self.browser.send(b"", end=True)
+        self.assertEqual(line.heard(), b"0\r\n\r\n")
+        line.say(b"0\r\nX-Sum: 1\r\n\r\n")
+        self.browser.turn()
+        self.assertTrue(stream.whole)
+        self.assertEqual(self.browser.trailers, {"x-sum": "1"})
+
+    def test_early_hints(self) -> None:
+        """
+        Early hints go through.
+        """
+        stream = self.browser.ask("/app")
+        line = self.proxying.line()
+        line.say(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)
+        self.browser.turn()
+        self.assertEqual((stream.status, stream.body), (200, b"ok"))
+
+    def test_broken_off(self) -> None:
+        """
+        A stream whose answer is broken off is reset; the connection goes on.
+        """
+        stream = self.browser.ask("/app")
+        line = self.proxying.line()
+        line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none")
+        line.close()
+        self.browser.turn()
+        self.assertFalse(stream.whole)
+        again = self.browser.ask("/app")
+        self.proxying.line().say(OK)
+        self.browser.turn()
+        self.assertEqual(again.body, b"ok")

@@ -39,7 +39,7 @@ class NameTests(SynchronousTestCase):
         tree = ast.parse(Path(web.__file__).read_text("utf-8"))
         checked = next(node for node in tree.body if isinstance(node, ast.If))
         told = {
-            alias.name: str(node.module).rpartition(".")[2]
+            alias.name: str(node.module).removeprefix("ropewalk.web.")
             for node in checked.body
             if isinstance(node, ast.ImportFrom)
             for alias in node.names

@@ -9,12 +9,14 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
-from ropewalk.errors import StartFailed
+from ropewalk.errors import RopewalkError, StartFailed
 from ropewalk.export import guest
 from ropewalk.export.scopes import SAFE
 
@@ -24,15 +26,12 @@ if TYPE_CHECKING:
     from ropewalk.export.house import House
     from ropewalk.wire.replies import Reply
 
-__all__ = ["Environs"]
+__all__ = ["Call", "Environs"]
 
 Environ = dict[str, Any]
 
 #: Bytes of a body that are asked for at once.
 _PIECE = 64 * 1024
-
-#: What a thread is told that waits for an answer, when the site takes more of the body.
-_MORE = b""
 
 #: Seconds that services have to stop when the process ends.
 _LAST = 30.0
@@ -90,7 +89,7 @@ class Environs:
         self.start()
         house, thread = self._house, self._thread
         assert house is not None and thread is not None
-        return _Call(house, thread, environ).run(start_response)
+        return Call(house, thread, environ).run(start_response)
 
     def _check_process(self) -> None:
         if self._process and self._process != os.getpid():
@@ -127,7 +126,7 @@ class Environs:
         return self._thread.ask(function, seconds)
 
 
-class _Call(Iterator[bytes]):
+class Call(Iterator[bytes]):
     """
     A request in a thread of the server's. All that is the site's is done in the
     reactor's thread.
@@ -146,7 +145,8 @@ class _Call(Iterator[bytes]):
         self._comes = self._chunked or bool(self._left)
         self._method: bytes = environ["REQUEST_METHOD"].encode("latin-1")
         self._exchange = Exchange(self._told, self._method)
-        self._waiting: Deferred[Reply | bytes | None] | None = None
+        self._waiting: Deferred[list[Reply | bytes]] | None = None
+        self._ready: deque[Reply | bytes] = deque()
 
     def run(self, start_response: Callable[..., Any]) -> Iterator[bytes]:
         """
@@ -154,14 +154,17 @@ class _Call(Iterator[bytes]):
 
         :return: has a ``close``, which the server calls whatever happens.
         """
-        from ropewalk.export.exchanges import above
+        from ropewalk.export.exchanges import BadRequest, GoingDown, above
         from ropewalk.wire.replies import Reply
 
-        self._thread.ask(self._begin)
+        try:
+            self._ready += self._thread.ask(self._begin)
+        except (BadRequest, GoingDown) as error:
+            return _refuse(error, start_response)
         try:
             head = self._next()
             if not isinstance(head, Reply):
-                raise StartFailed("export", "the site has closed without an answer")
+                raise ConnectionAbortedError("the site has cut the connection")
             headers = [
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in above(head, _root(self._environ))
@@ -186,20 +189,24 @@ class _Call(Iterator[bytes]):
 
     def close(self) -> None:
         """The server is done with it, or its client has left."""
-        self._thread.ask(self._exchange.leave)
+        if not self._exchange.over:
+            self._thread.ask(self._exchange.leave)
 
     def _next(self) -> Reply | bytes | None:
         """
         The next of the answer, ``None`` at its end; meanwhile, the body goes to the
         site.
         """
-        while True:
-            item: Reply | bytes | None = self._thread.ask(self._wait)
-            if item != _MORE:
-                return item
-            piece = self._read()
-            self._comes = bool(piece)
-            self._thread.ask(partial(self._send, piece))
+        exchange = self._exchange
+        while not self._ready:
+            if exchange.over and exchange.is_empty:
+                return None
+            self._ready += self._thread.ask(self._wait)
+            if not self._ready and not exchange.over:
+                piece = self._read()
+                self._comes = bool(piece)
+                self._thread.ask(partial(self._send, piece))
+        return self._ready.popleft()
 
     def _read(self) -> bytes:
         """A piece of the body; empty when there is no more."""
@@ -215,7 +222,7 @@ class _Call(Iterator[bytes]):
 
     # What is called in the reactor's thread.
 
-    def _begin(self) -> None:
+    def _begin(self) -> Deferred[list[Reply | bytes]]:
         from ropewalk.export.exchanges import GoingDown, address_of, head_of
 
         environ = self._environ
@@ -235,6 +242,7 @@ class _Call(Iterator[bytes]):
         )
         if not begun:
             raise GoingDown
+        return self._wait()
 
     def _send(self, piece: bytes) -> None:
         if piece:
@@ -242,7 +250,11 @@ class _Call(Iterator[bytes]):
         else:
             self._exchange.end_body()
 
-    def _wait(self) -> Deferred[Reply | bytes | None]:
+    def _wait(self) -> Deferred[list[Reply | bytes]]:
+        """
+        What has come of the answer, as soon as there is some; nothing when it is over,
+        or the site takes more of the body.
+        """
         from twisted.internet.defer import Deferred
 
         waiting = self._waiting = Deferred()
@@ -250,16 +262,37 @@ class _Call(Iterator[bytes]):
         return waiting
 
     def _told(self) -> None:
-        if self._waiting is None:
-            return
-        exchange = self._exchange
-        item = exchange.take()
-        if item is None and not exchange.over:
-            if not self._comes or not exchange.thirsty:
-                return
-            item = _MORE
+        # What is taken makes room, and more may be told before it is here.
         waiting, self._waiting = self._waiting, None
-        waiting.callback(item)
+        if waiting is None:
+            return
+        exchange, batch = self._exchange, self._take()
+        if batch or exchange.over or (self._comes and exchange.thirsty):
+            waiting.callback(batch)
+        else:
+            self._waiting = waiting
+
+    def _take(self) -> list[Reply | bytes]:
+        """What has come; of much, a part."""
+        batch: list[Reply | bytes] = []
+        size = 0
+        while size < _PIECE and (item := self._exchange.take()) is not None:
+            batch.append(item)
+            size += len(item) if isinstance(item, bytes) else 0
+        return batch
+
+
+def _refuse(
+    error: RopewalkError, start_response: Callable[..., Any]
+) -> Iterator[bytes]:
+    """Answer without the site."""
+    body = f"{error}\n".encode()
+    headers = [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", str(len(body))),
+    ]
+    start_response(f"{error.status} {HTTPStatus(error.status).phrase}", headers)
+    return iter((body,))
 
 
 def _is_terminated(environ: Environ) -> bool:

@@ -179,8 +179,9 @@ class Exchange:
         self._told()
 
     def _finish(self, whole: bool) -> None:
-        # The site, which was told so, closes the connection itself.
         self.over, self.whole = True, whole
+        if whole and self._wire is not None:
+            self._wire.retire()
 
 
 def head_of(
@@ -201,7 +202,6 @@ def head_of(
         lines.append(b"transfer-encoding: chunked")
     elif length is not None:
         lines.append(b"content-length: %b" % length)
-    lines.append(b"connection: close")
     for line in lines:
         if _BREAKS.search(line):
             raise BadRequest("a line of the request has a line's end in it")

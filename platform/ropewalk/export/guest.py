@@ -71,8 +71,13 @@ def leave(reactor: Any) -> None:
     """
     global _guests
     _guests -= 1
-    if not _guests and type(reactor).__name__ == "GuestReactor":
+    if not _guests and is_ours(reactor):
         reactor.fireSystemEvent("shutdown")
+
+
+def is_ours(reactor: Any) -> bool:
+    """Whether we have brought a reactor, not the server (daphne has one)."""
+    return type(reactor).__name__ == "GuestReactor"
 
 
 def _install(loop: asyncio.AbstractEventLoop) -> Any:

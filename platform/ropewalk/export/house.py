@@ -16,11 +16,12 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger, globalLogBeginner
+from twisted.logger import Logger, globalLogBeginner, globalLogPublisher
 
 from ropewalk import __version__
 from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import StartFailed
+from ropewalk.export import guest
 from ropewalk.export.wires import WireDoor
 from ropewalk.interfaces import Steps
 from ropewalk.net.endpoints import claim, claim_datagrams
@@ -97,6 +98,7 @@ class House:
     :param opens: Whether what else listens does so.
     :param sockets: Whether the server can pass WebSockets on.
     :param server: What it speaks: ``"ASGI"`` or ``"WSGI"``.
+    :ivar door: Where requests come in.
     :raise ropewalk.errors.BadSettings: When the settings cannot be used.
     :raise ropewalk.errors.StartFailed: When a service cannot be built.
     """
@@ -116,22 +118,18 @@ class House:
         plan = make_plan(open_settings(settings, environ), found)
         if site not in plan.sites():
             raise StartFailed("export", _no_site(plan, site))
-        writer = begin_log(plan)
+        writer = begin_log(plan, guest.is_ours(reactor))
         access = AccessLog(writer.access, reactor, time.time)
         self.host = ExportHost(
             plan, reactor, time.time, access, exported=site, opens=opens
         )
         self.host.make()
+        self.door = self.host.door
         self._sockets, self._server = sockets, server
         self._ended: Deferred[str] = Deferred()
         # What systemd is to be told is the server's to tell.
         systemd = Systemd({}, os.getpid(), reactor)
         self._daemon = Daemon(self.host, systemd, self._ended.callback)
-
-    @property
-    def door(self) -> WireDoor:
-        """Where requests come in."""
-        return self.host.door
 
     @inlineCallbacks
     def start(self) -> Steps[None]:
@@ -230,13 +228,18 @@ def _look_beside(settings: str) -> None:
         sys.path.insert(0, directory)
 
 
-def begin_log(plan: Plan) -> LogWriter:
+def begin_log(plan: Plan, first: bool = True) -> LogWriter:
     """
     Log as the daemon would in the foreground, but on standard error: there the servers
     log, too.
+
+    :param first: Whether nobody else has Twisted log in this process.
     """
     global _writer
     if _writer is None:
         _writer = LogWriter.of(sys.stderr, plan.host.log, plan.host.log_level)
-        globalLogBeginner.beginLoggingTo([_writer], redirectStandardIO=False)
+        if first:
+            globalLogBeginner.beginLoggingTo([_writer], redirectStandardIO=False)
+        else:
+            globalLogPublisher.addObserver(_writer)
     return _writer

@@ -74,6 +74,8 @@ class Scopes:
 
     async def _house(self) -> House:
         """What is started once, whoever comes first."""
+        if asyncio._get_running_loop() is None:
+            raise guest.ReactorTaken("the server runs no event loop of asyncio's")
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
         return await asyncio.shield(self._starting)
@@ -156,6 +158,7 @@ class _Crossing:
         pump = None
         if self._has_body or not exchange.over:
             pump = asyncio.ensure_future(self._pump())
+            pump.add_done_callback(self._pumped)
         try:
             await self._carry()
         except OSError:
@@ -224,6 +227,12 @@ class _Crossing:
                 comes = False
                 exchange.end_body()
 
+    def _pumped(self, pump: asyncio.Future[None]) -> None:
+        """The client has left, or the server cannot say what it does."""
+        if not pump.cancelled() and pump.exception() is not None:
+            self._exchange.leave()
+            self._news.tell()
+
     def _is_held(self) -> bool:
         """Whether the site does not want the body, for now or not yet."""
         exchange = self._exchange
@@ -256,7 +265,11 @@ def target_of(scope: Message) -> bytes:
     raw: bytes | None = scope.get("raw_path")
     if not raw:
         raw = quote(scope["path"], safe=SAFE).encode("ascii")
-    path = beneath(raw.partition(b"?")[0], root_of(scope))
+    root: str = scope.get("root_path", "").rstrip("/")
+    path = raw.partition(b"?")[0]
+    # Some servers put it before the path as it was set, not encoded.
+    as_it_is = path.startswith(root.encode() + b"/")
+    path = beneath(path, root.encode() if as_it_is else root_of(scope))
     query: bytes = scope.get("query_string", b"")
     return path + b"?" + query if query else path
 

@@ -10,6 +10,7 @@ import base64
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -40,6 +41,9 @@ _HIGH, _LOW = 64 * 1024, 16 * 1024
 #: one (RFC 6455, section 7.4.1). Neither is ever sent.
 _NO_CODE, _NO_CLOSE = 1005, 1006
 
+#: What is sent in their place: a normal end, and an unexpected condition.
+_SENT = {_NO_CODE: 1000, _NO_CLOSE: 1011}
+
 _DENIAL = "websocket.http.response"
 
 
@@ -65,6 +69,7 @@ async def pass_on(door: WireDoor, scope: Message, receive: Receive, send: Send) 
         return
     await _accept(near.answer, send)
     pump = asyncio.ensure_future(_pump(near, receive, news))
+    pump.add_done_callback(partial(_pumped, near, news))
     try:
         await _carry(near, send, news)
     except OSError:
@@ -97,7 +102,7 @@ async def _carry(near: _Near, send: Send, news: News) -> None:
         else:
             await news.next()
     if not near.has_left:
-        code = 1000 if near.code in (_NO_CODE, _NO_CLOSE) else near.code
+        code = _SENT.get(near.code, near.code)
         await send({"type": "websocket.close", "code": code, "reason": near.reason})
 
 
@@ -113,6 +118,13 @@ async def _pump(near: _Near, receive: Receive, news: News) -> None:
             return
         text = message.get("text")
         near.say(message.get("bytes") or b"" if text is None else text)
+
+
+def _pumped(near: _Near, news: News, pump: asyncio.Future[None]) -> None:
+    """The client has left, or the server cannot say what it does."""
+    if not pump.cancelled() and pump.exception() is not None:
+        near.leave(_NO_CLOSE, "")
+        news.tell()
 
 
 async def _deny(
@@ -252,7 +264,7 @@ class _Near:
             headers.append((b"sec-websocket-protocol", offered))
         head = head_of(b"GET", target_of(scope), headers, None, False)
         upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"
-        return head.removesuffix(b"connection: close\r\n\r\n") + upgrade
+        return head.removesuffix(b"\r\n") + upgrade
 
     def heard(self, message: str | bytes) -> None:
         """The site has said something."""
@@ -262,9 +274,10 @@ class _Near:
             self._wire.hold(True)
         self._told()
 
-    def closed(self, code: int | None, reason: str | None) -> None:
+    def closed(self, was_clean: bool, code: int | None, reason: str | None) -> None:
         """The site has closed it."""
-        self.code, self.reason = code or _NO_CODE, reason or ""
+        no_code = _NO_CODE if was_clean else _NO_CLOSE
+        self.code, self.reason = code or no_code, reason or ""
         self.over = True
         self._told()
 
@@ -332,4 +345,4 @@ class _Client(WebSocketClientProtocol):
         self._near.heard(payload if isBinary else payload.decode())
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self._near.closed(self.remoteCloseCode, self.remoteCloseReason)
+        self._near.closed(wasClean, self.remoteCloseCode, self.remoteCloseReason)

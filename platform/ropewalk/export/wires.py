@@ -95,6 +95,10 @@ class Wire:
         """The client has gone, or is done."""
         self._soon(self._lose, ConnectionLost())
 
+    def retire(self) -> None:
+        """No more will be asked: end when what was asked has been dealt with."""
+        self._soon(self._retire)
+
     # What the site calls.
 
     def write(self, data: bytes) -> None:
@@ -165,6 +169,13 @@ class Wire:
 
     def stopProducing(self) -> None:
         self.loseConnection()
+
+    def _retire(self) -> None:
+        channel: Any = getattr(self.protocol, "wrappedProtocol", None)
+        if getattr(channel, "requests", None):
+            channel.persistent = False  # whoever answers has not ended yet
+        else:
+            self._lose(ConnectionDone())
 
     def _end(self, reason: Exception) -> None:
         if self.connected:

@@ -29,6 +29,8 @@ class GuestSocket(Socket):
         the next waits for; ``left(code, reason)`` at the end, with what the peer said.
     :param subprotocol: What the handshake is answered with; one of those offered.
     :param headers: And which headers that answer has.
+    :param longest: Bytes of the longest message that the peer may send; 0 for what the
+        site says.
     """
 
     def __init__(
@@ -36,8 +38,11 @@ class GuestSocket(Socket):
         hearer: Any,
         subprotocol: str | None = None,
         headers: Mapping[str, Sequence[str]] = {},
+        longest: int = 0,
     ) -> None:
         super().__init__()
+        if longest:
+            self.maxMessagePayloadSize = longest
         self._hearer = hearer
         self._answer = subprotocol, dict(headers)
         self._no_code = False

@@ -18,7 +18,14 @@ from msgspec import Struct
 
 from ropewalk.errors import RopewalkError
 
-__all__ = ["CannotShare", "Guest", "cherrypy_config", "clash", "foresee", "see_whole"]
+__all__ = [
+    "CannotShare",
+    "Guest",
+    "cherrypy_config",
+    "clash",
+    "foresee",
+    "see_whole",
+]
 
 #: Names Django's settings.
 _SETTINGS = "DJANGO_SETTINGS_MODULE"

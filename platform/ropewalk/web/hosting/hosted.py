@@ -15,7 +15,6 @@ from twisted.application.service import Service
 from twisted.web.resource import IResource
 
 from ropewalk.errors import RopewalkError
-from ropewalk.interfaces import IHub, IOperations
 
 __all__ = ["Hosted", "Mounting", "Place"]
 
@@ -44,8 +43,6 @@ class Place(Struct, frozen=True):
         :class:`ropewalk.net.guests.GuestSocket`.
     :ivar network: A reactor to connect by, whose connections cost less than those of
         ``reactor``; ``None`` where there is none.
-    :ivar hub: The channels.
-    :ivar operations: The operations.
     """
 
     path: str
@@ -56,8 +53,6 @@ class Place(Struct, frozen=True):
     check_socket: Callable[[Any], RopewalkError | None] = _anybody
     make_socket: Callable[..., Any] = _nothing
     network: Any = None
-    hub: IHub | None = None
-    operations: IOperations | None = None
 
     @property
     def prefix(self) -> str:
@@ -84,6 +79,10 @@ class Mounting(Service):
         then.
         """
         return None
+
+    def figures(self) -> Any:
+        """What can be said of it in numbers: a value that JSON can say."""
+        return {}
 
 
 class Hosted(ABC):

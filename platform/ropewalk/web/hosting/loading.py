@@ -34,6 +34,7 @@ from ropewalk.web.hosting.conflicts import (
     see_whole,
 )
 from ropewalk.web.hosting.spaces import Space, Spaces, modules_in
+from ropewalk.web.hosting.versions import unmet
 
 __all__ = ["BadApplication", "Guests", "Target", "amiss", "load", "loaded"]
 
@@ -188,11 +189,11 @@ class Guests:
     @contextmanager
     def _as_it_was(self, target: str) -> Iterator[None]:
         """Notice what an application does to the process, and undo what can be."""
-        here, zone, policy = os.getcwd(), time.tzname, _policy()
+        here, zone, policy = _current(), time.tzname, _policy()
         try:
             yield
         finally:
-            if _current() != here:
+            if here and _current() != here:
                 os.chdir(here)
                 self._tell(target, "the current directory", "and it was put back")
             if time.tzname != zone:
@@ -344,7 +345,10 @@ def _find(wanted: Target, space: Space) -> Any:
     except BaseException as error:
         see_whole(wanted.text)
         # Whatever it was, SystemExit too, it was in the application.
-        raise BadApplication(wanted.text, f"it failed:\n{_story(error)}") from error
+        problem = f"it failed:\n{_story(error)}"
+        for each in unmet(wanted.directory):
+            problem += f"\nIts requirements.txt has {each}."
+        raise BadApplication(wanted.text, problem) from error
     if not callable(found):
         kind = type(found).__name__
         raise BadApplication(

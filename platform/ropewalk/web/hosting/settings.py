@@ -18,7 +18,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.schema import Meta, Shape, field
 from ropewalk.web.hosting.hosted import Hosted
 
-__all__ = ["BadMount", "MountSettings", "describe", "missing"]
+__all__ = ["BadMount", "MountSettings", "describe", "keys_of", "missing"]
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
@@ -42,6 +42,8 @@ class MountSettings(Shape):
     :ivar prefix_variable: What the variable with the path of the mount is called
         besides.
     :ivar longest_body: Bytes of the longest request body taken.
+    :ivar longest_message: Bytes of the longest message that a peer may send to a
+        WebSocket of an ASGI application.
     :ivar threads: How many threads a WSGI application has.
     :ivar queue: How many requests may wait for one of them.
     :ivar timeout: Seconds: how long a request may wait for a thread, or for an answer
@@ -81,6 +83,7 @@ class MountSettings(Shape):
     environment: dict[str, str] = field(default_factory=dict)
     prefix_variable: str = ""
     longest_body: Annotated[int, Meta(ge=0)] = 100 * 1024 * 1024
+    longest_message: Annotated[int, Meta(ge=1)] = 1024 * 1024
     threads: Annotated[int, Meta(ge=1, le=1000)] = 8
     queue: Annotated[int, Meta(ge=0)] = 100
     timeout: Seconds = 30.0
@@ -109,7 +112,10 @@ _RUN = ("health", "processes", "start", "stop")
 _CHOSEN = ("health", "health_interval", "balance", "trust")
 _KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wsgi": ("wsgi", (*_LOADED, "threads", "queue", "timeout")),
-    "asgi": ("asgi", (*_LOADED, "root_path", "asgi_version", "lifespan")),
+    "asgi": (
+        "asgi",
+        (*_LOADED, "root_path", "asgi_version", "lifespan", "longest_message"),
+    ),
     "native": ("native", (*_LOADED, *_PASSED)),
     "command": ("command", (*_LOADED, *_RUN, *_PASSED)),
     "proxy": ("proxy", (*_CHOSEN, *_PASSED)),
@@ -169,6 +175,16 @@ def missing(settings: MountSettings, home: str) -> str | None:
     directory = os.path.join(home, settings.directory)
     target = settings.wsgi or settings.asgi or settings.native
     return amiss(target, directory) if target else None
+
+
+def keys_of(kind: str) -> frozenset[str]:
+    """
+    The keys that mean something for a kind of mount, its own among them; none for what
+    is no kind.
+
+    :param kind: ``"wsgi"``, ``"asgi"`` …
+    """
+    return frozenset((kind, *_KINDS[kind][1], *_ALL)) if kind in _KINDS else frozenset()
 
 
 def _kind(settings: MountSettings) -> str:

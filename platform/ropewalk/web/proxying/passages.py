@@ -247,6 +247,8 @@ class Passage:
                 self._invite()
             else:
                 self._inform(interim)
+        if self._over:  # there was nobody to invite any more
+            return
         head = heard.head
         if head is not None:
             self._begin_answer(head)

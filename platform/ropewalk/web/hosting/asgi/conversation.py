@@ -40,12 +40,14 @@ class Conversation:
     :param request: What asked for it. It was rendered as ``NOT_DONE_YET``.
     :param app: What the application is called.
     :param place: Where it is.
+    :param longest: Bytes of the longest message that the peer may send.
     """
 
     _log = Logger()
 
-    def __init__(self, request: Any, app: str, place: Place) -> None:
+    def __init__(self, request: Any, app: str, place: Place, longest: int) -> None:
         self._request, self._app, self._place = request, app, place
+        self._longest = longest
         self._events: deque[dict[str, Any]] = deque([{"type": "websocket.connect"}])
         self._size = 0
         self._room: Deferred[None] | None = None
@@ -143,7 +145,7 @@ class Conversation:
         except ValueError as error:
             raise BadEvent(self._app, kind, str(error)) from None
         self._decided = True
-        socket = self._place.make_socket(self, subprotocol, headers)
+        socket = self._place.make_socket(self, subprotocol, headers, self._longest)
         body = self._place.sockets(self._request, socket)
         if body is not NOT_DONE_YET:
             self._request.answer(body)

@@ -22,6 +22,9 @@ __all__ = ["Asgi", "asgi"]
 #: Bytes of the longest request body, unless told.
 LONGEST_BODY = 100 * 1024 * 1024
 
+#: Bytes of the longest message of a WebSocket, unless told.
+LONGEST_MESSAGE = 1024 * 1024
+
 
 class Asgi(Hosted):
     """An ASGI application: see :func:`asgi`."""
@@ -39,6 +42,7 @@ class Asgi(Hosted):
         environment: Mapping[str, str],
         prefix_variable: str,
         longest_body: int | None,
+        longest_message: int,
         timeout: float,
     ) -> None:
         self._target, self._directory = target, os.fspath(directory)
@@ -51,6 +55,7 @@ class Asgi(Hosted):
             "lifespan": lifespan,
             "timeout": timeout,
             "longest_body": longest_body,
+            "longest_message": longest_message,
         }
 
     @property
@@ -95,6 +100,7 @@ def asgi(
     environment: Mapping[str, str] = {},
     prefix_variable: str = "",
     longest_body: int | None = LONGEST_BODY,
+    longest_message: int = LONGEST_MESSAGE,
     timeout: float = 30.0,
 ) -> Asgi:
     """
@@ -116,6 +122,8 @@ def asgi(
     :param prefix_variable: Another name for that.
     :param longest_body: Bytes of the longest request body; ``None`` for what the site
         takes.
+    :param longest_message: Bytes of the longest message that a WebSocket's peer may
+        send.
     :param timeout: Seconds that its start may take, and its end.
     """
     return Asgi(
@@ -127,6 +135,7 @@ def asgi(
         environment=environment,
         prefix_variable=prefix_variable,
         longest_body=longest_body,
+        longest_message=longest_message,
         timeout=timeout,
     )
 

@@ -63,11 +63,14 @@ class AsgiMounting(Mounting):
         lifespan: Mode,
         timeout: float,
         longest_body: int | None = None,
+        longest_message: int = 0,
     ) -> None:
         self._app, self._name, self._place = app, name, place
         self._version, self._mode, self._timeout = version, lifespan, timeout
         self._scopes = Scopes(place.prefix, dialect, "2.0" if version == 2 else "3.0")
-        self._resource = AsgiResource(name, place, self._scopes, longest_body)
+        self._resource = AsgiResource(
+            name, place, self._scopes, longest_body, longest_message
+        )
         self.resource = self._resource
 
     @inlineCallbacks
@@ -131,9 +134,14 @@ class AsgiResource:
     _loop: asyncio.AbstractEventLoop
 
     def __init__(
-        self, name: str, place: Place, scopes: Scopes, longest_body: int | None
+        self,
+        name: str,
+        place: Place,
+        scopes: Scopes,
+        longest_body: int | None,
+        longest_message: int,
     ) -> None:
-        self.longest_body = longest_body
+        self.longest_body, self._longest_message = longest_body, longest_message
         self._name, self._place, self._scopes = name, place, scopes
         self._running: set[asyncio.Task[None]] = set()
         self._app: Any = None
@@ -155,7 +163,9 @@ class AsgiResource:
         refused = self._place.check_socket(request)
         if refused is not None:
             return respond(request, refused, request.work.request)
-        conversation = Conversation(request, self._name, self._place)
+        conversation = Conversation(
+            request, self._name, self._place, self._longest_message
+        )
         self._begin(self._scopes.websocket(request), conversation)
         return NOT_DONE_YET
 

@@ -22,6 +22,13 @@ __all__ = ["Order", "free_port", "private_directory"]
 _LONGEST_PATH = 100
 
 
+#: What systemd says to the daemon, and to nobody else (sd_notify(3), sd_listen_fds(3)).
+_SYSTEMDS = frozenset(
+    "NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID LISTEN_FDS LISTEN_PID "
+    "LISTEN_FDNAMES".split()
+)
+
+
 class Order(Struct, frozen=True):
     """
     A program to run.
@@ -68,8 +75,9 @@ class Order(Struct, frozen=True):
     def variables(self, target: Target) -> dict[str, str]:
         """Its environment."""
         where = {} if target.socket else {"PORT": str(target.port)}
+        ours = {name: os.environ[name] for name in os.environ if name not in _SYSTEMDS}
         return {
-            **os.environ,
+            **ours,
             "ROPEWALK_MOUNT": self.prefix,
             "PYTHONUNBUFFERED": "1",  # what it prints is to be read now
             **where,

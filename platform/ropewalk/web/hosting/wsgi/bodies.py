@@ -202,10 +202,14 @@ def whole(intake: Intake) -> Steps[IO[bytes]]:
 
     :raise OSError: When there is no room for it.
     """
-    file = spool()
+    length = intake.length
+    # What is short need not think of becoming long.
+    file = spool() if length is None or length > SPOOLED else io.BytesIO()
     try:
         while True:
-            piece: bytes = yield intake.read()
+            piece = intake.take()
+            if piece is None:
+                piece = yield intake.read()
             if not piece:
                 return file
             file.write(piece)

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from ropewalk.web.hosting.wsgi.files import OnDisk
 from ropewalk.web.outflow import Outflow
 
-__all__ = ["MOST", "ClientLeft", "Conveyor", "Head", "Headers"]
+__all__ = ["MOST", "ClientLeft", "Conveyor", "Head", "Headers", "Turn"]
 
 Headers = list[tuple[bytes, bytes]]
 
