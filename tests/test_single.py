@@ -22,7 +22,7 @@ from ropewalk.plugin import Found, ServiceModule, ServicePlugin
 from ropewalk.run.checking import Checked, check
 from ropewalk.run.discovering import Application
 from ropewalk.run.foreground import develop
-from ropewalk.run.single import Program, Serving, open_settings, with_file
+from ropewalk.run.single import Program, Serving, hosted, open_settings, with_file
 from ropewalk.run.statuses import Status
 from tests.commandline import PATIENCE, Running, ropewalk, write
 from tests.daemonry import Daemon
@@ -343,6 +343,23 @@ class ProgramTests(FileCase):
         """
         text = f"{self.WSGI}if __name__ == '__main__':\n    1 / 0\n"
         self.assertEqual(self.serves(self.file("main.py", text)).name, "application")
+
+    def test_only_in_main(self) -> None:
+        """
+        Where the application is made there, that is told.
+        """
+        told = "is not run, so the application has to be made above that"
+        text = f"def page(request): ...\nif __name__ == '__main__':\n    {self.WSGI}"
+        self.assertIn(told, self.refused(self.file("inside.py", text)))
+        text = "def page(request): ...\n"
+        self.assertNotIn(told, self.refused(self.file("without.py", text)))
+
+    def test_asgi2(self) -> None:
+        """
+        An application of ASGI 2 is mounted as one.
+        """
+        found = self.serves(self.file("two.py", "def app(scope): ...\n"))
+        self.assertEqual((found.kind, hosted(found).kind), ("asgi2", "asgi"))
 
     def test_own_server(self) -> None:
         """

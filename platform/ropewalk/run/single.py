@@ -41,6 +41,13 @@ __all__ = ["FilePlugin", "Program", "Serving", "open_settings", "with_file"]
 #: What is in a program: ``:name``, with dots, perhaps with ``()``.
 _NAMED = re.compile(r":[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?$")
 
+#: What is run only where a file is the program itself, and what is to be said of it.
+_MAIN = re.compile(r"^if\s+__name__\s*==\s*[\"']__main__[\"']", re.MULTILINE)
+_UNRUN = (
+    "what is below if __name__ == '__main__': is not run, so the application has to be "
+    "made above that"
+)
+
 
 class Program(Struct, frozen=True):
     """
@@ -191,6 +198,8 @@ class FilePlugin(ServicePlugin, frozen=True, eq=False):
             if not told or not error.problem.endswith("what else it serves"):
                 raise
             problem = f"{error.problem}; {told}"
+            if "ropewalk run" not in told and _MAIN.search(_text(program.file)):
+                problem += f"; {_UNRUN}"
             raise BadPlugin(self.name, self.place, problem) from None
 
 
@@ -223,9 +232,8 @@ def hosted(application: Application) -> Any:
         return application.value
     kind = application.kind.removesuffix("2")
     make = getattr(import_module(f"ropewalk.web.hosting.{kind}"), kind)
-    return make(
-        application.value, **({"version": 2} if kind != application.kind else {})
-    )
+    options = {"asgi_version": 2} if kind != application.kind else {}
+    return make(application.value, **options)
 
 
 def django(settings: str) -> Application:
