@@ -142,13 +142,15 @@ class Guests:
                 for (text, here), guest in self._guests.items()
                 if (text, here) != (target, wanted.directory)
             ]
-            source = _source(wanted)
+            file = _file(wanted)
+            source = _text(file)
             foresee(target, wanted.directory, source, environment, others)
             own: dict[str, str | None] = {}
             with self._as_it_was(target), self._given(environment, prefix, own):
                 application = _find(wanted, self._spaces.enter(wanted.directory))
             here = wanted.directory
-            guest = Guest(target, here, application, own, cherrypy_config())
+            config = cherrypy_config()
+            guest = Guest(target, here, application, own, config, file)
             clash(guest, others)
             self._guests[target, wanted.directory] = guest
             self._settle()
@@ -320,17 +322,22 @@ def _not_there(name: str, piece: str, places: list[str], inside: bool) -> str:
     return f"there is no module {name!r} in {places[0]}{beyond}{hint}"
 
 
-def _source(wanted: Target) -> str:
-    """The text of the module, where it is one."""
+def _file(wanted: Target) -> str:
+    """Where the module is; empty where nobody knows."""
     places: list[str] | None = [wanted.directory, *sys.path]
     spec: ModuleSpec | None = None
     for piece in wanted.module.split("."):
         spec = PathFinder.find_spec(piece, places)
         places = None if spec is None else spec.submodule_search_locations
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+    return (spec is not None and spec.origin) or ""
+
+
+def _text(file: str) -> str:
+    """What is in a module that is written in Python."""
+    if not file.endswith(".py"):
         return ""
-    with open(spec.origin, "rb") as file:
-        return file.read().decode("utf-8", "replace")
+    with open(file, "rb") as opened:
+        return opened.read().decode("utf-8", "replace")
 
 
 def _find(wanted: Target, space: Space) -> Any:
