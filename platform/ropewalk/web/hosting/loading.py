@@ -36,7 +36,15 @@ from ropewalk.web.hosting.conflicts import (
 from ropewalk.web.hosting.spaces import Space, Spaces, modules_in
 from ropewalk.web.hosting.versions import unmet
 
-__all__ = ["BadApplication", "Guests", "Target", "amiss", "load", "loaded"]
+__all__ = [
+    "BadApplication",
+    "Guests",
+    "Target",
+    "amiss",
+    "environment_without",
+    "load",
+    "loaded",
+]
 
 #: Says where it is mounted to an application that asks while it is loaded.
 MOUNT = "ROPEWALK_MOUNT"
@@ -123,6 +131,8 @@ class Guests:
         self._guests: dict[tuple[str, str], Guest] = {}
         #: The environment's variables that guests have, as they were before.
         self._before: dict[str, str | None] = {}
+        #: The environment without any of that, while one is being loaded.
+        self._without: dict[str, str] | None = None
 
     def load(
         self,
@@ -163,7 +173,7 @@ class Guests:
         """Let nothing be in the environment that other guests have put there."""
         for key, value in self._before.items():
             _put(key, value)
-        before = dict(os.environ)
+        self._without = before = dict(os.environ)
         os.environ.update(environment)
         os.environ[MOUNT] = prefix
         try:
@@ -174,6 +184,18 @@ class Guests:
                     own[key] = os.environ.get(key)
                     self._before.setdefault(key, before.get(key))
             self._settle()
+            self._without = None
+
+    def environment_without(self) -> dict[str, str]:
+        """See :func:`environment_without`. Another thread may be loading one."""
+        if (without := self._without) is not None:
+            return dict(without)
+        environ = dict(os.environ)
+        for key, value in list(self._before.items()):
+            environ.pop(key, None)
+            if value is not None:
+                environ[key] = value
+        return environ
 
     def _settle(self) -> None:
         """
@@ -238,6 +260,14 @@ def load(
         with those that are loaded.
     """
     return _guests.load(target, directory, environment, prefix)
+
+
+def environment_without() -> dict[str, str]:
+    """
+    The environment as it is but for what applications have put there: for other
+    programs, which have not been asked whether they agree with them.
+    """
+    return _guests.environment_without()
 
 
 def loaded(
