@@ -5,11 +5,15 @@ The page about ASGI applications: what it shows is what is served.
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from ropewalk.hub import MemoryHub
@@ -91,6 +95,46 @@ class PageTests(SocketTestCase):
         ((kind, said),) = self.said(watching)
         self.assertEqual((kind, json.loads(said)), (TEXT, {"yards": 3}))
         await mounting.stopService()
+
+    def test_adapter(self) -> None:
+        """
+        The adapter for Emmett's tells its application of a WebSocket by the name that
+        this knows, and of all else as it is.
+        """
+        told: list[dict[str, Any]] = []
+
+        class App:
+            """What the page uses of Emmett's."""
+
+            def __init__(self, name: str) -> None: ...
+
+            def module(self, *names: str, url_prefix: str | None) -> App:
+                told.append({"prefix": url_prefix})
+                return self
+
+            def route(self, path: str, output: str) -> Any:
+                return lambda view: view
+
+            async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+                told.append(scope)
+
+        emmett: Any = ModuleType("emmett")
+        emmett.App = App
+        self.patch(sys, "modules", {**sys.modules, "emmett": emmett})
+        self.patch(os, "environ", {**os.environ, "ROPEWALK_MOUNT": "/garden"})
+        adapter = self.application("garden.py")
+        for kind in "http", "websocket", "lifespan":
+            scope = {"type": kind, "path": "/x"}
+            self.successResultOf(ensureDeferred(adapter(scope, None, None)))
+        self.assertEqual(
+            told,
+            [
+                {"prefix": "garden"},
+                {"type": "http", "path": "/x"},
+                {"type": "ws", "path": "/x"},
+                {"type": "lifespan", "path": "/x"},
+            ],
+        )
 
     def test_layer(self) -> None:
         """

@@ -58,7 +58,7 @@ class SettingsTests(SynchronousTestCase):
             found += len(plan.sites()[""].mounts)
         whole = module_table()
         self.assertIn("[web.mounts]", whole)
-        self.assertEqual(found, 2)
+        self.assertEqual(found, 4)
 
     def test_whole(self) -> None:
         """
