@@ -18,6 +18,7 @@ from ropewalk.web.streams import end_with
 
 __all__ = ["HOP_BY_HOP", "Outflow"]
 
+
 @implementer(IPushProducer)
 class Outflow:
     """
