@@ -578,6 +578,16 @@ class FaultTests(AsgiTestCase):
         self.assertNotIn(b"Set-Cookie", self.said)
 
     @on_loop
+    async def test_name(self) -> None:
+        """
+        The name of a header is a token (RFC 9110, section 5.6.2).
+        """
+        headers = [(b"x-a: 1\r\nSet-Cookie", b"a=1")]
+        told = await self.fault({**START, "headers": headers})
+        self.assertIn("is no name of a header", told)
+        self.assertNotIn(b"Set-Cookie", self.said)
+
+    @on_loop
     async def test_status(self) -> None:
         """
         A status is a number from 200 to 999.

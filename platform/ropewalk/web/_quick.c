@@ -1179,8 +1179,8 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
         bad = go_on(request, NULL);
         goto done;
     }
-    if (body == s_one && PyTuple_GET_ITEM(lane, BYTES) == Py_None) {
-        bad = 0; /* NOT_DONE_YET */
+    if (PyTuple_GET_ITEM(lane, BYTES) == Py_None) {
+        bad = body == s_one ? 0 : go_on(request, body); /* NOT_DONE_YET */
         goto done;
     }
     if (PyBytes_CheckExact(body)) {
