@@ -309,6 +309,75 @@ class FacesTests(SynchronousTestCase):
         self.assertEqual([*self.hub.figures().channels], ["rooms.1", "games.1"])
 
 
+class AbsentTests(SynchronousTestCase):
+    """
+    Those who have gone and are waited for.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.hub = MemoryHub(lambda: 0.0, clock=self.clock, from_one=2, away=3)
+        self.hub.declare("rooms.*", ChannelRule(publish=ANYONE, away=10))
+
+    def visit(self, channel: str, who: str, number: int) -> None:
+        """A stranger comes, and goes."""
+        passer = Ears()
+        self.hub.subscribe(channel, passer, who, by=stranger(number))
+        self.hub.unsubscribe(channel, passer)
+
+    def here(self, channel: str) -> list[str]:
+        people = self.successResultOf(self.hub.present(channel))
+        return [each.who for each in people]
+
+    def test_one_stranger(self) -> None:
+        """
+        Of one caller as many are waited for as one may have begun channels: one more,
+        and the one who went first has left, in whichever channel that was.
+        """
+        ears = Ears()
+        self.hub.subscribe("rooms.1", ears)
+        for channel, who in (("rooms.1", "a"), ("rooms.2", "b"), ("rooms.2", "c")):
+            self.visit(channel, who, 1)
+        self.assertEqual([fact for what, fact in ears.heard if what == "left"], ["a"])
+        self.assertEqual(self.here("rooms.1"), [])
+        self.assertEqual(self.here("rooms.2"), ["b", "c"])
+
+    def test_many_strangers(self) -> None:
+        """
+        Of all, as many are waited for as the hub says; a channel in which nobody is
+        left and nothing was said leaves nothing.
+        """
+        for number in (1, 2, 3, 4):
+            self.visit(f"rooms.{number}", "a", number)
+        self.assertEqual(
+            [*self.hub.figures().channels], ["rooms.2", "rooms.3", "rooms.4"]
+        )
+
+    def test_back(self) -> None:
+        """
+        Who is back, or has left in time, makes room.
+        """
+        for who in ("a", "b"):
+            self.visit("rooms.1", who, 1)
+        self.hub.subscribe("rooms.1", Ears(), "a", by=stranger(1))
+        self.visit("rooms.1", "c", 1)
+        self.assertEqual(self.here("rooms.1"), ["a", "b", "c"])
+        self.clock.advance(10)
+        for who in ("d", "e"):
+            self.visit("rooms.1", who, 1)
+        self.assertEqual(self.here("rooms.1"), ["a", "d", "e"])
+
+    def test_services(self) -> None:
+        """
+        What a service does itself is bounded by what there may be of all.
+        """
+        for who in ("a", "b", "c", "d"):
+            passer = Ears()
+            self.hub.subscribe("rooms.1", passer, who)
+            self.hub.unsubscribe("rooms.1", passer)
+        self.assertEqual(self.here("rooms.1"), ["b", "c", "d"])
+
+
 class StockTests(SynchronousTestCase):
     """
     What channels remember together.
