@@ -431,6 +431,49 @@ class WaysTests(PageTestCase):
             yield page.run("rope.close()")
 
     @inlineCallbacks
+    def test_waiting(self) -> Steps[None]:
+        """
+        What waits for a connection is said as it was when it was asked for. What JSON
+        cannot say is thrown, and keeps nothing else from being said.
+        """
+        page = yield self.open()
+        for way in WAYS:
+            yield self.another(
+                page,
+                "window.loop = {}; loop.it = loop; window.said = {text: 'one'}",
+                "window.bad = other.publish('rooms.lobby', loop).catch("
+                "  ({ name, status }) => [name, status]);"
+                "window.good = other.publish('rooms.lobby', said);"
+                "said.text = 'two'; window.left = other._calls.size",
+                ways=[way],
+            )
+            self.assertEqual((yield page.run("good"))["body"], {"text": "one"}, way)
+            self.assertEqual((yield page.run("bad")), ["TypeError", None], way)
+            self.assertEqual((yield page.run("left")), 1, way)
+            yield page.run("other.close()")
+
+    @inlineCallbacks
+    def test_impossible_data(self) -> Steps[None]:
+        """
+        Data that JSON cannot say is thrown at once, and the others are heard.
+        """
+        page = yield self.open()
+        yield self.another(
+            page,
+            "window.loop = {}; loop.it = loop; window.thrown = []",
+            "const catching = (call) => { try { call(); }"
+            " catch ({ name }) { thrown.push(name); } };"
+            "const quiet = () => {};"
+            "catching(() => other.subscribe('rooms.a', quiet, { who: 'b', data: loop }));"
+            "window.lobby = other.subscribe('rooms.lobby', ({ body }) => heard.push(body));"
+            "catching(() => lobby.rename('b', loop))",
+        )
+        self.assertEqual((yield page.run("thrown")), ["TypeError", "TypeError"])
+        yield page.run("other.present('rooms.lobby')")
+        self.say(1)
+        yield self.hears(page, 1, 1)
+
+    @inlineCallbacks
     def test_fault_of_the_page(self) -> Steps[None]:
         """
         A page that fails over a message is told the next one on the same connection.
