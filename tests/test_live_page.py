@@ -464,8 +464,10 @@ class WaysTests(PageTestCase):
             "const catching = (call) => { try { call(); }"
             " catch ({ name }) { thrown.push(name); } };"
             "const quiet = () => {};"
-            "catching(() => other.subscribe('rooms.a', quiet, { who: 'b', data: loop }));"
-            "window.lobby = other.subscribe('rooms.lobby', ({ body }) => heard.push(body));"
+            "const bad = { who: 'b', data: loop };"
+            "catching(() => other.subscribe('rooms.a', quiet, bad));"
+            "const hear = ({ body }) => heard.push(body);"
+            "window.lobby = other.subscribe('rooms.lobby', hear);"
             "catching(() => lobby.rename('b', loop))",
         )
         self.assertEqual((yield page.run("thrown")), ["TypeError", "TypeError"])
