@@ -12,7 +12,12 @@ from urllib.parse import quote, urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
-from twisted.protocols.portforward import ProxyFactory, ProxyServer
+from twisted.protocols.portforward import (
+    ProxyClient,
+    ProxyClientFactory,
+    ProxyFactory,
+    ProxyServer,
+)
 from twisted.trial.unittest import TestCase
 
 from ropewalk.awaiting import inlineCallbacks
@@ -58,9 +63,26 @@ window.ready = true;
 WAYS = ("websocket", "events", "poll")
 
 
+class _Back(ProxyClient):
+    """What comes back on one of them."""
+
+    def dataReceived(self, data: bytes) -> None:
+        ways: Any = self.peer.factory
+        if ways.losing and data.startswith(b"HTTP/1.1 201 "):
+            ways.losing -= 1
+            self.peer.transport.abortConnection()
+        else:
+            super().dataReceived(data)
+
+
+class _BackFactory(ProxyClientFactory):
+    protocol = _Back
+
+
 class _Way(ProxyServer):
     """One connection through a tunnel."""
 
+    clientProtocolFactory = _BackFactory
     factory: _Ways
 
     def connectionMade(self) -> None:
@@ -69,9 +91,15 @@ class _Way(ProxyServer):
 
 
 class _Ways(ProxyFactory):
-    """All that came through a tunnel."""
+    """
+    All that came through a tunnel.
+
+    :ivar losing: How many answers to who has published are still to get lost, each with
+        its connection.
+    """
 
     protocol = _Way
+    losing = 0
 
     def __init__(self, port: int) -> None:
         super().__init__("127.0.0.1", port)
@@ -99,6 +127,10 @@ class Tunnel:
         """Let through whoever comes."""
         self._port = reactor.listenTCP(self._number, self._ways, interface="127.0.0.1")
         self._number = self._port.getHost().port
+
+    def lose(self) -> None:
+        """Lose the next answer to who publishes."""
+        self._ways.losing += 1
 
     def down(self) -> Deferred[None]:
         """Throw out everybody, and be there no longer."""
@@ -1179,6 +1211,24 @@ class FallBackTests(PageTestCase):
     """
     Where a way is barred.
     """
+
+    @inlineCallbacks
+    def test_sent_twice(self) -> Steps[None]:
+        """
+        What the browser sends again by itself, since its connection was closed without
+        an answer, is published once.
+        """
+        tunnel = Tunnel(self.url)
+        self.addCleanup(tunnel.down)
+        for number, way in zip((1, 3), WAYS[1:], strict=True):
+            page = yield self.open(tunnel.url, ways=[way])
+            tunnel.lose()
+            said = yield page.run(f"rope.publish('rooms.lobby', '{way}')")
+            self.assertEqual((said["body"], said["sequence"]), (way, number))
+            self.say(f"behind {way}")
+            messages = yield self.host.hub.history("rooms.lobby", 2)
+            self.assertEqual([each.body for each in messages], [way, f"behind {way}"])
+            yield page.run("rope.close()")
 
     @inlineCallbacks
     def test_next(self) -> Steps[None]:

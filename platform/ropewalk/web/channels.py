@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from random import random
 from typing import Annotated, Any
 
@@ -43,6 +44,7 @@ from ropewalk.web.accept import preferred
 from ropewalk.web.answers import Created, Stream
 from ropewalk.web.asking import JSON, caller_of, in_body, json_of
 from ropewalk.web.parameters import Header
+from ropewalk.web.repeats import Key, Repeats
 from ropewalk.web.routes import Routes
 
 __all__ = ["EVENTS", "ChannelPages", "Heard", "People"]
@@ -106,6 +108,7 @@ class ChannelPages:
         self._hub = hub
         self._clock = clock
         self._chance = chance
+        self._repeats = Repeats()
 
     @routes.get("/<channel>")
     @inlineCallbacks
@@ -164,16 +167,22 @@ class ChannelPages:
     @routes.post("/<channel>")
     @inlineCallbacks
     def publish(
-        self, request: IRequest, channel: str, wait: bool = False
+        self,
+        request: IRequest,
+        channel: str,
+        wait: bool = False,
+        idempotency_key: Header[Key | None] = None,
     ) -> Steps[Created[Said]]:
         """
         Publish the JSON that is the body of the request. With ``wait``, wait until
         whoever hears the channel has room for more.
         """
         body = json_of(request, Any)
+        caller = caller_of(request)
+        publish = partial(self._hub.publish, channel, body, wait=wait, by=caller)
         try:
-            message: Message = yield self._hub.publish(
-                channel, body, wait=wait, by=caller_of(request)
+            message: Message = yield self._repeats.once(
+                request, caller, publish, _size_of
             )
         except Invalid as refused:
             raise in_body(refused) from None
@@ -415,6 +424,11 @@ class _Events:
 
     def _forget_taker(self, _: Deferred[bytes | Message]) -> None:
         self._taker = None
+
+
+def _size_of(message: Message) -> int:
+    """Bytes of what is answered to who has published."""
+    return len(write_json(said(message)))
 
 
 def _at_the_end(request: Any, call: Callable[[], None]) -> Callable[[], None]:

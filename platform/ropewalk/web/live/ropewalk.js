@@ -671,6 +671,12 @@ function asItIs(value) {
   return value === undefined ? value : JSON.parse(JSON.stringify(value));
 }
 
+/** A name for a request that no other has, and nobody can guess. */
+function makeKey() {
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return `"${bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")}"`;
+}
+
 /** What a token says. @param {string} token */
 function place(token) {
   const dot = token.lastIndexOf(".");
@@ -1134,7 +1140,8 @@ class ByHTTP {
         headers: { accept },
         ...(body !== undefined && {
           method: "POST",
-          headers: { accept, "content-type": JSON_TYPE },
+          // A browser may send it twice, by itself: it is done once.
+          headers: { accept, "content-type": JSON_TYPE, "idempotency-key": makeKey() },
           body: JSON.stringify(body),
         }),
       });
