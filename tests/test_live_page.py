@@ -66,8 +66,10 @@ WAYS = ("websocket", "events", "poll")
 class _Back(ProxyClient):
     """What comes back on one of them."""
 
+    peer: Any
+
     def dataReceived(self, data: bytes) -> None:
-        ways: Any = self.peer.factory
+        ways = self.peer.factory
         if ways.losing and data.startswith(b"HTTP/1.1 201 "):
             ways.losing -= 1
             self.peer.transport.abortConnection()

@@ -180,7 +180,9 @@ class OperationTests(RepeatCase):
             answer = self.pay(5, "", 1, *headers)
             self.assertEqual(answer.status, 400)
             (fault,) = answer.json["errors"]
-            self.assertEqual((fault["in"], fault["path"]), ("header", "Idempotency-Key"))
+            self.assertEqual(
+                (fault["in"], fault["path"]), ("header", "Idempotency-Key")
+            )
         self.assertEqual(self.till.paid, [])
 
     def test_too_long(self) -> None:

@@ -70,9 +70,7 @@ class OtherRequest(RopewalkError):
     status = 422
 
     def __str__(self) -> str:
-        return (
-            "this Idempotency-Key came with another request; take a new key for each"
-        )
+        return "this Idempotency-Key came with another request; take a new key for each"
 
 
 @define
