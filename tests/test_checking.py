@@ -87,6 +87,21 @@ class CheckTests(SynchronousTestCase):
         )
         self.assertEqual(checked.status, Status.STOPPED)
 
+    def test_what_would_run(self) -> None:
+        """
+        What is hosted would run, too; without anything, the site would.
+        """
+        mounts = '[web.mounts]\n"/img" = { proxy = "http://127.0.0.1:9" }\n'
+        checked = self.check(mounts, found("chat"))
+        self.assertEqual(checked.services, ("web:/img",))
+        site = '[web.sites.b]\nlisten = ["tcp:1"]\n' + mounts.replace(
+            "web", "web.sites.b"
+        )
+        checked = self.check(f"[chat]\n{site}", found("chat"))
+        self.assertEqual(checked.services, ("chat", "web.b:/img"))
+        *_, last = self.check("[web]\n", found("chat")).values()
+        self.assertIn("the web site, with nothing on it", last)
+
     def test_the_daemons_own_tables(self) -> None:
         """
         ``[host]``, ``[web]``, ``[operations]`` and ``[hub]`` are shown whether or not
@@ -106,6 +121,25 @@ class CheckTests(SynchronousTestCase):
         told = "\n".join(self.check(text, found("chat")).values())
         self.assertRegex(told, r'  sites\.internal\.listen + = \["tcp:1"\] +\S+:3\n')
         self.assertRegex(told, r"  sites\.internal\.idle + = 60\.0 +default\n")
+
+    def test_hosted(self) -> None:
+        """
+        Of what is hosted at a path, only what goes with its kind is shown, and what
+        somebody has set.
+        """
+        text = '[web.mounts]\n"/a.b" = { wsgi = "shop:app", threads = 4, health = "/" }'
+        checked = self.check(text, found())
+        (web,) = (each for each in checked.tables if each.name == "web")
+        prefix = 'mounts."/a.b".'
+        shown = {
+            each.name.removeprefix(prefix): each.text
+            for each in web.settings
+            if each.name.startswith(prefix)
+        }
+        self.assertEqual((shown["threads"], shown["queue"]), ("4", "100"))
+        self.assertIn("health", shown)
+        for other in "asgi", "proxy", "lifespan", "processes", "keep_host":
+            self.assertNotIn(other, shown)
 
     def test_all_faults_at_once(self) -> None:
         """

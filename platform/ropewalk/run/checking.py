@@ -20,6 +20,7 @@ from ropewalk.run.configuration import OURS, Plan, Unset, make_plan
 from ropewalk.run.single import open_settings, with_file
 from ropewalk.run.statuses import Status
 from ropewalk.settings import Document, Setting
+from ropewalk.web.hosting.settings import keys_of
 
 __all__ = ["Checked", "Table", "check"]
 
@@ -53,8 +54,8 @@ class Checked(Struct, frozen=True):
     :ivar faults: What keeps the daemon from starting.
     :ivar broken: Plugin declarations that cannot be read. They keep nobody from
         starting.
-    :ivar services: What would run, in the order in which it would start; empty
-        when there are faults.
+    :ivar services: What would run, in the order in which it would start, as the log
+        calls it; empty when there are faults.
     """
 
     tables: tuple[Table, ...]
@@ -74,7 +75,8 @@ class Checked(Struct, frozen=True):
             yield from table.lines()
             yield ""
         if not self.faults:
-            yield f"No faults. What would run: {', '.join(self.services)}."
+            running = ", ".join(self.services) or "the web site, with nothing on it"
+            yield f"No faults. What would run: {running}."
 
     def warnings(self, verbose: bool = False) -> Iterator[str]:
         """
@@ -144,8 +146,28 @@ def _tables(document: Document, found: Found) -> Iterator[Table]:
         except (BadPlugin, Conflict):
             continue  # it is among the faults
     for name, shape in shapes.items():
-        yield Table(name, document.show(name, shape))
+        yield Table(name, tuple(_meant(document.show(name, shape))))
+
+
+def _meant(settings: tuple[Setting, ...]) -> Iterator[Setting]:
+    """
+    What has a meaning: not, of what is hosted, what goes with other kinds of it.
+    """
+    kinds: dict[str, frozenset[str]] = {}
+    for each in settings:
+        place, _, key = each.name.rpartition(".")
+        if "mounts." in place and each.origin != "default" and keys_of(key):
+            kinds[place] = keys_of(key)
+    for each in settings:
+        place, _, key = each.name.rpartition(".")
+        if each.origin != "default" or key in kinds.get(place, (key,)):
+            yield each
 
 
 def _in_order(plan: Plan) -> tuple[str, ...]:
-    return tuple(each.name for each in plan.services)
+    hosted = (
+        f"web.{name}:{path}" if name else f"web:{path}"
+        for name, site in plan.sites().items()
+        for path in site.mounts
+    )
+    return (*(each.name for each in plan.services), *hosted)

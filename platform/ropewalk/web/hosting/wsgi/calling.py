@@ -14,8 +14,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ropewalk.web.hosting.wsgi.bodies import BodyLost
-from ropewalk.web.hosting.wsgi.conveying import ClientLeft, Conveyor, Head, Headers
-from ropewalk.web.hosting.wsgi.files import FileWrapper, OnDisk
+from ropewalk.web.hosting.wsgi.conveying import Conveyor, Departed, Head, Headers
+from ropewalk.web.hosting.wsgi.files import FileWrapper
 
 __all__ = ["BadAnswer", "Call"]
 
@@ -81,7 +81,7 @@ class Call:
                     self._send(answer)
             finally:
                 close()
-        except (BodyLost, ClientLeft):
+        except (BodyLost, Departed):
             pass  # the end of a request, and no fault of the application's
         except BaseException:
             # Whatever a guest raises, SystemExit too, ends no more than a request.
@@ -114,7 +114,7 @@ class Call:
         """
         PEP 3333, "The write() Callable".
 
-        :raise ClientLeft: When nobody is there any more.
+        :raise Departed: When nobody is there any more.
         """
         self._check(data)
         data = self._cut(data)
@@ -139,6 +139,8 @@ class Call:
         else:
             for piece in answer:
                 self.write(piece)
+                if piece and self._is_mute():
+                    break  # whatever else there is, nobody is sent it
         if not self._done:
             self._end()
 
@@ -175,12 +177,14 @@ class Call:
         """Have a file sent by the reactor, where that is possible."""
         if not isinstance(answer, FileWrapper) or self._begun or not self._status:
             return False
-        file: OnDisk | None = None if self._is_mute() else answer.on_disk()
+        file = answer.on_disk()
         if file is None:
             return False
-        if self._promised is None:
+        if self._promised is None and self._status not in (_NO_CONTENT, _NOT_MODIFIED):
             self._promised = file.length
             self._headers.append((b"content-length", b"%d" % file.length))
+        if self._promised is None or self._is_mute():
+            return False
         self._conveyor.send_file(self._head(), file, self._promised, close)
         return True
 
