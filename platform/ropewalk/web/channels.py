@@ -25,7 +25,14 @@ from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks, within
-from ropewalk.errors import BadChannel, Invalid
+from ropewalk.errors import (
+    BadChannel,
+    ChannelFull,
+    Forbidden,
+    HubFull,
+    Invalid,
+    TooManyBegun,
+)
 from ropewalk.hub import Tallies
 from ropewalk.hub.spoken import Present, Said, present, said
 from ropewalk.interfaces import (
@@ -43,9 +50,9 @@ from ropewalk.schema import Meta, Shape, write_json
 from ropewalk.web.accept import preferred
 from ropewalk.web.answers import Created, Stream
 from ropewalk.web.asking import JSON, caller_of, in_body, json_of
-from ropewalk.web.parameters import Header
-from ropewalk.web.repeats import Key, Repeats
-from ropewalk.web.routes import Routes
+from ropewalk.web.parameters import Header, Parameter
+from ropewalk.web.repeats import Key, Repeats, StillRunning
+from ropewalk.web.routes import Routes, errors
 
 __all__ = ["EVENTS", "ChannelPages", "Heard", "People"]
 
@@ -54,6 +61,9 @@ EVENTS = "text/event-stream"
 
 Wait = Annotated[float, Meta(ge=0, le=60, description="seconds from 0 to 60")]
 Limit = Annotated[int, Meta(ge=0, le=1000)]
+
+#: What is published.
+_BODY = Parameter("body", "body", "body", Any, whole=True)
 
 
 class Heard(Shape):
@@ -111,6 +121,7 @@ class ChannelPages:
         self._repeats = Repeats()
 
     @routes.get("/<channel>")
+    @errors(Forbidden, BadChannel, TooManyBegun, ChannelFull, HubFull)
     @inlineCallbacks
     def hear(
         self,
@@ -164,7 +175,8 @@ class ChannelPages:
             forget()
         return heard
 
-    @routes.post("/<channel>")
+    @routes.post("/<channel>", told={"body": _BODY})
+    @errors(Forbidden, StillRunning, BadChannel, TooManyBegun, HubFull)
     @inlineCallbacks
     def publish(
         self,
@@ -174,8 +186,9 @@ class ChannelPages:
         idempotency_key: Header[Key | None] = None,
     ) -> Steps[Created[Said]]:
         """
-        Publish the JSON that is the body of the request. With ``wait``, wait until
-        whoever hears the channel has room for more.
+        Publish the JSON that is the body of the request.
+
+        With ``wait``, wait until whoever hears the channel has room for more.
         """
         body = json_of(request, Any)
         caller = caller_of(request)
@@ -189,6 +202,7 @@ class ChannelPages:
         return Created(said(message))
 
     @routes.get("/<channel>/present")
+    @errors(Forbidden, BadChannel)
     @inlineCallbacks
     def present(self, request: IRequest, channel: str) -> Steps[People]:
         """Tell who is in a channel."""

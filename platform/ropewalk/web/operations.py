@@ -37,7 +37,7 @@ from ropewalk.web.asking import JSON, caller_of, in_body, json_of
 from ropewalk.web.binding import Binding, Parameter
 from ropewalk.web.parameters import ELSEWHERE
 from ropewalk.web.problems import problem_of, respond
-from ropewalk.web.repeats import KEY, Repeats
+from ropewalk.web.repeats import KEY, Repeats, StillRunning
 from ropewalk.web.routes import Routes
 
 __all__ = ["LINES", "OperationPages"]
@@ -259,7 +259,7 @@ def _told(offered: Offered) -> dict[str, Any]:
         default=ELSEWHERE if needed else None,
         whole=True,
     )
-    errors: list[tuple[type[Exception], None]] = []
+    errors: list[tuple[type[Exception], None]] = [(StillRunning, None)]
     if offered.requires is not None:
         errors.append((Forbidden, None))
     if offered.rate is not None:

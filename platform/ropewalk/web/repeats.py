@@ -24,7 +24,7 @@ from ropewalk.web.accept import asked_header
 from ropewalk.web.gathering import BadRequest
 from ropewalk.web.parameters import Parameter
 
-__all__ = ["KEY", "Key", "Repeats"]
+__all__ = ["KEY", "Key", "Repeats", "StillRunning"]
 
 T = TypeVar("T")
 
