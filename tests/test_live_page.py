@@ -21,7 +21,7 @@ from twisted.protocols.portforward import (
 from twisted.trial.unittest import TestCase
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import NoSuchOperation, TooMany
+from ropewalk.errors import Fault, Invalid, NoSuchOperation, TooMany
 from ropewalk.hub import ANYONE, ChannelRule
 from ropewalk.interfaces import Caller, Steps
 from ropewalk.net.calls.asked import PeerRefused
@@ -674,6 +674,11 @@ class OfferTests(PageTestCase):
             yield page.run("offer.stop()")
         yield page.until("faults.length === 2")
         self.assertIn("secret", (yield page.run("faults[0]")))
+        fault = "{ path: 'on', problem: 'odd' }"
+        answer = f"() => {{ throw new Refused('no', 422, [{fault}]) }}"
+        yield self.offer(page, answer)
+        invalid: Any = yield self.assertFailure(self.call(), Invalid)
+        self.assertEqual(invalid.faults, (Fault("on", "odd"),))
 
     @inlineCallbacks
     def test_progress(self) -> Steps[None]:

@@ -975,8 +975,8 @@ class ByWebSocket {
  */
 function explain(error, signal) {
   if (error instanceof Refused) {
-    const { message, status } = error;
-    return { code: codeOf(status), message, data: { status } };
+    const { message, status, faults: errors } = error;
+    return { code: codeOf(status), message, data: { status, errors } };
   }
   if (!signal.aborted || error?.name !== "AbortError") report(error);
   const message = "something went wrong in the page";
