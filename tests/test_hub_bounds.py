@@ -309,6 +309,59 @@ class FacesTests(SynchronousTestCase):
         self.assertEqual([*self.hub.figures().channels], ["rooms.1", "games.1"])
 
 
+class PatternTests(SynchronousTestCase):
+    """
+    Patterns that strangers subscribe to.
+    """
+
+    def setUp(self) -> None:
+        self.hub = MemoryHub(lambda: 0.0, channels=6, from_one=2)
+        self.hub.declare("rooms.**", ChannelRule())
+
+    def hear(self, number: int, by: int | None = None, ears: Any = None) -> Any:
+        caller = stranger(by) if by else None
+        pattern = f"rooms.{number}.*"
+        return self.hub.subscribe(pattern, ears or Ears(), by=caller)
+
+    def test_one_stranger(self) -> None:
+        """
+        Somebody has others subscribe to as many patterns as one may begin channels, and
+        may hear what others have begun.
+        """
+        ears = Ears()
+        for number in 1, 2, 1:
+            self.successResultOf(self.hear(number, 1, ears))
+        refused = self.failureResultOf(self.hear(3, 1), TooManyBegun).value
+        self.assertIn("you have begun 2 patterns", str(refused))
+        self.successResultOf(self.hear(3, 2))
+        self.successResultOf(self.hear(3, 1))
+        self.hub.unsubscribe("rooms.1.*", ears)
+        self.successResultOf(self.hear(4, 1))
+
+    def test_many_strangers(self) -> None:
+        """
+        All strangers together have half of those there may be; a service has the rest.
+        """
+        for number in 1, 2, 3:
+            self.successResultOf(self.hear(number, number))
+        refused = self.failureResultOf(self.hear(4, 4), HubFull).value
+        self.assertIn("3 patterns", str(refused))
+        for number in 4, 5, 6:
+            self.successResultOf(self.hear(number))
+        refused = self.failureResultOf(self.hear(7), HubFull).value
+        self.assertIn("6 patterns", str(refused))
+
+    def test_of_a_service(self) -> None:
+        """
+        What a service has begun counts as its own, whoever hears it as well.
+        """
+        ears = Ears()
+        for number in 1, 2, 3:
+            self.successResultOf(self.hear(number, None, ears))
+            self.successResultOf(self.hear(number, 1))
+        self.successResultOf(self.hear(4, 1))
+
+
 class AbsentTests(SynchronousTestCase):
     """
     Those who have gone and are waited for.

@@ -82,7 +82,7 @@ class Exchange:
         self._channels = Table(bounds, self._epoch, rule_of, self._leave)
         self._stock = Stock(bounds.history)
         self._losses = Ledger(of=self._losses_of)
-        self._by_pattern = ByPattern(bounds.subscribers, bounds.channels)
+        self._by_pattern = ByPattern(bounds)
         self._absent = Absent(bounds)
         self._pace = Pace(lambda: self._teller.telling)
 
@@ -232,6 +232,7 @@ class Exchange:
         subscriber: ISubscriber,
         retained: bool,
         allowed: frozenset[ChannelPattern] | None,
+        maker: Maker = None,
     ) -> Resumed:
         """
         Have somebody hear all channels that match a pattern.
@@ -241,10 +242,11 @@ class Exchange:
         :raise ChannelFull: When the pattern has as many subscribers as it may.
         :raise HubClosed: When the hub is closed.
         :raise HubFull: When there are as many patterns as there may be.
+        :raise TooManyBegun: When the maker can begin no other.
         """
         self._see_that_open(str(pattern))
         known = self._known_to(subscriber, pattern) if retained else {}
-        subscription, new = self._by_pattern.add(pattern, subscriber, allowed)
+        subscription, new = self._by_pattern.add(pattern, subscriber, allowed, maker)
         self._tally(subscriber)
         if new:
             for state, heard in known.items():

@@ -64,9 +64,10 @@ class MemoryHub:
         nobody is subscribed to, the one where nothing has happened for longest
         is forgotten with its history; its next message is its first again. For a
         channel into which callers may come, only one of the same rule makes room.
-        There may be as many patterns that are subscribed to.
+        There may be as many patterns that are subscribed to, half of them by callers.
     :ivar from_one: How many of the channels one caller may have begun. One more, and
-        one of theirs makes room. As many people that it had come may be away.
+        one of theirs makes room. It may have begun as many patterns, and as many people
+        that it had come may be away.
     :ivar away: How many people may be away, in all channels together. One more, and
         the one who went first has left.
     :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
@@ -247,6 +248,7 @@ class MemoryHub:
         )
         if by is None:
             return _attempt(partial(come, None))
+        come = partial(come, maker=by.counts_as)
         allowed = self._rights.by_pattern(by, pattern)
         return self._applicants.admit(str(pattern), subscriber, allowed, come)
 

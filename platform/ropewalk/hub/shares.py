@@ -40,7 +40,10 @@ class Bounds(Struct, frozen=True):
 
     @property
     def open(self) -> int:
-        """How many channels a rule has that lets callers in and does not say."""
+        """
+        How many channels a rule has that lets callers in and does not say; how many
+        patterns callers have.
+        """
         return (self.channels + 1) // 2
 
 

@@ -163,10 +163,11 @@ class HubSettings(Shape):
     The table ``[hub]``: how much there may be of the channels.
 
     :ivar subscribers: How many subscribers a channel may have, and a pattern.
-    :ivar channels: How many channels there may be, and how many patterns.
+    :ivar channels: How many channels there may be, and how many patterns; of these,
+        callers have half.
     :ivar from_one: How many of the channels may have been begun by one caller: by one
-        client address, unless there are accounts. As many people may be away who were
-        there by one caller.
+        client address, unless there are accounts. So it is with the patterns, and with
+        people who are away.
     :ivar away: How many people may be away, in all channels together.
     :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
         rules bound them. In memory they take a few times as much.
