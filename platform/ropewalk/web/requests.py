@@ -252,6 +252,11 @@ class Request(Received):
         super().parseCookies()
         if self.direct:
             return
+        if self.method == b"CONNECT":
+            self._refused = True  # what is sent behind it is not for us
+            self.uri = self.path = self.uri or b"*"
+            self.site.clock.callLater(0, self._refuse_tunnel)
+            return
         length = self._promised
         self.expect(length)
         if length != 0 and not self._too_long and self.site.streams_to(self):
@@ -259,6 +264,11 @@ class Request(Received):
             self._intake = Intake(length, self._hold_stream, _nothing)
             # The connection does not know the stream yet.
             self.site.clock.callLater(0, self._begin_stream)
+
+    def _refuse_tunnel(self) -> None:
+        """RFC 9113, section 8.5; RFC 8441."""
+        if not self._disconnected:
+            self.refuse(Refused(501, "this is no proxy, and WebSockets go by HTTP/1.1"))
 
     def _hold_stream(self, hold: bool) -> None:
         stream: Any = self.channel
