@@ -1217,8 +1217,8 @@ class StreamTests(SiteTestCase):
 
     def test_connect(self) -> None:
         """
-        Nobody is connected to others, or to a WebSocket (RFC 8441): who asks is told so,
-        and not left waiting.
+        Nobody is connected to others, or to a WebSocket (RFC 8441): who asks is told
+        so, and not left waiting.
         """
         there = (":authority", "example.org:80")
         path = (":scheme", "https"), (":path", "/app/echo"), (":protocol", "websocket")
