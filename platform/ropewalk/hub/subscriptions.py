@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ropewalk.errors import ChannelFull, HubFull
 from ropewalk.hub.names import ChannelPattern
+from ropewalk.hub.shares import Maker
 from ropewalk.hub.tree import PatternTree
 from ropewalk.interfaces import IPaced, ISubscriber
 
@@ -26,19 +27,23 @@ class Subscription(Struct, eq=False):
     :ivar who: The name that it is present under.
     :ivar allowed: The rules whose channels it may hear, by their patterns; ``None``
         for all channels.
+    :ivar maker: Which caller has subscribed; ``None`` for a service.
     :ivar stands: Whether it has not been given up.
     """
 
     subscriber: ISubscriber
     paced: bool
     who: str | None = None
+    maker: Maker = None
     allowed: frozenset[ChannelPattern] | None = None
     stands: bool = True
 
     @classmethod
-    def of(cls, subscriber: ISubscriber, who: str | None = None) -> Subscription:
+    def of(
+        cls, subscriber: ISubscriber, who: str | None = None, maker: Maker = None
+    ) -> Subscription:
         """A subscription that stands."""
-        return cls(subscriber, IPaced.providedBy(subscriber), who)
+        return cls(subscriber, IPaced.providedBy(subscriber), who, maker)
 
     def hears(self, rule: ChannelPattern | None) -> bool:
         """

@@ -165,7 +165,9 @@ class HubSettings(Shape):
     :ivar subscribers: How many subscribers a channel may have, and a pattern.
     :ivar channels: How many channels there may be, and how many patterns.
     :ivar from_one: How many of the channels may have been begun by one caller: by one
-        client address, unless there are accounts.
+        client address, unless there are accounts. As many people may be away who were
+        there by one caller.
+    :ivar away: How many people may be away, in all channels together.
     :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
         rules bound them. In memory they take a few times as much.
     """
@@ -173,6 +175,7 @@ class HubSettings(Shape):
     subscribers: Annotated[int, Meta(ge=1)] = 10_000
     channels: Annotated[int, Meta(ge=1)] = 10_000
     from_one: Annotated[int, Meta(ge=1)] = 1000
+    away: Annotated[int, Meta(ge=1)] = 10_000
     history_bytes: Annotated[int, Meta(ge=0)] = 256 * 1024 * 1024
 
 
