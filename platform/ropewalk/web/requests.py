@@ -49,7 +49,7 @@ from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import tell
 from ropewalk.web.signposts import lacks_get
 from ropewalk.web.slices import Slices
-from ropewalk.web.streams import cut_stream, end_upload, inform_stream
+from ropewalk.web.streams import cut_stream, end_upload, give_back, inform_stream
 from ropewalk.wire.http1 import Head
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ class Request(Received):
             self.refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
-        if self._refused:
+        if self._refused or (self.finished and not self.direct):
             return
         self._taken += len(data)
         if self._too_long or self._taken > self.longest_body:
@@ -652,6 +652,7 @@ class Request(Received):
             intake.discard()
             return True
         channel.stop_listening()
+        intake.discard()
         return False
 
     def link(self, target: Any, view: str = "", /, **args: Any) -> str:
@@ -712,6 +713,8 @@ class Request(Received):
         self.context = None
         if self._intake is not None:
             self._intake.fail(ConnectionLost("the client has left"))
+            if not self.direct:
+                give_back(self._line)
         if not self.number:  # it was not even asked
             super().connectionLost(reason)
             return
