@@ -686,6 +686,37 @@ class StreamTests(EngineCase):
         self.failureResultOf(self.intake.read(), ConnectionLost)
         self.check_window()
 
+    def test_slow(self) -> None:
+        """
+        A body that comes too slowly is refused, but not where nobody reads it.
+        """
+        limits = HttpLimits(body_patience=5, body_floor=100_000)
+        place = Place.of(limits=limits)
+        place.mount("/stream", self.streaming)
+        self.browser = Browser(place)
+        stream = self.browser.ask("/stream", "POST", end=False)
+        while size := min(self.window(), 16_000):
+            self.browser.send(b"x" * size)
+        place.clock.pump([1.0] * 20)
+        self.assertEqual(stream.status, 0)
+        while self.intake.take():
+            pass
+        place.clock.pump([1.0] * 8)
+        self.browser.turn()
+        self.assertEqual(stream.status, 408)
+        self.failureResultOf(self.intake.read(), RopewalkError)
+
+    def test_whole(self) -> None:
+        """
+        Nobody minds how long the answer takes.
+        """
+        stream = self.browser.ask("/stream", "POST", end=False)
+        self.browser.send(b"all", end=True)
+        self.place.clock.pump([1.0] * 30)
+        self.reply()
+        self.browser.turn()
+        self.assertEqual((stream.status, stream.body), (200, b"done"))
+
     def window(self) -> int:
         """How many bytes the last request may still send."""
         left: int = self.browser.h2.local_flow_control_window(self.browser.number)

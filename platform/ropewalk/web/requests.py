@@ -40,6 +40,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.telemetry import Work, work
 from ropewalk.web.intake import SPARE, Intake
 from ropewalk.web.lines import SPECIAL, header_line, status_line
+from ropewalk.web.paces import Pace
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
 from ropewalk.web.quick import set_request
@@ -103,6 +104,7 @@ class Request(Received):
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
     _mute = False
     _intake: Intake | None = None
+    _pace: Pace | None = None  # of a stream of HTTP/2
     _early = False  # it is being answered while its body comes
     _promised: int | None = None
     _spared = 0
@@ -256,12 +258,15 @@ class Request(Received):
         self.expect(length)
         if length != 0 and not self._too_long and self.site.streams_to(self):
             self._early = True
-            self._intake = Intake(length, self._hold_stream, _nothing)
+            intake = self._intake = Intake(length, self._hold_stream, _nothing)
+            self._pace = Pace(self, intake)
             # The connection does not know the stream yet.
             self.site.clock.callLater(0, self._begin_stream)
 
     def _hold_stream(self, hold: bool) -> None:
         stream: Any = self.channel
+        assert self._pace is not None
+        self._pace.hold(hold)
         if hold:
             stream.pauseProducing()
         elif not self._disconnected:
