@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from typing import Any
 from unittest import skipUnless
 
+from twisted.internet.defer import Deferred
 from twisted.web import http
 
 from ropewalk.telemetry import work
@@ -710,6 +711,29 @@ class ContextTests(AsgiTestCase):
         self.assertIsNot(first, second)
         self.assertEqual((one, two), (["nobody", "r1"], ["nobody", "r2"]))
         self.assertEqual(visitor.get(), "nobody")
+
+    @on_loop
+    async def test_deferreds(self) -> None:
+        """
+        An application, and the tasks that it makes, can wait for Deferreds.
+        """
+        waiting: list[Deferred[bytes]] = [Deferred(), Deferred()]
+
+        async def second() -> bytes:
+            return await waiting[1]
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            task = asyncio.create_task(second())
+            await answer(send, await waiting[0] + await task)
+
+        await self.serve(app, lifespan="off")
+        visit = self.visit()
+        visit.send(request("/"))
+        await turns()
+        waiting[0].callback(b"one ")
+        waiting[1].callback(b"two")
+        await turns()
+        self.assertEqual(visit.answer().body, b"one two")
 
     @on_loop
     async def test_nothing_is_left(self) -> None:

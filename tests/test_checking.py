@@ -107,6 +107,25 @@ class CheckTests(SynchronousTestCase):
         self.assertRegex(told, r'  sites\.internal\.listen + = \["tcp:1"\] +\S+:3\n')
         self.assertRegex(told, r"  sites\.internal\.idle + = 60\.0 +default\n")
 
+    def test_hosted(self) -> None:
+        """
+        Of what is hosted at a path, only what goes with its kind is shown, and what
+        somebody has set.
+        """
+        text = '[web.mounts]\n"/a.b" = { wsgi = "shop:app", threads = 4, health = "/" }'
+        checked = self.check(text, found())
+        (web,) = (each for each in checked.tables if each.name == "web")
+        prefix = 'mounts."/a.b".'
+        shown = {
+            each.name.removeprefix(prefix): each.text
+            for each in web.settings
+            if each.name.startswith(prefix)
+        }
+        self.assertEqual((shown["threads"], shown["queue"]), ("4", "100"))
+        self.assertIn("health", shown)
+        for other in "asgi", "proxy", "lifespan", "processes", "keep_host":
+            self.assertNotIn(other, shown)
+
     def test_all_faults_at_once(self) -> None:
         """
         Faults of different tables are told together, and the values are shown all

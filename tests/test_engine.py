@@ -94,6 +94,41 @@ class EngineTestCase(SynchronousTestCase):
         return written
 
 
+class ApartTests(EngineTestCase):
+    """
+    Requests that say the same are not the same.
+    """
+
+    def test_headers(self) -> None:
+        """
+        What one does to its headers is nothing to the next, of whomever it is.
+        """
+        said = request("/late", "GET", "X-Tag: one", "X-Tag: two")
+        for _ in range(3):
+            self.place.visit().send(said)
+            asked = self.handlers.seen[-1]
+            self.assertEqual(asked.asked_header(b"x-tag"), [b"one", b"two"])
+            asked.asked_header(b"x-tag").append(b"three")
+            asked.header_pairs().clear()
+            values = asked.requestHeaders.getRawHeaders(b"x-tag")
+            self.assertEqual(values, [b"one", b"two"])
+            values.append(b"three")
+            asked.requestHeaders.addRawHeader(b"x-tag", b"four")
+
+    def test_a_header_twice(self) -> None:
+        """
+        So it is where one asks before the other has changed anything.
+        """
+        said = request("/late", "GET", "X-Tag: one")
+        for _ in range(2):
+            self.place.visit().send(said)
+        one, other = self.handlers.seen
+        self.assertEqual(one.header_pairs(), other.header_pairs())
+        one.asked_header(b"x-tag").clear()
+        self.assertEqual(other.asked_header(b"x-tag"), [b"one"])
+        self.assertEqual(one.asked_header(b"x-tag"), [b"one"])
+
+
 class WritingTests(EngineTestCase):
     """
     Answers take few writes.

@@ -4,6 +4,8 @@ Tests for L{ropewalk.web.hosting}: what all that is hosted has in common.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -60,6 +62,9 @@ class Greeting(Mounting):
         self._place, self._notes, self._trouble = place, notes, trouble
         self.starting: Deferred[None] = Deferred()
 
+    def figures(self) -> dict[str, int]:
+        return {"notes": len(self._notes)}
+
     def startService(self) -> Any:
         super().startService()
         self._notes.append(f"start {self._place.path} of {self._place.owner}")
@@ -109,6 +114,34 @@ class MountingTests(SiteTestCase):
         self.assertEqual(answer.text, "/hello  0")
         yield host.stop()
         self.assertEqual(greets.notes[1:], ["stop /hello"])
+
+    @inlineCallbacks
+    def test_figures(self) -> Steps[None]:
+        """
+        Its figures are among those of the daemon.
+        """
+        settings = '[web]\nlisten = ["tcp:8080"]\nfigures = "/figures"\n'
+        host = yield self.run_all(
+            lambda web: web.mount("/hello", Greets()), settings=settings
+        )
+        answer: Response = yield host.http().get("/figures/hosted")
+        self.assertEqual(answer.json(), {"web:/hello": {"notes": 1}})
+
+    @inlineCallbacks
+    def test_home(self) -> Steps[None]:
+        """
+        The page of what there is has it, whoever has mounted it.
+        """
+        directory = self.mktemp()
+        os.mkdir(directory)
+        Path(directory, "shop.py").write_text("application = print\n")
+        mounts = (
+            f'[web.mounts]\n"/shop" = {{ wsgi = "shop", directory = "{directory}" }}\n'
+        )
+        host = yield self.run_all(settings=mounts)
+        page = yield host.http().get("/", headers={"Accept": "text/html"})
+        self.assertIn("/shop", page.text)
+        self.assertIn("shop (WSGI)", page.text)
 
     @inlineCallbacks
     def test_here(self) -> Steps[None]:

@@ -163,6 +163,14 @@ class SourceTests(SynchronousTestCase):
         self.assertRaises(BodyLost, ours.read, 1)
         self.assertIsInstance(BodyLost(), OSError)
 
+    def test_two_threads(self) -> None:
+        """
+        Of two threads that read one body, neither waits for ever.
+        """
+        self.intake.read()
+        ours = Body(b"", self.source())
+        self.assertRaises(BodyLost, ours.read, 1)
+
     def test_limit(self) -> None:
         """
         Of much, not all is taken at once.

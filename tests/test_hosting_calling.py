@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
@@ -156,6 +157,33 @@ class AnswerTests(CallCase):
             first, second = visit.answers("HEAD", "HEAD")
             self.assertEqual(first.headers["content-length"], "12")
             self.assertEqual(second.headers, first.headers)
+
+    def test_head_of_much(self) -> None:
+        """
+        For HEAD, no more than the first piece is made; of a file, its length is told.
+        """
+        made = []
+
+        def endless(environ: dict[str, Any], start: Start) -> Iterator[bytes]:
+            start("200 OK", [])
+            for number in range(1000):
+                made.append(number)
+                yield b"x"
+
+        answer = self.ask(endless, "HEAD")
+        self.assertEqual((answer.status, made), (200, [0]))
+        self.assertNotIn("content-length", answer.headers)
+        path = Path(self.mktemp())
+        path.write_bytes(b"x" * 20_000)
+
+        def file(environ: dict[str, Any], start: Start) -> Any:
+            start(environ["QUERY_STRING"] or "200 OK", [])
+            return environ["wsgi.file_wrapper"](path.open("rb"))
+
+        answer = self.ask(file, "HEAD")
+        self.assertEqual(answer.headers["content-length"], "20000")
+        answer = put(file).visit().ask("/?304")
+        self.assertNotIn("content-length", answer.headers)
 
     def test_without_body(self) -> None:
         """

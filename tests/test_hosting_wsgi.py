@@ -525,7 +525,7 @@ class DescriptionTests(SynchronousTestCase):
         It is shown as somebody called it.
         """
         self.assertEqual(wsgi("shop.wsgi:app").shown, "shop.wsgi:app (WSGI)")
-        self.assertEqual(wsgi(hello).shown, "tests.guests:hello (WSGI)")
+        self.assertEqual(wsgi(hello).shown, "hello (WSGI)")
         self.assertEqual((wsgi(hello).kind, Wsgi.kind), ("wsgi", "wsgi"))
 
     def test_wrong(self) -> None:

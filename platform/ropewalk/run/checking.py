@@ -20,6 +20,7 @@ from ropewalk.run.configuration import OURS, Plan, Unset, make_plan
 from ropewalk.run.single import open_settings, with_file
 from ropewalk.run.statuses import Status
 from ropewalk.settings import Document, Setting
+from ropewalk.web.hosting.settings import keys_of
 
 __all__ = ["Checked", "Table", "check"]
 
@@ -144,7 +145,22 @@ def _tables(document: Document, found: Found) -> Iterator[Table]:
         except (BadPlugin, Conflict):
             continue  # it is among the faults
     for name, shape in shapes.items():
-        yield Table(name, document.show(name, shape))
+        yield Table(name, tuple(_meant(document.show(name, shape))))
+
+
+def _meant(settings: tuple[Setting, ...]) -> Iterator[Setting]:
+    """
+    What has a meaning: not, of what is hosted, what goes with other kinds of it.
+    """
+    kinds: dict[str, frozenset[str]] = {}
+    for each in settings:
+        place, _, key = each.name.rpartition(".")
+        if "mounts." in place and each.origin != "default" and keys_of(key):
+            kinds[place] = keys_of(key)
+    for each in settings:
+        place, _, key = each.name.rpartition(".")
+        if each.origin != "default" or key in kinds.get(place, (key,)):
+            yield each
 
 
 def _in_order(plan: Plan) -> tuple[str, ...]:

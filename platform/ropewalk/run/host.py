@@ -353,6 +353,7 @@ class Host:
             "operations": self._operations_in_numbers,
             "hub": self._hub_in_numbers,
             "channels": lambda: self._hub.figures().channels if self._hub else {},
+            "hosted": self._hosted_in_numbers,
         }
 
     def _listeners_in_numbers(self) -> list[dict[str, Any]]:
@@ -367,6 +368,14 @@ class Host:
 
     def _operations_in_numbers(self) -> Mapping[str, Any]:
         return {} if self._operations is None else self._operations.figures()
+
+    def _hosted_in_numbers(self) -> dict[str, Any]:
+        """What is hosted, by site and path."""
+        return {
+            f"{site.owner}:{path}": mounting.figures()
+            for site in self.sites.values()
+            for path, mounting in site.hosted
+        }
 
     def _hub_in_numbers(self) -> dict[str, Any] | None:
         """The channels together; those of each are apart."""
@@ -426,6 +435,11 @@ class Host:
             _page(mount, about[mount.plugin])
             for mount in mounts
             if mount.kind == "pages" and mount.plugin in about
+        ]
+        pages += [
+            Entry("Pages", mount.path, mount.resource.shown, mount.path)
+            for mount in mounts
+            if mount.plugin not in about and hasattr(mount.resource, "shown")
         ]
         sockets = [
             Entry("WebSockets", mount.path, about[mount.plugin])

@@ -529,7 +529,7 @@ class Request(Received):
     def _asked_slowly(self, name: bytes) -> list[bytes]:
         if self._request_headers is not None or self._fields is None:
             return list(self.requestHeaders.getRawHeaders(name) or ())
-        return self._fields.by_name.get(name, [])
+        return list(self._fields.by_name.get(name, ()))  # others have said the same
 
     def write(self, data: bytes) -> None:
         if self._cut:

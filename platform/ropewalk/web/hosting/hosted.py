@@ -80,6 +80,10 @@ class Mounting(Service):
         """
         return None
 
+    def figures(self) -> Any:
+        """What can be said of it in numbers: a value that JSON can say."""
+        return {}
+
 
 class Hosted(ABC):
     """

@@ -18,7 +18,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.schema import Meta, Shape, field
 from ropewalk.web.hosting.hosted import Hosted
 
-__all__ = ["BadMount", "MountSettings", "describe", "missing"]
+__all__ = ["BadMount", "MountSettings", "describe", "keys_of", "missing"]
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
@@ -175,6 +175,16 @@ def missing(settings: MountSettings, home: str) -> str | None:
     directory = os.path.join(home, settings.directory)
     target = settings.wsgi or settings.asgi or settings.native
     return amiss(target, directory) if target else None
+
+
+def keys_of(kind: str) -> frozenset[str]:
+    """
+    The keys that mean something for a kind of mount, its own among them; none for what
+    is no kind.
+
+    :param kind: ``"wsgi"``, ``"asgi"`` …
+    """
+    return frozenset((kind, *_KINDS[kind][1], *_ALL)) if kind in _KINDS else frozenset()
 
 
 def _kind(settings: MountSettings) -> str:

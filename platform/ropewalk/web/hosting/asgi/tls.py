@@ -55,9 +55,9 @@ def _told(handle: Any) -> dict[str, Any]:
 def _pem(certificate: Any) -> str | None:
     if certificate is None:
         return None
-    from cryptography.hazmat.primitives.serialization import Encoding
+    from OpenSSL.crypto import FILETYPE_PEM, dump_certificate
 
-    pem: bytes = certificate.to_cryptography().public_bytes(Encoding.PEM)
+    pem: bytes = dump_certificate(FILETYPE_PEM, certificate)
     return pem.decode("ascii")
 
 

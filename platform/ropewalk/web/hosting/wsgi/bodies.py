@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import maybeDeferred
 from twisted.python.failure import Failure
 
 from ropewalk.awaiting import inlineCallbacks
@@ -63,7 +63,8 @@ class Source:
         if pieces:
             self._pieces.put(b"".join(pieces))
             return
-        waiting: Deferred[bytes] = self._intake.read()
+        # It raises at once for the second of two threads that read.
+        waiting = maybeDeferred(self._intake.read)
         waiting.addCallbacks(self._pieces.put, self._lose)
 
     def _lose(self, failure: Failure) -> None:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from ropewalk.web.hosting.wsgi.bodies import BodyLost
 from ropewalk.web.hosting.wsgi.conveying import ClientLeft, Conveyor, Head, Headers
-from ropewalk.web.hosting.wsgi.files import FileWrapper, OnDisk
+from ropewalk.web.hosting.wsgi.files import FileWrapper
 
 __all__ = ["BadAnswer", "Call"]
 
@@ -139,6 +139,8 @@ class Call:
         else:
             for piece in answer:
                 self.write(piece)
+                if piece and self._is_mute():
+                    break  # whatever else there is, nobody is sent it
         if not self._done:
             self._end()
 
@@ -175,12 +177,14 @@ class Call:
         """Have a file sent by the reactor, where that is possible."""
         if not isinstance(answer, FileWrapper) or self._begun or not self._status:
             return False
-        file: OnDisk | None = None if self._is_mute() else answer.on_disk()
+        file = answer.on_disk()
         if file is None:
             return False
-        if self._promised is None:
+        if self._promised is None and self._status not in (_NO_CONTENT, _NOT_MODIFIED):
             self._promised = file.length
             self._headers.append((b"content-length", b"%d" % file.length))
+        if self._promised is None or self._is_mute():
+            return False
         self._conveyor.send_file(self._head(), file, self._promised, close)
         return True
 
