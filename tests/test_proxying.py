@@ -749,6 +749,42 @@ class FaultTests(ProxyCase):
         self.assertEqual(second.answer().body, b"ok")
 
 
+    def test_busy_and_left(self) -> None:
+        """
+        Who has left no longer waits for a connection, in the place of another.
+        """
+        self.proxying = Proxying(connections=1, queue=1)
+        line = self.ask("/app/1")
+        second, third = self.proxying.another(), self.proxying.another()
+        second.send(request("/app/2"))
+        self.assertEqual(self.proxying.figures()["busy"], 2)
+        second.leave()
+        self.assertEqual(self.proxying.figures()["busy"], 1)
+        third.send(request("/app/3"))
+        line.heard()
+        line.say(OK)
+        self.assertEqual(lines(line.heard())[0], "GET /app/3 HTTP/1.1")
+        line.say(OK)
+        self.assertEqual(third.answer().body, b"ok")
+        self.assertEqual(self.proxying.figures()["failed"], 0)
+
+    def test_busy_and_refused(self) -> None:
+        """
+        When no connection can be had any more, nobody waits for one in vain.
+        """
+        self.proxying = Proxying(connections=1)
+        self.send("/app/1")
+        others = [self.proxying.another() for _ in range(3)]
+        for each in others:
+            each.send(request("/app/2"))
+        for _ in range(3):
+            self.proxying.refuse()
+        line = self.proxying.line()
+        line.say(OK)
+        statuses = [each.answer().status for each in (self.visit, *others)]
+        self.assertEqual(statuses, [502, 502, 502, 200])
+
+
 class BackendTests(ProxyCase):
     """
     Of several back ends, those are asked that are well.
@@ -856,6 +892,24 @@ class RestartTests(ProxyCase):
     """
     What was stopped can be started.
     """
+
+    def test_leaving_while_others_wait(self) -> None:
+        """
+        Who waited for a connection before that has one.
+        """
+        self.proxying = Proxying(connections=1)
+        line = self.ask("/app/1")
+        second = self.proxying.another()
+        second.send(request("/app/2"))
+        left = self.proxying.mounting.leave("http://127.0.0.1:9000")
+        line.heard()
+        line.say(OK)
+        self.assertNoResult(left)
+        self.assertEqual(lines(line.heard())[0], "GET /app/2 HTTP/1.1")
+        line.say(OK)
+        self.assertEqual(second.answer().body, b"ok")
+        self.successResultOf(left)
+        self.assertTrue(line.closed)
 
     def test_restarted(self) -> None:
         """
