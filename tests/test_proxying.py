@@ -887,12 +887,6 @@ class BackendTests(ProxyCase):
         self.assertIsNone(self.proxying.mounting.problem())
         self.assertRaises(KeyError, self.proxying.mounting.leave, "http://other")
 
-
-class RestartTests(ProxyCase):
-    """
-    What was stopped can be started.
-    """
-
     def test_leaving_while_others_wait(self) -> None:
         """
         Who waited for a connection before that has one.
@@ -910,6 +904,12 @@ class RestartTests(ProxyCase):
         self.assertEqual(second.answer().body, b"ok")
         self.successResultOf(left)
         self.assertTrue(line.closed)
+
+
+class RestartTests(ProxyCase):
+    """
+    What was stopped can be started.
+    """
 
     def test_restarted(self) -> None:
         """
