@@ -748,7 +748,6 @@ class FaultTests(ProxyCase):
         again.say(OK)
         self.assertEqual(second.answer().body, b"ok")
 
-
     def test_busy_and_left(self) -> None:
         """
         Who has left no longer waits for a connection, in the place of another.
@@ -1267,7 +1266,7 @@ class Asking:
     """
 
     clientproto = b"HTTP/2"
-    client = None
+    client = _fields = None
     site = SimpleNamespace(request_id=b"")
 
     def __init__(self, method: bytes, uri: bytes, **headers: bytes) -> None:
@@ -1278,6 +1277,9 @@ class Asking:
 
     def isSecure(self) -> bool:
         return True
+
+    def asked_header(self, name: bytes) -> list[bytes]:
+        return list(self.requestHeaders.getRawHeaders(name) or ())
 
 
 class HeadTests(SynchronousTestCase):

@@ -184,7 +184,7 @@ class Passage:
         self._held = connection.full
         intake = self._intake
         if intake is not None:
-            expects = self.request.requestHeaders.hasHeader(b"expect")
+            expects = bool(self.request.asked_header(b"expect"))
             self._invited = not expects or intake.came > 0
         method = self.request.method
         connection.ask(self, method, self._head, self._upgrade is not None)
@@ -412,9 +412,9 @@ class Passage:
 
 def _body_of(request: Any) -> Intake | None:
     """What there is to read of a request's body; ``None`` for nothing."""
-    headers = request.requestHeaders
     if request.clientproto.startswith(b"HTTP/1") and not (
-        headers.hasHeader(b"content-length") or headers.hasHeader(b"transfer-encoding")
+        request.asked_header(b"content-length")
+        or request.asked_header(b"transfer-encoding")
     ):
         return None
     intake: Intake = request.intake
