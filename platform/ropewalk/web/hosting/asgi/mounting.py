@@ -47,7 +47,8 @@ class AsgiMounting(Mounting):
 
     :param app: The application; or what gives it, called in a thread.
     :param name: What it is called.
-    :param version: As :func:`ropewalk.web.hosting.asgi.asgi` has it, as the rest.
+    :param version: As :func:`ropewalk.web.hosting.asgi.described.asgi` has it, as the
+        rest.
     """
 
     _lifespan: Lifespan | None = None
