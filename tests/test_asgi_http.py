@@ -578,6 +578,24 @@ class FaultTests(AsgiTestCase):
         self.assertNotIn(b"Set-Cookie", self.said)
 
     @on_loop
+    async def test_names(self) -> None:
+        """
+        Nor has its name, wherever it is sent.
+        """
+        bad = [(b"x-a: b\r\nSet-Cookie", b"a=1")]
+        plain, cookie = {**START, "headers": bad}, (b"set-cookie", b"b=2")
+        told = await self.fault(plain)
+        self.assertIn("is no name of a header", told)
+        self.assertNotIn(b"a=1", self.said)
+        told = await self.fault(
+            {**START, "trailers": True, "headers": [cookie]},
+            {"type": BODY},
+            {"type": "http.response.trailers", "headers": bad},
+        )
+        self.assertIn("is no name of a header", told)
+        self.assertNotIn(b"a=1", self.said)
+
+    @on_loop
     async def test_status(self) -> None:
         """
         A status is a number from 200 to 999.
