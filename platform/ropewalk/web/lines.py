@@ -6,12 +6,20 @@ said.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from time import time
 
 from twisted.web import http, server
 from twisted.web.http_headers import Headers
 
-__all__ = ["SPECIAL", "header_line", "opening", "remembered", "status_line"]
+__all__ = [
+    "SPECIAL",
+    "header_line",
+    "opening",
+    "remembered",
+    "signature",
+    "status_line",
+]
 
 #: Headers that mean something to who writes an answer, and cannot just be copied.
 SPECIAL = frozenset(
@@ -67,6 +75,18 @@ def opening(version: bytes, code: int, phrase: bytes) -> bytes:
     if code == 200 and phrase is _OK:
         return _opening[version]
     return status_line(version, code, phrase) + _ours
+
+
+def signature(names: Container[bytes]) -> bytes:
+    """
+    Who says an answer, and when, as far as its headers do not.
+
+    :param names: Of those headers, in lower case.
+    """
+    lines = b"" if b"server" in names else b"Server: %b\r\n" % server.version
+    if b"date" in names:
+        return lines
+    return b"%bDate: %b\r\n" % (lines, http.datetimeToString())
 
 
 def _tick(now: int) -> None:

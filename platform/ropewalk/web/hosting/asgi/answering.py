@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -25,6 +27,8 @@ _NOTHING, _HEAD, _BODY, _TRAILERS, _WHOLE = range(5)
 _PIECE = 256 * 1024
 
 _BEGIN = "http.response.start"
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Answer:
@@ -294,17 +298,24 @@ def headers_of(said: Iterable[Any]) -> list[tuple[bytes, bytes]]:
     """
     Headers, as an application has them.
 
-    :raise ValueError: When they are no pairs of bytes, or have an end of a line in
-        them.
+    :raise ValueError: When they are no pairs of bytes, or cannot be sent.
     """
     headers = []
     for name, value in said:
         if type(name) is not bytes or type(value) is not bytes:
             raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
-        if b"\n" in value or b"\r" in value:
+        if not _is_name(name):
+            raise ValueError(f"{name!r} is no name of a header")
+        if b"\n" in value or b"\r" in value or b"\0" in value:
             raise ValueError(f"{value!r} is no value of a header")
         headers.append((name, value))
     return headers
+
+
+@lru_cache(1024)
+def _is_name(name: bytes) -> bool:
+    """RFC 9110, section 5.1."""
+    return _NAME.fullmatch(name) is not None
 
 
 async def room_for(room: Deferred[Any]) -> None:
