@@ -210,6 +210,16 @@ class Request(Received):
             intake.end(self.trailers)
         return self._intake
 
+    @property
+    def whole_body(self) -> bytes | None:
+        """
+        The body, where all of it came in one piece, and nobody has asked for
+        :attr:`intake` or ``content``; ``None`` otherwise.
+        """
+        if self._intake is not None or self._content is not None or not self.direct:
+            return None
+        return self.body or b""
+
     def admit(
         self,
         length: int | None,
@@ -563,6 +573,18 @@ class Request(Received):
     @responseHeaders.setter
     def responseHeaders(self, headers: Headers) -> None:
         self._headers, self._said = headers, None
+
+    def say(self, lines: dict[bytes, bytes]) -> bool:
+        """
+        Say in headers of the answer what is in their lines, in place of what was said
+        before; whether that could be.
+
+        :param lines: As :func:`~ropewalk.web.lines.header_line` makes them.
+        """
+        if self._headers is not None:
+            return False
+        self._said = lines if self._said is None else {**self._said, **lines}
+        return True
 
     def inform(self, code: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """
