@@ -292,6 +292,22 @@ class NamesakeTests(GuestCase):
         # Which is of the same application.
         self.assertEqual(sys.modules["settings_of_two"].NAME, name)
 
+    def test_scanned(self) -> None:
+        """
+        A module can be had by its dotted name while it still runs, as frameworks do
+        that scan what asks them to.
+        """
+        text = """\
+            import sys
+            from functools import reduce
+            first, *others = __name__.split(".")
+            itself = reduce(getattr, others, __import__(first))
+            def app(): return itself is sys.modules[__name__], hasattr(itself, "pie")
+            """
+        for each in "one", "two":
+            self.write(f"{each}/app.py", text)
+            self.assertEqual(self.load("app", each)(), (True, False))
+
     def test_standard_library(self) -> None:
         """
         A module of the standard library's stays what it is for everybody.
