@@ -171,7 +171,8 @@ class ByPattern:
             self._see_that_room_for(maker)
         self._makers[pattern] = maker
         self._begun[maker] += 1
-        self._tree[pattern] = known = {}
+        known: dict[int, Subscription] = {}
+        self._tree[pattern] = known
         return known
 
     def _see_that_room_for(self, maker: Maker) -> None:
