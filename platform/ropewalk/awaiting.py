@@ -681,7 +681,11 @@ if sys.version_info >= (3, 12):
     def _begin_task(
         coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop
     ) -> asyncio.Task[T]:
-        return asyncio.Task(_whole(coroutine), loop=loop, eager_start=True)
+        whole = _whole(coroutine)
+        task = asyncio.Task(whole, loop=loop, eager_start=True)
+        if not task.done():  # somebody may look into it
+            whole.__qualname__ = getattr(coroutine, "__qualname__", "_whole")
+        return task
 
     async def _whole(coroutine: Coroutine[Any, Any, T]) -> T:
         return await _stepping(coroutine)

@@ -22,7 +22,7 @@ static PyObject *s_default_type, *s_draining, *s_is_quick, *s_seconds;
 static PyObject *s_found, *s_has_proxies, *s_way, *s_plain_body, *s_data_received;
 static PyObject *s_pairs_slowly;
 static PyObject *s_look, *s_asked_slowly, *s_proceed, *s_cleanup, *s_expect;
-static PyObject *s_look_again, *s_response_headers, *s_set_raw_headers, *s_zero;
+static PyObject *s_look_again, *s_response_headers, *s_set_raw_headers, *s_zero, *s_one;
 static PyObject *s_http11, *s_html_type, *s_json_type, *s_ok, *s_html;
 
 /* Given by set_up: Python functions, and the variable of telemetry.work. */
@@ -1133,8 +1133,9 @@ as_json(Request *request, PyObject *value)
 }
 
 /* A lane: the endpoint; what to call with the request alone, or None; whether bytes are
- * sent as they are, and the header with their type unless something else is said; what
- * to call with the arguments in the path as well; whether values become JSON. */
+ * sent as they are, None for a resource; the header with their type unless something else
+ * is said; what to call with the arguments in the path as well; whether values become
+ * JSON. */
 enum { ENDPOINT, DIRECT, BYTES, TYPE, BARE, VALUES, LANE };
 
 /* Call the handler at the end of a lane, in a context of its own, and write its answer.
@@ -1176,6 +1177,10 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
     Py_ssize_t size = 0;
     if (body == NULL) {
         bad = go_on(request, NULL);
+        goto done;
+    }
+    if (PyTuple_GET_ITEM(lane, BYTES) == Py_None) {
+        bad = body == s_one ? 0 : go_on(request, body); /* NOT_DONE_YET */
         goto done;
     }
     if (PyBytes_CheckExact(body)) {
@@ -1605,7 +1610,8 @@ PyInit__quick(void)
         if (*names[i].place == NULL) return NULL;
     }
     s_zero = PyLong_FromLong(0);
-    if (s_zero == NULL) return NULL;
+    s_one = PyLong_FromLong(1); /* there is only one of it */
+    if (s_zero == NULL || s_one == NULL) return NULL;
     for (int i = 0; i < METHODS; i++) {
         methods[i].bytes = PyBytes_FromStringAndSize(methods[i].text,
                                                      strlen(methods[i].text) - 1);
