@@ -366,6 +366,21 @@ class BodyTests(SiteTestCase):
         self.assertRefused(visit)
         self.assertEqual(self.place.noted(), [("POST", "/app/echo", 413)])
 
+    def test_unheard(self) -> None:
+        """
+        Who goes on sending is not read any more. It cannot say goodbye then, as TLS
+        wants it, nor be seen to leave: it is not waited for.
+        """
+        visit = self.place.visit()
+        visit.send(request("/app/echo", "POST", f"Content-Length: {10**6}"))
+        self.assertEqual(visit.answer().status, 413)
+        visit.send(b"x" * 200_000)
+        self.assertEqual(visit.wire.producerState, "paused")
+        self.place.clock.advance(Channel.linger)
+        self.assertEqual((visit.closed, visit.wire.aborted), (True, False))
+        self.place.clock.advance(Channel.linger)
+        self.assertTrue(visit.wire.aborted)
+
     def test_expected(self) -> None:
         """
         Who asks whether to send it is not told to go on.
