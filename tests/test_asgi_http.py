@@ -578,15 +578,29 @@ class FaultTests(AsgiTestCase):
         self.assertNotIn(b"Set-Cookie", self.said)
 
     @on_loop
-    async def test_name(self) -> None:
+    async def test_names(self) -> None:
         """
-        The name of a header is a token (RFC 9110, section 5.6.2).
+        Nor has its name.
         """
-        headers = [(b"x-a: 1\r\nSet-Cookie", b"a=1")]
+        headers = [(b"x-a: b\r\nSet-Cookie", b"a=1")]
         told = await self.fault({**START, "headers": headers})
         self.assertIn("sent 'http.response.start': ", told)
         self.assertIn("is no name of a header", told)
-        self.assertNotIn(b"Set-Cookie", self.said)
+        self.assertNotIn(b"a=1", self.said)
+
+    @on_loop
+    async def test_names_of_trailers(self) -> None:
+        """
+        Not even behind the body.
+        """
+        headers = [(b"x-a: b\r\nSet-Cookie", b"a=1")]
+        told = await self.fault(
+            {**START, "trailers": True},
+            {"type": BODY},
+            {"type": "http.response.trailers", "headers": headers},
+        )
+        self.assertIn("is no name of a header", told)
+        self.assertNotIn(b"a=1", self.said)
 
     @on_loop
     async def test_name_of_a_trailer(self) -> None:

@@ -1391,7 +1391,8 @@ checked_pair(PyObject *item)
         PyErr_Format(PyExc_ValueError, "%R is no name of a header", name);
         goto wrong;
     }
-    if (memchr(said, '\n', said_size) || memchr(said, '\r', said_size)) {
+    if (memchr(said, '\n', said_size) || memchr(said, '\r', said_size) ||
+        memchr(said, 0, said_size)) {
         PyErr_Format(PyExc_ValueError, "%R is no value of a header", value);
         goto wrong;
     }

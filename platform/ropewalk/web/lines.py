@@ -7,6 +7,7 @@ said.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from time import time
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "header_line",
     "opening",
     "remembered",
+    "signature",
     "status_line",
 ]
 
@@ -79,13 +81,13 @@ def check_header(name: Any, value: Any) -> None:
     Hold somebody who says a header to what a header is.
 
     :raise ValueError: When it is not of bytes, has a name that is no token (RFC 9110,
-        section 5.6.2), or an end of a line in its value.
+        section 5.6.2), or an end of a line or a NUL in its value (section 5.5).
     """
     if type(name) is not bytes or type(value) is not bytes:
         raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
     if _TOKEN.fullmatch(name) is None:
         raise ValueError(f"{name!r} is no name of a header")
-    if b"\n" in value or b"\r" in value:
+    if b"\n" in value or b"\r" in value or b"\0" in value:
         raise ValueError(f"{value!r} is no value of a header")
 
 
@@ -102,6 +104,18 @@ def opening(version: bytes, code: int, phrase: bytes) -> bytes:
     if code == 200 and phrase is _OK:
         return _opening[version]
     return status_line(version, code, phrase) + _ours
+
+
+def signature(names: Container[bytes]) -> bytes:
+    """
+    Who says an answer, and when, as far as its headers do not.
+
+    :param names: Of those headers, in lower case.
+    """
+    lines = b"" if b"server" in names else b"Server: %b\r\n" % server.version
+    if b"date" in names:
+        return lines
+    return b"%bDate: %b\r\n" % (lines, http.datetimeToString())
 
 
 def _tick(now: int) -> None:

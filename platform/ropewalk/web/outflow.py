@@ -38,8 +38,8 @@ class Outflow:
     """
 
     __slots__ = (
-        *("_headless", "_left", "_length", "_producing", "_room", "finished", "gone"),
-        *("lacking", "request", "started", "surplus"),
+        *("_headless", "_left", "_length", "_producing", "_room", "_said", "finished"),
+        *("gone", "lacking", "request", "started", "surplus"),
     )
 
     def __init__(self, request: Any) -> None:
@@ -48,6 +48,7 @@ class Outflow:
         self.surplus = self.lacking = 0
         self._producing = self._headless = False
         self._length: int | None = None
+        self._said: list[tuple[bytes, bytes]] = []
         self._room: Deferred[None] | None = None
         self._left: Deferred[None] | None = None
         request.notifyFinish().addBoth(self._over)
@@ -84,18 +85,12 @@ class Outflow:
         request.setResponseCode(code, reason)
         request.defaultContentType = None
         self._headless = request.method == b"HEAD" or code in NO_BODY_CODES
-        said: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             low = name.lower()
             if low == b"content-length" and value.isdigit():
                 self._length = None if code == NO_CONTENT else int(value)
             elif low not in HOP_BY_HOP:
-                said.setdefault(low, []).append(value)
-        for name, values in said.items():
-            if len(values) == 1:
-                request.setHeader(name, values[0])
-            else:
-                request.responseHeaders.setRawHeaders(name, values)
+                self._said.append((low, value))
 
     def write(self, data: bytes) -> Deferred[None] | None:
         """
@@ -126,7 +121,9 @@ class Outflow:
             return
         if not (self._producing or trailers) and self._is_whole(data):
             self.finished = True
-            self.request.answer(data)
+            if not self.request.relay(self._said, data):
+                self._say()
+                self.request.answer(data)
             return
         self.write(data)
         if self._length and not self._headless:
@@ -155,11 +152,23 @@ class Outflow:
     def _begin(self) -> None:
         """Write the head."""
         self._producing = True
+        self._say()
         request = self.request
         if self._length is not None:
             request.setHeader(b"content-length", b"%d" % self._length)
         request.registerProducer(self, True)
         request.write(b"")
+
+    def _say(self) -> None:
+        """Have the request say the headers."""
+        said: dict[bytes, list[bytes]] = {}
+        for name, value in self._said:
+            said.setdefault(name, []).append(value)
+        for name, values in said.items():
+            if len(values) == 1:
+                self.request.setHeader(name, values[0])
+            else:
+                self.request.responseHeaders.setRawHeaders(name, values)
 
     def _cut(self, data: bytes) -> bytes:
         """What of a piece is sent."""

@@ -81,6 +81,8 @@ class RequestBase:
 
         def _default_type(self) -> bytes: ...
 
+        def _is_plain(self, channel: Any, site: Any, size: int) -> bool: ...
+
         def _cleanup(self) -> None: ...
 
     @property
@@ -135,27 +137,6 @@ class RequestBase:
         self.finished = 1
         self._cleanup()
         return True
-
-    def _is_plain(self, channel: Any, site: Any, size: int) -> bool:
-        """Whether nothing of the answer has to be thought about."""
-        return (
-            self.method != b"HEAD"
-            and self.code not in (204, 304)
-            and self.code >= 200
-            and self._cookies is None
-            and self.etag is None
-            and self.lastModified is None
-            and self._encoder is None
-            and self.producer is None
-            and self._id is None
-            and self.clientproto == b"HTTP/1.1"
-            and not (self.finished or self._disconnected)
-            and size <= channel.unsent
-            and channel.persistent is True
-            and channel._request is self
-            and not site.draining
-            and not (self._cut or self._inFakeHead)
-        )
 
 
 class ChannelBase:

@@ -21,6 +21,7 @@ __all__ = [
     "drain_streams",
     "end_upload",
     "end_with",
+    "give_back",
     "inform_stream",
 ]
 
@@ -78,6 +79,18 @@ def end_with(stream: Any, trailers: Sequence[tuple[bytes, bytes]]) -> None:
             connection.send_headers(number, said, end_stream=True)
 
     connection.end_stream = end
+
+
+def give_back(stream: Any) -> None:
+    """
+    Let what a stream that has ended had sent, and nobody has read, not count against
+    the other streams of its connection (RFC 9113, section 6.9.1).
+    """
+    waiting = stream._inboundDataBuffer
+    unread = sum(size for _, size in waiting if size)
+    waiting.clear()
+    if unread:
+        stream._conn.openStreamWindow(stream.streamID, unread)
 
 
 def inform_stream(

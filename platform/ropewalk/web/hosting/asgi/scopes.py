@@ -15,7 +15,8 @@ from ropewalk.web.hosting.asgi.tls import tls_of
 
 __all__ = ["DIALECTS", "Dialect", "Scopes", "wants_socket"]
 
-#: How the path of a mount is told: see :func:`ropewalk.web.hosting.asgi.asgi`.
+#: How the path of a mount is told: see
+#: :func:`ropewalk.web.hosting.asgi.described.asgi`.
 Dialect = Literal["full", "strip", "raw"]
 DIALECTS = ("full", "strip", "raw")
 
