@@ -26,6 +26,7 @@ from ropewalk.interfaces import Steps
 from ropewalk.web.hosting import Place as At
 from ropewalk.web.hosting.children.keeper import DoesNotRun
 from ropewalk.web.hosting.command import CommandMounting, command
+from ropewalk.web.hosting.loading import load
 from ropewalk.web.hosting.settings import BadMount
 from tests.daemonry import ROOT
 from tests.proxying import OK, Child, Line, RealSite
@@ -208,6 +209,23 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(run.path, "/")
         self.assertEqual(run.env["LEFT"], "1")
         self.assertNotIn("NOTIFY_SOCKET", run.env)  # that is between systemd and us
+
+    def test_not_a_guests(self) -> None:
+        """
+        What an application in the daemon has put into the environment is not for it:
+        another project of Django's would be served by the first one's settings.
+        """
+        home = Path(self.mktemp()).absolute()
+        home.mkdir()
+        text = "import os\nos.environ['SETTINGS_OF_GUEST'] = 'one'\ndef app(): ...\n"
+        (home / "guest_of_command.py").write_text(text, "utf-8")
+        self.patch(sys, "path", [*sys.path])
+        load("guest_of_command", str(home))
+        self.addCleanup(os.environ.pop, "SETTINGS_OF_GUEST")
+        self.addCleanup(sys.modules.pop, "guest_of_command")
+        self.start()
+        self.assertEqual(os.environ["SETTINGS_OF_GUEST"], "one")
+        self.assertNotIn("SETTINGS_OF_GUEST", self.run_of_it.env)
 
     def test_waited_for(self) -> None:
         """

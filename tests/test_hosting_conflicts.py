@@ -139,6 +139,34 @@ class PatchedTests(GuestCase):
         self.assertRaises(CannotShare, self.load, "broken:app")
 
 
+class ObjectTests(GuestCase):
+    """
+    Frameworks that keep one application for who makes none.
+    """
+
+    def test_same(self) -> None:
+        """
+        Two files that have it have the pages of both, and the second is refused.
+        """
+        self.write("one/kept.py", "def app(): pass")
+        for name in "one", "two":
+            self.write(f"{name}/shop_{name}.py", "from kept import app")
+        first, second = (str(self.home / each) for each in ("one", "two"))
+        self.load("shop_one:app", first)
+        error = self.assertRaises(CannotShare, self.load, "shop_two:app", second)
+        self.assertIn(
+            f"{second}/shop_two.py and {first}/shop_one.py have the same object",
+            str(error),
+        )
+
+    def test_other_name(self) -> None:
+        """
+        One file may be called by several names.
+        """
+        self.write("shop.py", "def app(): pass\nagain = app")
+        self.assertIs(self.load("shop:app"), self.load("shop:again"))
+
+
 class VersionTests(GuestCase):
     """
     There is one version of each package for all applications of a process.

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -213,6 +214,30 @@ class ProcessTests(GuestCase):
         self.write("one.py", source.format("one"))
         self.write("two.py", source.format("two"))
         self.assertEqual([self.load(each)() for each in ("one", "two")], ["one", "two"])
+
+    def test_other_programs(self) -> None:
+        """
+        What they have put there is theirs: there is an environment without it for other
+        programs, also while one is loaded.
+        """
+        self.write(
+            "shop.py",
+            """\
+            import os, sys
+            os.environ["SETTINGS_OF_GUEST"] = "shop"
+            os.environ["HOME"] = "/nowhere"
+            meanwhile = sys.modules["desk"].guests.environment_without()
+            def app(): return meanwhile
+            """,
+        )
+        desk: Any = ModuleType("desk")
+        desk.guests = self.guests
+        sys.modules["desk"] = desk
+        before = dict(os.environ)
+        app = self.load("shop:app", "", {"COLOUR": "red"})
+        self.assertEqual(os.environ["SETTINGS_OF_GUEST"], "shop")
+        self.assertEqual(app(), before)
+        self.assertEqual(self.guests.environment_without(), before)
 
     def test_left_behind(self) -> None:
         """

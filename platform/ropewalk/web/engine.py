@@ -123,9 +123,8 @@ class Channel(ChannelBase, http.HTTPChannel):
     stalled = False
     _blocked: float | None = None  # since when the client does not read
     _lingers = False
-    _patience: float = (
-        http.HTTPChannel.abortTimeout
-    )  # for who does not let it be closed
+    # For who does not let it be closed.
+    _patience: float = http.HTTPChannel.abortTimeout
     _ignored = 0  # bytes of who was refused
     _foreign: Head | None = None
     _successor: Any = None

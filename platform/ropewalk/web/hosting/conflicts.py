@@ -67,6 +67,7 @@ class Guest(Struct, frozen=True):
     :ivar application: The application.
     :ivar environment: What of the environment is its own.
     :ivar config: What CherryPy's configuration was behind it.
+    :ivar file: Where its module is.
     """
 
     target: str
@@ -74,6 +75,7 @@ class Guest(Struct, frozen=True):
     application: Any
     environment: Mapping[str, str | None]
     config: Mapping[str, Any]
+    file: str = ""
 
 
 def foresee(
@@ -107,6 +109,7 @@ def clash(guest: Guest, others: Sequence[Guest]) -> None:
     settings = guest.environment.get(_SETTINGS)
     if settings:
         _compare_settings(guest.target, guest.directory, settings, others)
+    _compare_objects(guest, others)
     _compare_configs(guest, others)
     framework = _framework_of(guest)
     for other in others:
@@ -190,6 +193,20 @@ def _files(directory: str, module: str) -> Iterator[str]:
     for file in f"{path}.py", os.path.join(path, "__init__.py"):
         if os.path.exists(file):
             yield os.path.realpath(file)
+
+
+def _compare_objects(guest: Guest, others: Sequence[Guest]) -> None:
+    """
+    Of py4web's there is one application for all who ask, and so of what Bottle and
+    CherryPy keep for who makes none: two files that have it have each other's pages.
+    """
+    for other in others:
+        if guest.application is other.application and guest.file != other.file:
+            raise CannotShare(
+                guest.target,
+                f"{guest.file} and {other.file} have the same object, with the pages "
+                "of both",
+            )
 
 
 def _compare_configs(guest: Guest, others: Sequence[Guest]) -> None:

@@ -36,7 +36,15 @@ from ropewalk.web.hosting.conflicts import (
 from ropewalk.web.hosting.spaces import SPACES, Space, Spaces, modules_in
 from ropewalk.web.hosting.versions import unmet
 
-__all__ = ["BadApplication", "Guests", "Target", "amiss", "load", "loaded"]
+__all__ = [
+    "BadApplication",
+    "Guests",
+    "Target",
+    "amiss",
+    "environment_without",
+    "load",
+    "loaded",
+]
 
 #: Says where it is mounted to an application that asks while it is loaded.
 MOUNT = "ROPEWALK_MOUNT"
@@ -123,6 +131,8 @@ class Guests:
         self._guests: dict[tuple[str, str], Guest] = {}
         #: The environment's variables that guests have, as they were before.
         self._before: dict[str, str | None] = {}
+        #: The environment without any of that, while one is being loaded.
+        self._without: dict[str, str] | None = None
 
     def load(
         self,
@@ -142,13 +152,15 @@ class Guests:
                 for (text, here), guest in self._guests.items()
                 if (text, here) != (target, wanted.directory)
             ]
-            source = _source(wanted)
+            file = _file(wanted)
+            source = _text(file)
             foresee(target, wanted.directory, source, environment, others)
             own: dict[str, str | None] = {}
             with self._as_it_was(target), self._given(environment, prefix, own):
                 application = _find(wanted, self._spaces.enter(wanted.directory))
             here = wanted.directory
-            guest = Guest(target, here, application, own, cherrypy_config())
+            config = cherrypy_config()
+            guest = Guest(target, here, application, own, config, file)
             clash(guest, others)
             self._guests[target, wanted.directory] = guest
             self._settle()
@@ -161,7 +173,7 @@ class Guests:
         """Let nothing be in the environment that other guests have put there."""
         for key, value in self._before.items():
             _put(key, value)
-        before = dict(os.environ)
+        self._without = before = dict(os.environ)
         os.environ.update(environment)
         os.environ[MOUNT] = prefix
         try:
@@ -172,6 +184,18 @@ class Guests:
                     own[key] = os.environ.get(key)
                     self._before.setdefault(key, before.get(key))
             self._settle()
+            self._without = None
+
+    def environment_without(self) -> dict[str, str]:
+        """See :func:`environment_without`. Another thread may be loading one."""
+        if (without := self._without) is not None:
+            return dict(without)
+        environ = dict(os.environ)
+        for key, value in list(self._before.items()):
+            environ.pop(key, None)
+            if value is not None:
+                environ[key] = value
+        return environ
 
     def _settle(self) -> None:
         """
@@ -236,6 +260,14 @@ def load(
         with those that are loaded.
     """
     return _guests.load(target, directory, environment, prefix)
+
+
+def environment_without() -> dict[str, str]:
+    """
+    The environment as it is but for what applications have put there: for other
+    programs, which have not been asked whether they agree with them.
+    """
+    return _guests.environment_without()
 
 
 def loaded(
@@ -320,17 +352,22 @@ def _not_there(name: str, piece: str, places: list[str], inside: bool) -> str:
     return f"there is no module {name!r} in {places[0]}{beyond}{hint}"
 
 
-def _source(wanted: Target) -> str:
-    """The text of the module, where it is one."""
+def _file(wanted: Target) -> str:
+    """Where the module is; empty where nobody knows."""
     places: list[str] | None = [wanted.directory, *sys.path]
     spec: ModuleSpec | None = None
     for piece in wanted.module.split("."):
         spec = PathFinder.find_spec(piece, places)
         places = None if spec is None else spec.submodule_search_locations
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+    return (spec is not None and spec.origin) or ""
+
+
+def _text(file: str) -> str:
+    """What is in a module that is written in Python."""
+    if not file.endswith(".py"):
         return ""
-    with open(spec.origin, "rb") as file:
-        return file.read().decode("utf-8", "replace")
+    with open(file, "rb") as opened:
+        return opened.read().decode("utf-8", "replace")
 
 
 def _find(wanted: Target, space: Space) -> Any:

@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 
 from msgspec import Struct
 
+from ropewalk.web.hosting.loading import environment_without
 from ropewalk.web.proxying.targets import Target
 
 __all__ = ["Order", "free_port", "private_directory"]
@@ -36,7 +37,8 @@ class Order(Struct, frozen=True):
     :ivar words: The program and its arguments. ``{port}``, ``{socket}`` and
         ``{prefix}`` in them stand for where it listens and where it is mounted.
     :ivar directory: Where it runs.
-    :ivar environment: What is in its environment besides ours.
+    :ivar environment: What is in its environment besides ours. Of ours it does not
+        have what applications in the daemon have put there.
     :ivar prefix: Where it is mounted: ``""``, ``"/old"``.
     """
 
@@ -75,9 +77,9 @@ class Order(Struct, frozen=True):
     def variables(self, target: Target) -> dict[str, str]:
         """Its environment."""
         where = {} if target.socket else {"PORT": str(target.port)}
-        ours = {name: os.environ[name] for name in os.environ if name not in _SYSTEMDS}
+        ours = environment_without()
         return {
-            **ours,
+            **{name: ours[name] for name in ours if name not in _SYSTEMDS},
             "ROPEWALK_MOUNT": self.prefix,
             "PYTHONUNBUFFERED": "1",  # what it prints is to be read now
             **where,
