@@ -789,6 +789,48 @@ class StreamTests(EngineCase):
         self.assertEqual(stream.body, b"x" * 100_000 + b"y" * 100_000)
         self.assertTrue(stream.whole)
 
+    @given(
+        st.lists(st.sampled_from([10, 15_000, 40_000]), min_size=2, max_size=6),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["write", "open", "widen"]),
+                st.integers(0, 5),
+                st.sampled_from([1, 5_000, 20_000, 200_000]),
+            ),
+            max_size=12,
+        ),
+    )
+    def test_windows(self, sizes: list[int], steps: list[tuple[str, int, int]]) -> None:
+        """
+        Whatever is written, and whichever windows are opened when, all of it comes.
+        """
+        browser = Browser(self.place)
+        streams = [browser.ask("/stream") for _ in sizes]
+        answers = self.streaming.answers[-len(sizes) :]
+        said = [b"x" * size for size in sizes]
+        for answer, body in zip(answers, said, strict=True):
+            answer.start(200, [])
+            answer.write(body)
+        for kind, number, size in steps:
+            number %= len(sizes)
+            if kind == "write":
+                said[number] += b"y" * size
+                answers[number].write(b"y" * size)
+            elif kind == "open":
+                browser.h2.increment_flow_control_window(size, 2 * number + 1)
+            else:
+                browser.h2.increment_flow_control_window(size)
+            browser.turn()
+        for number, answer in enumerate(answers):
+            answer.finish(b"z")
+            browser.h2.increment_flow_control_window(10_000_000, 2 * number + 1)
+        browser.h2.increment_flow_control_window(100_000_000)
+        browser.turn()
+        self.assertEqual(
+            [each.body for each in streams], [each + b"z" for each in said]
+        )
+        self.assertEqual({each.whole for each in streams}, {True})
+
     def test_stalled(self) -> None:
         """
         A client that opens no window is waited for as long as one that does not read.

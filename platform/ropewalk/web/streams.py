@@ -127,10 +127,10 @@ def _waiting(connection: Any) -> dict[int, Any]:
     def write_and_go_on() -> Any:
         active = write()
         for number, stream in tuple(waiting.items()):
+            # One that goes on may have us called again.
             if connection.streams.get(number) is not stream:
-                del waiting[number]
-            elif _has_window(stream):
-                del waiting[number]
+                waiting.pop(number, None)
+            elif _has_window(stream) and waiting.pop(number, None) is not None:
                 _go_on(connection, number)
         return active
 
@@ -143,7 +143,9 @@ def _has_window(stream: Any) -> bool:
 
 
 def _go_on(connection: Any, number: int) -> None:
-    """Send again what a stream has."""
+    """Send again what a stream has, unless that has gone meanwhile."""
+    if not connection._outboundStreamQueues.get(number):
+        return
     connection.priority.unblock(number)
     asleep, connection._sendingDeferred = connection._sendingDeferred, None
     if asleep is not None:
