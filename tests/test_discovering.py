@@ -5,17 +5,21 @@ Tests for L{ropewalk.run.discovering}: which application a module has.
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 from typing import Any
 
 from klein import Klein
 from twisted.trial.unittest import SynchronousTestCase
+from werkzeug.wrappers import Request, Response
 
 from ropewalk.run.discovering import (
     KINDS,
+    Application,
     NotFound,
     choose,
     contents,
+    default,
     find,
     kind_of,
     named,
@@ -102,8 +106,40 @@ class KindTests(SynchronousTestCase):
         self.assertEqual(kind_of(Called({})), "wsgi")
         self.assertEqual(kind_of(Called({}).serve), "asgi")
         self.assertEqual(kind_of(lambda scope: None), "asgi2")
+        for application in (
+            lambda env, start: None,
+            lambda environ, start: None,
+            lambda request, start_response: None,
+        ):
+            self.assertEqual(kind_of(application), "wsgi")
         for other in 5, "app", print, int, lambda a, b: None, ModuleType("x"), Proxy():
             self.assertEqual(kind_of(other), "")
+
+    def test_decorated(self) -> None:
+        """
+        A function that takes a request, made an application by Werkzeug, is one.
+        """
+
+        @Request.application
+        def page(request: Request) -> Response:
+            return Response("rope")
+
+        self.assertEqual(kind_of(page), "wsgi")
+
+    def test_class(self) -> None:
+        """
+        A class is an application of ASGI 2 when its objects answer one request each.
+        """
+
+        class Answer:
+            def __init__(self, scope: Any) -> None: ...
+
+            async def __call__(self, receive: Any, send: Any) -> None: ...
+
+        class Scoped:
+            def __init__(self, scope: Any) -> None: ...
+
+        self.assertEqual((kind_of(Answer), kind_of(Scoped)), ("asgi2", ""))
 
     def test_ours(self) -> None:
         """
@@ -148,6 +184,38 @@ class FindTests(SynchronousTestCase):
             ({"one": wsgi}, "one"),
         ):
             self.assertEqual(choose(find(names), "shop.py").name, meant)
+
+    def test_parts(self) -> None:
+        """
+        A router is a part of the application beside it; alone it is one.
+        """
+        router = theirs(
+            *("starlette.routing", "Router"),
+            __call__=lambda self, scope, receive, send: 0,
+        )
+        names = {"router": router(), "api": theirs("fastapi.applications", "FastAPI")()}
+        self.assertEqual(choose(find(names), "shop.py").name, "api")
+        del names["api"]
+        self.assertEqual(choose(find(names), "shop.py").name, "router")
+
+    def test_default(self) -> None:
+        """
+        Bottle and CherryPy have an application for who makes none; it is one as soon as
+        something is in it.
+        """
+        bottle, cherrypy = ModuleType("bottle"), ModuleType("cherrypy")
+        pages = theirs("bottle", "Bottle", routes=[])()
+        tree = theirs("cherrypy._cptree", "Tree", apps={})()
+        vars(bottle)["default_app"] = lambda: pages
+        vars(cherrypy)["tree"] = tree
+        self.patch(sys, "modules", {**sys.modules, "bottle": bottle})
+        self.assertIsNone(default())
+        sys.modules["cherrypy"] = cherrypy
+        self.assertIsNone(default())
+        tree.apps[""] = object()
+        self.assertEqual(default(), Application("tree", "wsgi", tree))
+        pages.routes.append(object())
+        self.assertEqual(default(), Application("default_app()", "wsgi", pages))
 
     def test_nobody_can_tell(self) -> None:
         """
@@ -194,6 +262,17 @@ class FindTests(SynchronousTestCase):
             error = self.assertRaises(NotFound, named, module, name, "shop.py")
             self.assertTrue(str(error).startswith(told), str(error))
 
+    def test_made_later(self) -> None:
+        """
+        What is made by a coroutine is told, and the coroutine is not left behind.
+        """
+
+        async def make_app() -> Any: ...
+
+        module = filled(make_app=make_app)
+        error = self.assertRaises(NotFound, named, module, "make_app()", "shop.py")
+        self.assertIn("make_app() in shop.py is an async function", str(error))
+
     def test_contents(self) -> None:
         """
         Who has no application is told what there is, or what makes one.
@@ -204,6 +283,11 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(contents({"__name__": "shop"}, "shop.py"), "")
         many = {"__name__": "shop", **{f"n{number}": number for number in range(12)}}
         self.assertTrue(contents(many, "shop.py").endswith("n9 (int) and 2 more"))
+        module["App"] = theirs("shop", "App", theirs("morepath.app", "App"))
+        self.assertEqual(
+            contents(module, "shop.py"),
+            "it has the class App: ropewalk run 'shop.py:App()'",
+        )
         module["create_app"] = lambda: None
         self.assertEqual(
             contents(module, "shop.py"),

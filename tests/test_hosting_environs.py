@@ -159,6 +159,16 @@ class HeaderTests(EnvironCase):
         self.assertEqual(environ["CONTENT_LENGTH"], "0")
         self.assertNotIn("HTTP_TRANSFER_ENCODING", environ)
 
+    def test_empty(self) -> None:
+        """
+        A body of which it is said that it is empty has a length; CherryPy's refuses one
+        without (411). One that is not there has none.
+        """
+        said = self.environ("/", "Content-Length: 0", method="POST")
+        self.assertEqual(said["CONTENT_LENGTH"], "0")
+        silent = self.environ("/", method="POST")
+        self.assertNotIn("CONTENT_LENGTH", silent)
+
     @given(st.lists(st.tuples(_NAMES, _VALUES), max_size=6))
     def test_any(self, headers: list[tuple[str, str]]) -> None:
         """

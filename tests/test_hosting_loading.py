@@ -169,6 +169,9 @@ class NameTests(GuestCase):
         self.assertIn(f'File "{self.home / "db.py"}", line 1', problem)
         self.assertNotIn("ropewalk", problem.replace(str(self.home), ""))
         self.assertNotIn("importlib", problem)
+        self.guests._spaces._listen()  # as where two have modules of one name
+        again = self.problem("shop:app")
+        self.assertEqual(again.replace("^", ""), problem.replace("^", ""))
         self.write("ends.py", "raise SystemExit('enough')")
         self.assertIn("SystemExit: enough", self.problem("ends:app"))
 
@@ -288,6 +291,22 @@ class NamesakeTests(GuestCase):
         self.assertIn("settings_of_two", sys.modules)
         # Which is of the same application.
         self.assertEqual(sys.modules["settings_of_two"].NAME, name)
+
+    def test_scanned(self) -> None:
+        """
+        A module can be had by its dotted name while it still runs, as frameworks do
+        that scan what asks them to.
+        """
+        text = """\
+            import sys
+            from functools import reduce
+            first, *others = __name__.split(".")
+            itself = reduce(getattr, others, __import__(first))
+            def app(): return itself is sys.modules[__name__], hasattr(itself, "pie")
+            """
+        for each in "one", "two":
+            self.write(f"{each}/app.py", text)
+            self.assertEqual(self.load("app", each)(), (True, False))
 
     def test_standard_library(self) -> None:
         """

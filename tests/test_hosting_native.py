@@ -360,9 +360,7 @@ class RefusalTests(NativeCase):
         """
         needs("sanic")
         site = yield self.serve(SANIC.replace('"feed"', '"first"'), "feed:app")
-        problem = (
-            "there is one at '/feed' already. Give this one a process of its own"
-        )
+        problem = "there is one at '/feed' already. Give this one a process of its own"
         source = SANIC.replace('"feed"', '"second"')
         yield self.assertRefused(problem, source, "other:app", "/other")
         yield site.stop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,7 +22,7 @@ from ropewalk.plugin import Found, ServiceModule, ServicePlugin
 from ropewalk.run.checking import Checked, check
 from ropewalk.run.discovering import Application
 from ropewalk.run.foreground import develop
-from ropewalk.run.single import Program, Serving, open_settings, with_file
+from ropewalk.run.single import Program, Serving, hosted, open_settings, with_file
 from ropewalk.run.statuses import Status
 from tests.commandline import PATIENCE, Running, ropewalk, write
 from tests.daemonry import Daemon
@@ -343,6 +344,23 @@ class ProgramTests(FileCase):
         text = f"{self.WSGI}if __name__ == '__main__':\n    1 / 0\n"
         self.assertEqual(self.serves(self.file("main.py", text)).name, "application")
 
+    def test_only_in_main(self) -> None:
+        """
+        Where the application is made there, that is told.
+        """
+        told = "is not run, so the application has to be made above that"
+        text = f"def page(request): ...\nif __name__ == '__main__':\n    {self.WSGI}"
+        self.assertIn(told, self.refused(self.file("inside.py", text)))
+        text = "def page(request): ...\n"
+        self.assertNotIn(told, self.refused(self.file("without.py", text)))
+
+    def test_asgi2(self) -> None:
+        """
+        An application of ASGI 2 is mounted as one.
+        """
+        found = self.serves(self.file("two.py", "def app(scope): ...\n"))
+        self.assertEqual((found.kind, hosted(found).kind), ("asgi2", "asgi"))
+
     def test_own_server(self) -> None:
         """
         A file that starts a server when it is imported is told on which line.
@@ -355,6 +373,67 @@ class ProgramTests(FileCase):
         path = self.file("stands.py", self.WSGI + start)
         problem = self.refused(path)
         self.assertTrue(problem.startswith(f"{path}:4 starts a server of its own"))
+
+    def test_own_engine(self) -> None:
+        """
+        So is one that starts CherryPy's engine, which would serve in another thread and
+        never return.
+        """
+        for start in "quickstart(Pages())", "cherrypy.engine.start()":
+            text = f"import cherrypy\n1 / 0\n{start}\n"
+            path = self.file("tree.py", text)
+            self.assertTrue(self.refused(path).startswith(f"{path}:3 starts a server"))
+        text = "import cherrypy_of_ours\nif __name__ == '__main__':\n    quickstart()\n"
+        path = self.file("later.py", text)
+        self.assertIn("cannot import", self.refused(path))
+
+    def test_whole_process(self) -> None:
+        """
+        A file that puts gevent in the place of Python's sockets is not run, and is told
+        the way out.
+        """
+        text = "from gevent import monkey\n\nmonkey.patch_all()\n1 / 0\n"
+        problem = self.refused(self.file("patched.py", text))
+        self.assertIn("cannot share this process: it puts gevent in", problem)
+        self.assertIn("command = [", problem)
+
+    def test_patched_meanwhile(self) -> None:
+        """
+        Nor is it served when what it imports has done that; Python's sockets are as
+        they were.
+        """
+        real, bind = socket.socket, socket.socket.bind
+        text = """
+import socket, sys
+from types import ModuleType
+monkey = sys.modules["gevent.monkey"] = ModuleType("gevent.monkey")
+monkey.is_module_patched = lambda name: name == "socket"
+class Other(socket.socket): pass
+socket.socket = Other
+def app(environ, start_response): ...
+"""
+        self.patch(sys, "modules", {**sys.modules})
+        self.patch(socket, "socket", socket.socket)
+        self.assertIn("it puts gevent in", self.refused(self.file("deep.py", text)))
+        self.assertIs(real.bind, bind)
+
+    def test_kept_elsewhere(self) -> None:
+        """
+        A file that makes no application, and has its pages in that which its framework
+        keeps, is served by that.
+        """
+        text = """
+import sys
+from types import ModuleType
+class Bottle:
+    __module__ = "bottle"
+    routes = ["/"]
+bottle = sys.modules["bottle"] = ModuleType("bottle")
+bottle.default_app = lambda pages=Bottle(): pages
+def index(): ...
+"""
+        self.patch(sys, "modules", {**sys.modules})
+        self.assertEqual(self.serves(self.file("kept.py", text)).name, "default_app()")
 
     def test_ours_comes_first(self) -> None:
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "NotFound",
     "choose",
     "contents",
+    "default",
     "find",
     "kind_of",
     "named",
@@ -61,7 +63,20 @@ KINDS: Mapping[tuple[str, str], str] = {
     ("starlette.applications", "Starlette"): "asgi",
     ("tornado.web", "Application"): "native",
     ("webapp2", "WSGIApplication"): "wsgi",
+    ("webob.dec", "wsgify"): "wsgi",
 }
+
+#: What is called as an application is, and is a part of one.
+PARTS = frozenset(
+    {
+        ("starlette.responses", "Response"),
+        ("starlette.routing", "BaseRoute"),
+        ("starlette.routing", "Router"),
+    }
+)
+
+#: Modules whose decorators make a function of WSGI of one that takes a request.
+DECORATORS = frozenset({"werkzeug.wrappers.request"})
 
 #: What a class keeps the application in that it is a part of.
 WRAPPERS: Mapping[tuple[str, str], str] = {("dash.dash", "Dash"): "server"}
@@ -105,10 +120,12 @@ def kind_of(thing: Any) -> str:
     """
     What can be done with a thing: see :class:`Application`; empty for nothing.
     """
-    if isinstance(thing, type | ModuleType):
+    if isinstance(thing, ModuleType):
         return ""
-    for each in type(thing).__mro__:
-        kind = KINDS.get((each.__module__, each.__qualname__))
+    if isinstance(thing, type):
+        return "asgi2" if _is_asgi2(thing) else ""
+    for name in _names_of(type(thing)):
+        kind = KINDS.get(name)
         if kind is not None:
             return kind
     if hasattr(type(thing), "url_map") and hasattr(type(thing), "execute_endpoint"):
@@ -120,15 +137,42 @@ def _convention(thing: Any) -> str:
     """What something is by the names of what it is called with."""
     if not callable(thing):
         return ""
-    try:
-        names = list(inspect.signature(thing).parameters)
-    except Exception:  # it is written in C, or stands for what is not there yet
-        return ""
-    if names[:2] == ["environ", "start_response"]:
+    if inspect.isfunction(thing) and thing.__globals__["__name__"] in DECORATORS:
+        return "wsgi"
+    names = _called_with(thing)
+    # The names are not prescribed (PEP 3333, "The Application/Framework Side").
+    if names[1:2] == ["start_response"] or (
+        names[:1] in (["environ"], ["env"]) and len(names) == 2
+    ):
         return "wsgi"
     if names == ["scope", "receive", "send"]:
         return "asgi"
     return "asgi2" if names == ["scope"] else ""
+
+
+def _is_asgi2(made: type[Any]) -> bool:
+    """Whether a class is an application: one object of it answers one request."""
+    answers = _called_with(made.__call__) == ["self", "receive", "send"]
+    return answers and _called_with(made) == ["scope"]
+
+
+def _called_with(thing: Any) -> list[str]:
+    try:
+        return list(_parameters(thing))
+    except Exception:  # it is written in C, or stands for what is not there yet
+        return []
+
+
+def default() -> Application | None:
+    """
+    The application that a framework keeps for who makes none: Bottle's, CherryPy's;
+    ``None`` unless something is in it.
+    """
+    bottle: Any = sys.modules.get("bottle")
+    if bottle is not None and bottle.default_app().routes:
+        return Application("default_app()", "wsgi", bottle.default_app())
+    tree: Any = getattr(sys.modules.get("cherrypy"), "tree", None)
+    return Application("tree", "wsgi", tree) if tree and tree.apps else None
 
 
 def find(module: Mapping[str, Any]) -> list[Application]:
@@ -158,8 +202,9 @@ def choose(found: list[Application], place: str) -> Application:
         for each in found:
             if each.name == usual:
                 return each
+    whole = [each for each in found if not _is_part(each.value)] or found
     # A function is one by accident sooner than an object is.
-    objects = [each for each in found if not inspect.isroutine(each.value)] or found
+    objects = [each for each in whole if not inspect.isroutine(each.value)] or whole
     if len(objects) == 1:
         return objects[0]
     lines = [
@@ -185,6 +230,12 @@ def named(module: ModuleType, name: str, place: str) -> Application:
             raise NotFound(f"there is no {part!r} in {place}{hint}") from None
     if name.endswith("()"):
         value = value()
+    if inspect.iscoroutine(value):
+        value.close()
+        raise NotFound(
+            f"{name} in {place} is an async function: what makes an application is "
+            "called before there is an event loop; say def instead of async def"
+        )
     value = _unwrapped(value)
     kind = kind_of(value)
     if not kind and inspect.iscoroutinefunction(value) and "port" in _parameters(value):
@@ -208,6 +259,9 @@ def contents(module: Mapping[str, Any], place: str) -> str:
     makes = [name for name in FACTORIES if callable(module.get(name))]
     if makes:
         return f"it has {makes[0]}: ropewalk run '{place}:{makes[0]}()'"
+    for name in own:
+        if isinstance(module[name], type) and _makes_one(module[name]):
+            return f"it has the class {name}: ropewalk run '{place}:{name}()'"
     listed = ", ".join(f"{name} ({_kind_name(module[name])})" for name in own[:10])
     more = f" and {len(own) - 10} more" if len(own) > 10 else ""
     return f"it has {listed}{more}"
@@ -232,9 +286,23 @@ def _is_own(module: Mapping[str, Any], name: str) -> bool:
     return type(value).__module__ != "__future__"
 
 
+def _names_of(made: type[Any]) -> list[tuple[str, str]]:
+    """The modules and names of a class and what it is derived from."""
+    return [(each.__module__, each.__qualname__) for each in made.__mro__]
+
+
+def _makes_one(made: type[Any]) -> bool:
+    """Whether the objects of a class are applications."""
+    return not KINDS.keys().isdisjoint(_names_of(made))
+
+
+def _is_part(value: Any) -> bool:
+    return not PARTS.isdisjoint(_names_of(type(value)))
+
+
 def _unwrapped(value: Any) -> Any:
-    for each in type(value).__mro__:
-        inner = WRAPPERS.get((each.__module__, each.__qualname__))
+    for name in _names_of(type(value)):
+        inner = WRAPPERS.get(name)
         if inner is not None:
             return getattr(value, inner)
     return value

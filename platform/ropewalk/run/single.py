@@ -28,17 +28,25 @@ from ropewalk.run.discovering import (
     NotFound,
     choose,
     contents,
+    default,
     find,
     named,
     settings_of,
 )
-from ropewalk.run.standing import OwnServer, no_servers
+from ropewalk.run.standing import OwnServer, engine_line, no_servers
 from ropewalk.settings import Document, load, parse
 
 __all__ = ["FilePlugin", "Program", "Serving", "open_settings", "with_file"]
 
 #: What is in a program: ``:name``, with dots, perhaps with ``()``.
 _NAMED = re.compile(r":[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?$")
+
+#: What is run only where a file is the program itself, and what is to be said of it.
+_MAIN = re.compile(r"^if\s+__name__\s*==\s*[\"']__main__[\"']", re.MULTILINE)
+_UNRUN = (
+    "what is below if __name__ == '__main__': is not run, so the application has to be "
+    "made above that"
+)
 
 
 class Program(Struct, frozen=True):
@@ -111,8 +119,11 @@ class FilePlugin(ServicePlugin, frozen=True, eq=False):
         :raise BadPlugin: When that fails, or there is nothing to serve.
         """
         try:
+            self._foresee(_text(self.program.file))
             with no_servers():
-                return self._serve(self._run())
+                module = self._run()
+                self._foresee("")
+                return self._serve(module)
         except BadPlugin:
             raise
         except (NotFound, OwnServer) as error:
@@ -121,6 +132,26 @@ class FilePlugin(ServicePlugin, frozen=True, eq=False):
             text = self.program.module or os.path.abspath(self.program.file)
             problem = f"cannot import {text}: {error}\n{_story(error)}"
             raise BadPlugin(self.name, self.place, problem) from error
+
+    def _foresee(self, source: str) -> None:
+        """
+        Refuse what would take the process for itself, or has done so.
+
+        :param source: The text that is going to be run; empty afterwards.
+        """
+        line = engine_line(source)
+        if line:
+            raise OwnServer(f"{os.path.abspath(self.program.file)}:{line}")
+        known = sys.modules.keys() & {"gevent.monkey", "eventlet.patcher"}
+        if not known and "patch" not in source:
+            return  # as most are: nothing is imported for them
+        conflicts = import_module("ropewalk.web.hosting.conflicts")
+        target = self.program.text
+        try:
+            conflicts.foresee(target, self.program.directory, source, {}, ())
+            conflicts.see_whole(target)
+        except conflicts.CannotShare as error:
+            raise BadPlugin(self.name, self.place, str(error)) from error
 
     def _run(self) -> ModuleType:
         """The module, run once."""
@@ -160,10 +191,15 @@ class FilePlugin(ServicePlugin, frozen=True, eq=False):
         try:
             return super().load()
         except BadPlugin as error:
+            kept = default()
+            if kept is not None:
+                return Serving(self, module, (), kept)
             told = contents(names, program.place)
             if not told or not error.problem.endswith("what else it serves"):
                 raise
             problem = f"{error.problem}; {told}"
+            if "ropewalk run" not in told and _MAIN.search(_text(program.file)):
+                problem += f"; {_UNRUN}"
             raise BadPlugin(self.name, self.place, problem) from None
 
 
@@ -196,9 +232,8 @@ def hosted(application: Application) -> Any:
         return application.value
     kind = application.kind.removesuffix("2")
     make = getattr(import_module(f"ropewalk.web.hosting.{kind}"), kind)
-    return make(
-        application.value, **({"version": 2} if kind != application.kind else {})
-    )
+    options = {"asgi_version": 2} if kind != application.kind else {}
+    return make(application.value, **options)
 
 
 def django(settings: str) -> Application:

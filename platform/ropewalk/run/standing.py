@@ -5,6 +5,7 @@ Files that are to be served and start a server of their own as soon as they are 
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import socket
@@ -19,13 +20,14 @@ from attrs import define
 
 from ropewalk.errors import RopewalkError
 
-__all__ = ["OwnServer", "no_servers"]
+__all__ = ["OwnServer", "engine_line", "no_servers"]
 
-#: Where Python's own modules are, and those that were installed; and the frozen ones.
-_INSTALLED = re.compile(
-    rf"^({re.escape(sysconfig.get_path('stdlib'))}{re.escape(os.sep)}|<)"
-    r"|[\\/](site|dist)-packages[\\/]"
+#: Where Python's own modules are, and those that were installed (Bottle's puts itself
+#: among the scripts, which Python may look at first); and the frozen ones.
+_PLACES = "|".join(
+    re.escape(sysconfig.get_path(each) + os.sep) for each in ("stdlib", "scripts")
 )
+_INSTALLED = re.compile(rf"^({_PLACES}|<)|[\\/](site|dist)-packages[\\/]")
 
 
 @define
@@ -54,18 +56,38 @@ def no_servers() -> Iterator[None]:
         server's: who asks for one looks for a free one.
     """
     bind, thread = socket.socket.bind, threading.get_ident()
+    patched = socket.socket  # gevent may put another in its place
 
     def refuse(self: socket.socket, address: Any) -> None:
         if threading.get_ident() == thread and _is_server(self, address):
             raise OwnServer(_place())
         bind(self, address)
 
-    socket.socket.bind = refuse  # type: ignore[assignment, method-assign]
+    patched.bind = refuse  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
         # It was inherited from where nothing can be set.
-        del socket.socket.bind
+        del patched.bind
+
+
+def engine_line(source: str) -> int:
+    """
+    The line on which a file starts CherryPy's engine as soon as it is run, which serves
+    in a thread of its own; 0 when it does not.
+    """
+    if "cherrypy" not in source:
+        return 0
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return 0  # to be told by whoever imports it
+    for node in tree.body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            called = ast.unparse(node.value.func)
+            if re.search(r"(^|\.)(quickstart|engine\.start)$", called):
+                return node.lineno
+    return 0
 
 
 def _is_server(bound: Any, address: Any) -> bool:

@@ -123,6 +123,9 @@ class Channel(ChannelBase, http.HTTPChannel):
     stalled = False
     _blocked: float | None = None  # since when the client does not read
     _lingers = False
+    _patience: float = (
+        http.HTTPChannel.abortTimeout
+    )  # for who does not let it be closed
     _ignored = 0  # bytes of who was refused
     _foreign: Head | None = None
     _successor: Any = None
@@ -641,7 +644,7 @@ class Channel(ChannelBase, http.HTTPChannel):
             if now - self._since >= self.linger:
                 self._close()
         elif self._closing:
-            if now - self._since >= self.abortTimeout:
+            if now - self._since >= self._patience:
                 self.abortConnection()
         elif self._blocked is not None:
             if now - self._blocked >= limits.stall:
@@ -672,6 +675,10 @@ class Channel(ChannelBase, http.HTTPChannel):
 
     def _close(self) -> None:
         self._flush()
+        if self._lingers and self._paused and not self._waitingForTransport:
+            # It has had its answer and is not read: over TLS its goodbye, without
+            # which the connection stays, would not be heard.
+            self._patience = self.linger
         self._lingers = False
         if not self._closing:
             self._closing, self._since = True, self._now()

@@ -6,14 +6,18 @@ said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from time import time
+from typing import Any
 
 from twisted.web import http, server
 from twisted.web.http_headers import Headers
 
 __all__ = [
+    "HOP_BY_HOP",
     "SPECIAL",
+    "check_header",
     "header_line",
     "opening",
     "remembered",
@@ -26,6 +30,16 @@ SPECIAL = frozenset(
     b"Connection Content-Length Date ETag Last-Modified Server Set-Cookie "
     b"Transfer-Encoding".split()
 )
+
+#: Headers that are between us and the client (RFC 9110, section 7.6.1).
+HOP_BY_HOP = frozenset(
+    {
+        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer"),
+        *(b"transfer-encoding", b"upgrade"),
+    }
+)
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 #: How many headers are remembered, and the longest of them, in bytes.
 _REMEMBERED = 1024
@@ -60,6 +74,21 @@ def header_line(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes] | 
             remembered.clear()
         remembered[name, value] = line
     return line
+
+
+def check_header(name: Any, value: Any) -> None:
+    """
+    Hold somebody who says a header to what a header is.
+
+    :raise ValueError: When it is not of bytes, has a name that is no token (RFC 9110,
+        section 5.6.2), or an end of a line or a NUL in its value (section 5.5).
+    """
+    if type(name) is not bytes or type(value) is not bytes:
+        raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
+    if _TOKEN.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is no name of a header")
+    if b"\n" in value or b"\r" in value or b"\0" in value:
+        raise ValueError(f"{value!r} is no value of a header")
 
 
 def status_line(version: bytes, code: int, phrase: bytes) -> bytes:

@@ -13,17 +13,10 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import NO_BODY_CODES, NO_CONTENT
 from zope.interface import implementer
 
+from ropewalk.web.lines import HOP_BY_HOP
 from ropewalk.web.streams import end_with
 
 __all__ = ["HOP_BY_HOP", "Outflow"]
-
-#: Headers that are between us and the client (RFC 9110, section 7.6.1).
-HOP_BY_HOP = frozenset(
-    {
-        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer"),
-        *(b"transfer-encoding", b"upgrade"),
-    }
-)
 
 
 @implementer(IPushProducer)

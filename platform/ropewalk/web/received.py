@@ -89,10 +89,7 @@ class Received(RequestBase, server.Request):
             return None
         return values[-1].decode("utf-8") if as_text else values[-1]
 
-    def header_pairs(self) -> list[tuple[bytes, bytes]]:
-        """
-        Names and values of the headers, in their order; the names in lower case.
-        """
+    def _pairs_slowly(self) -> list[tuple[bytes, bytes]]:
         headers, fields = self._request_headers, self._fields
         if headers is None and fields is not None:
             return fields.low_pairs.copy()

@@ -217,6 +217,16 @@ class Request(Received):
             intake.end(self.trailers)
         return self._intake
 
+    @property
+    def whole_body(self) -> bytes | None:
+        """
+        The body, where all of it came in one piece, and nobody has asked for
+        :attr:`intake` or ``content``; ``None`` otherwise.
+        """
+        if self._intake is not None or self._content is not None or not self.direct:
+            return None
+        return self.body or b""
+
     def admit(
         self,
         length: int | None,
@@ -263,6 +273,11 @@ class Request(Received):
         super().parseCookies()
         if self.direct:
             return
+        if self.method == b"CONNECT":
+            self._refused = True  # what is sent behind it is not for us
+            self.uri = self.path = self.uri or b"*"
+            self.site.clock.callLater(0, self._refuse_tunnel)
+            return
         length = self._promised
         self.expect(length)
         if length != 0 and not self._too_long and self.site.streams_to(self):
@@ -271,6 +286,11 @@ class Request(Received):
             self._pace = Pace(self, intake)
             # The connection does not know the stream yet.
             self.site.clock.callLater(0, self._begin_stream)
+
+    def _refuse_tunnel(self) -> None:
+        """RFC 9113, section 8.5; RFC 8441."""
+        if not self._disconnected:
+            self.refuse(Refused(501, "this is no proxy, and WebSockets go by HTTP/1.1"))
 
     def _hold_stream(self, hold: bool) -> None:
         stream: Any = self.channel
@@ -560,6 +580,18 @@ class Request(Received):
     @responseHeaders.setter
     def responseHeaders(self, headers: Headers) -> None:
         self._headers, self._said = headers, None
+
+    def say(self, lines: dict[bytes, bytes]) -> bool:
+        """
+        Say in headers of the answer what is in their lines, in place of what was said
+        before; whether that could be.
+
+        :param lines: As :func:`~ropewalk.web.lines.header_line` makes them.
+        """
+        if self._headers is not None:
+            return False
+        self._said = lines if self._said is None else {**self._said, **lines}
+        return True
 
     def inform(self, code: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """

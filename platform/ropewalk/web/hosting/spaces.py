@@ -22,7 +22,10 @@ from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["Space", "Spaces", "modules_in"]
+__all__ = ["SPACES", "Space", "Spaces", "modules_in"]
+
+#: Where this is written: among the frames of what an application imports.
+SPACES = __file__
 
 #: Packages that were installed may lie below an application, and are not its own.
 _INSTALLED = f"{os.sep}site-packages{os.sep}"
@@ -59,6 +62,20 @@ class Space(Struct, frozen=True):
         )
 
 
+class _Above(ModuleType):
+    """
+    The package above modules that clash. Python puts a module into its package when it
+    has run; who looks for itself meanwhile, as ``scan()`` of Pyramid's does, would find
+    nothing.
+    """
+
+    def __getattr__(self, name: str) -> ModuleType:
+        module = sys.modules.get(f"{self.__name__}.{name}")
+        if module is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return module
+
+
 class Spaces:
     """
     Those of one process.
@@ -82,7 +99,7 @@ class Spaces:
         name = f"guest{next(self._numbers)}"
         space = Space(name, directory, frozenset(self._clashes(directory)))
         if space.private:
-            package = ModuleType(name)
+            package = _Above(name)
             package.__path__ = [directory]
             sys.modules[name] = package
             self._listen()

@@ -184,22 +184,22 @@ class WsgiResource:
     def getChildWithDefault(self, name: bytes, request: Any) -> Any:
         raise TypeError("an application has no children")
 
-    def _body_of(self, intake: Intake | None) -> tuple[IO[bytes], int | None]:
+    def _body_of(self, intake: Intake | None) -> tuple[IO[bytes], int]:
         """A body of which all is here, or the length is known; and that."""
         if intake is None or intake.length == 0:
-            return io.BytesIO(), None
+            return io.BytesIO(), 0
         length = intake.came if intake.length is None else intake.length
         body: Any = Body(b"", Source(intake, self._call))
-        return body, length or None
+        return body, length
 
     def _begin_with(self, request: Any, file: IO[bytes]) -> None:
         length = file.tell()
-        given = request.requestHeaders.hasHeader(b"transfer-encoding") or length
         file.seek(0)
-        self._begin(request, file, length if given else None)
+        self._begin(request, file, length)
 
-    def _begin(self, request: Any, body: IO[bytes], length: int | None) -> None:
-        environ = environ_of(request, self._prefix, self._usual, length)
+    def _begin(self, request: Any, body: IO[bytes], length: int) -> None:
+        told = length if length or _speaks_of_body(request) else None
+        environ = environ_of(request, self._prefix, self._usual, told)
         environ["wsgi.input"], environ["wsgi.errors"] = body, Errors()
         assert self.application is not None
         turn = Turn(request, body, self._pool, self._call)
@@ -209,6 +209,12 @@ class WsgiResource:
         """The body will not come; whoever refused it has answered."""
         if not failure.check(ConnectionLost, RopewalkError):
             request.processingFailed(failure)
+
+
+def _speaks_of_body(request: Any) -> bool:
+    """Whether a request has a body by its headers, which may be empty."""
+    names = b"content-length", b"transfer-encoding"
+    return any(request.getHeader(name) is not None for name in names)
 
 
 class Turn(Job):
