@@ -11,6 +11,7 @@ from zlib import compress
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import http
 from twisted.web.resource import Resource
@@ -751,6 +752,103 @@ class StreamTests(EngineCase):
         self.outflow.abort()
         self.browser.turn()
         self.check_window()
+
+    def test_no_window(self) -> None:
+        """
+        While a client opens no window, nothing is done for its answer; when it does,
+        in one of all ways, the answer goes on.
+        """
+        from h2.settings import SettingCodes
+
+        clock, calls = self.place.clock, list[Any]()
+
+        def call_later(*args: Any) -> Any:
+            calls.append(args)
+            if len(calls) > 1000:
+                self.fail("it is asked again and again")
+            return Clock.callLater(clock, *args)
+
+        self.patch(clock, "callLater", call_later)
+        h2 = self.browser.h2
+        stream = self.browser.ask("/stream")
+        h2.increment_flow_control_window(10_000_000)
+        self.outflow.start(200, [])
+        self.outflow.write(b"x" * 100_000)
+        self.browser.turn()
+        self.assertEqual(len(stream.body), 65_535)
+        self.outflow.finish(b"y" * 100_000)
+        h2.increment_flow_control_window(1, self.browser.number)
+        self.browser.turn()
+        self.assertEqual(len(stream.body), 65_536)
+        h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 165_535})
+        self.browser.turn()
+        self.browser.turn()
+        self.assertEqual(len(stream.body), 165_536)
+        h2.increment_flow_control_window(100_000, self.browser.number)
+        self.browser.turn()
+        self.assertEqual(stream.body, b"x" * 100_000 + b"y" * 100_000)
+        self.assertTrue(stream.whole)
+
+    @given(
+        st.lists(st.sampled_from([10, 15_000, 40_000]), min_size=2, max_size=6),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["write", "open", "widen"]),
+                st.integers(0, 5),
+                st.sampled_from([1, 5_000, 20_000, 200_000]),
+            ),
+            max_size=12,
+        ),
+    )
+    def test_windows(self, sizes: list[int], steps: list[tuple[str, int, int]]) -> None:
+        """
+        Whatever is written, and whichever windows are opened when, all of it comes.
+        """
+        browser = Browser(self.place)
+        streams = [browser.ask("/stream") for _ in sizes]
+        answers = self.streaming.answers[-len(sizes) :]
+        said = [b"x" * size for size in sizes]
+        for answer, body in zip(answers, said, strict=True):
+            answer.start(200, [])
+            answer.write(body)
+        for kind, number, size in steps:
+            number %= len(sizes)
+            if kind == "write":
+                said[number] += b"y" * size
+                answers[number].write(b"y" * size)
+            elif kind == "open":
+                browser.h2.increment_flow_control_window(size, 2 * number + 1)
+            else:
+                browser.h2.increment_flow_control_window(size)
+            browser.turn()
+        for number, answer in enumerate(answers):
+            answer.finish(b"z")
+            browser.h2.increment_flow_control_window(10_000_000, 2 * number + 1)
+        browser.h2.increment_flow_control_window(100_000_000)
+        browser.turn()
+        self.assertEqual(
+            [each.body for each in streams], [each + b"z" for each in said]
+        )
+        self.assertEqual({each.whole for each in streams}, {True})
+
+    def test_stalled(self) -> None:
+        """
+        A client that opens no window is waited for as long as one that does not read.
+        """
+        stream = self.browser.ask("/stream")
+        left = self.outflow.left()
+        self.outflow.start(200, [])
+        room = self.outflow.write(b"x" * 200_000)
+        assert room is not None
+        self.browser.turn()
+        self.place.clock.pump([1.0] * 25)
+        self.assertNoResult(left)
+        self.place.clock.pump([1.0] * 10)
+        self.successResultOf(left)
+        self.successResultOf(room)
+        self.browser.turn()
+        self.assertEqual(stream.reset, 2)  # INTERNAL_ERROR
+        self.assertTrue(self.outflow.gone)
 
     def test_too_long(self) -> None:
         """

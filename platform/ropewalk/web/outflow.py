@@ -38,8 +38,8 @@ class Outflow:
     """
 
     __slots__ = (
-        *("_headless", "_left", "_length", "_producing", "_room", "_said", "finished"),
-        *("gone", "lacking", "request", "started", "surplus"),
+        *("_headless", "_left", "_length", "_producing", "_room", "_said", "_since"),
+        *("finished", "gone", "lacking", "request", "started", "surplus"),
     )
 
     def __init__(self, request: Any) -> None:
@@ -49,6 +49,7 @@ class Outflow:
         self._producing = self._headless = False
         self._length: int | None = None
         self._said: list[tuple[bytes, bytes]] = []
+        self._since = 0.0  # nothing was taken
         self._room: Deferred[None] | None = None
         self._left: Deferred[None] | None = None
         request.notifyFinish().addBoth(self._over)
@@ -186,14 +187,36 @@ class Outflow:
     def pauseProducing(self) -> None:
         if self._room is None:
             self._room = Deferred()
+            self._mind(True)
 
     def resumeProducing(self) -> None:
         room, self._room = self._room, None
         if room is not None:
+            self._mind(False)
             room.callback(None)
 
     def stopProducing(self) -> None:
         self.resumeProducing()
+
+    def _mind(self, wait: bool) -> None:
+        """
+        Mind how long a client of HTTP/2 takes nothing: its streams are not its
+        connection, which the engine minds.
+        """
+        request = self.request
+        if request.direct:
+            return
+        site = request.site
+        if wait:
+            self._since = site.seconds()
+            site.deadlines.watch(self)
+        else:
+            site.deadlines.forget(self)
+
+    def check(self, now: float) -> None:
+        """Do what is due."""
+        if now - self._since >= self.request.site.limits.stall:
+            self.request.break_off()
 
     def _over(self, outcome: Any) -> None:
         if self.finished:

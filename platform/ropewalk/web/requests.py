@@ -50,7 +50,13 @@ from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import tell
 from ropewalk.web.signposts import lacks_get
 from ropewalk.web.slices import Slices
-from ropewalk.web.streams import cut_stream, end_upload, give_back, inform_stream
+from ropewalk.web.streams import (
+    cut_stream,
+    end_upload,
+    give_back,
+    hold_back,
+    inform_stream,
+)
 from ropewalk.wire.http1 import Head
 
 if TYPE_CHECKING:
@@ -174,6 +180,7 @@ class Request(Received):
         self.began = self.site.seconds()
         if not self.direct:
             # A stream of HTTP/2: Twisted tells what it asks for when all is here.
+            hold_back(channel)
             self.method, self.uri = channel.command, channel.path
             self.clientproto = b"HTTP/2"
             self._whose = work.get()

@@ -22,6 +22,7 @@ __all__ = [
     "end_upload",
     "end_with",
     "give_back",
+    "hold_back",
     "inform_stream",
 ]
 
@@ -91,6 +92,64 @@ def give_back(stream: Any) -> None:
     waiting.clear()
     if unread:
         stream._conn.openStreamWindow(stream.streamID, unread)
+
+
+def hold_back(stream: Any) -> None:
+    """
+    Have a stream whose window is used up wait until there is more of it (RFC 9113,
+    section 5.2). It would be asked again and again for what it cannot send.
+    """
+    connection, number = stream._conn, stream.streamID
+    waiting, stop = _waiting(connection), stream.flowControlBlocked
+
+    def wait() -> None:
+        stop()
+        queue = connection._outboundStreamQueues[number]
+        # The end of a stream needs no window.
+        if queue and isinstance(queue[0], bytes) and not _has_window(stream):
+            connection.priority.block(number)
+            waiting[number] = stream
+
+    stream.flowControlBlocked = wait
+
+
+def _waiting(connection: Any) -> dict[int, Any]:
+    """
+    The streams of a connection that wait, by their numbers. Whenever something has come
+    from the client, those go on that can.
+    """
+    known: dict[int, Any] | None = connection.__dict__.get("waiting")
+    if known is not None:
+        return known
+    waiting: dict[int, Any] = {}
+    connection.waiting, write = waiting, connection._tryToWriteControlData
+
+    def write_and_go_on() -> Any:
+        active = write()
+        for number, stream in tuple(waiting.items()):
+            # One that goes on may have us called again.
+            if connection.streams.get(number) is not stream:
+                waiting.pop(number, None)
+            elif _has_window(stream) and waiting.pop(number, None) is not None:
+                _go_on(connection, number)
+        return active
+
+    connection._tryToWriteControlData = write_and_go_on
+    return waiting
+
+
+def _has_window(stream: Any) -> bool:
+    return bool(stream._conn.conn.local_flow_control_window(stream.streamID) > 0)
+
+
+def _go_on(connection: Any, number: int) -> None:
+    """Send again what a stream has, unless that has gone meanwhile."""
+    if not connection._outboundStreamQueues.get(number):
+        return
+    connection.priority.unblock(number)
+    asleep, connection._sendingDeferred = connection._sendingDeferred, None
+    if asleep is not None:
+        asleep.callback(number)
 
 
 def inform_stream(
