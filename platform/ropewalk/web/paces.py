@@ -6,13 +6,10 @@ thread that waits for ever is one thread less.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ropewalk.web.intake import Intake
 from ropewalk.web.problems import Refused
-
-if TYPE_CHECKING:
-    from ropewalk.web.requests import Request
 
 __all__ = ["Pace"]
 
@@ -27,7 +24,7 @@ class Pace:
 
     __slots__ = ("_began", "_held", "_intake", "_request", "_site")
 
-    def __init__(self, request: Request, intake: Intake) -> None:
+    def __init__(self, request: Any, intake: Intake) -> None:
         self._request, self._intake = request, intake
         self._site = request.site
         self._began = self._site.seconds()
