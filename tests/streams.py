@@ -23,6 +23,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import Forbidden, NotFound
@@ -69,6 +70,22 @@ class Box(Resource):
 
     def render_POST(self, request: Any) -> bytes:
         return b"boxed " + bytes(request.content.read())
+
+
+class Below(Resource):
+    """A resource that has all that is below its path, and takes bodies as they come."""
+
+    isLeaf = streams = True
+
+    def render(self, request: Any) -> Any:
+        if request.path.endswith(b"/wrong"):
+            raise Away
+        if request.path.endswith(b"/text"):
+            return "text"
+        if request.method in (b"PUT", b"DELETE"):
+            raise UnsupportedMethod((b"GET", b"POST"))
+        body = request.whole_body
+        return repr((request.postpath, request.header_pairs(), body)).encode()
 
 
 #: What may be said in headers of an answer, in all the ways that there are.
@@ -396,6 +413,7 @@ class Outcome:
 PATHS = [
     *("/", "//", "/nowhere", "/%2f", "/%ff", "/%C3%A9", "/{a}|b", "/more", "/box"),
     *("/box", "/box/a", "/box/a/%ff", "/branch/a"),
+    *("/below", "/below/a", "/below/a", "/below/%ff?b", "/below/text", "/below/wrong"),
     *("/literal/bytes", "/literal/empty", "/literal/text", "/literal/value"),
     *("/literal/bytes", "/literal/%62ytes", "/literal/bytes/", "//literal/bytes"),
     *("/later", "/later", "/said-later", "/async", "/finish", "/echo", "/form"),
@@ -732,6 +750,7 @@ def _outcome(run: _Run, go: Callable[[], None]) -> Outcome:
     routes: Any = run.pages.routes
     run.place.mount("/", routes)
     run.place.mount("/box", Box())
+    run.place.mount("/below", Below())
     logged: list[str] = []
 
     def observe(event: LogEvent) -> None:

@@ -449,7 +449,10 @@ class CallTests(SynchronousTestCase):
         called = self.follow(offering)
         error = self.failureResultOf(called, amp.RemoteAmpError).value
         self.assertEqual(error.errorCode, b"-32601")
-        self.assertIn("there are rpc.cancel, rpc.withdraw", str(error))
+        self.assertIn(
+            "there is no method 'rpc.offer'; there are rpc.cancel", str(error)
+        )
+        self.assertNotIn("rpc.withdraw", str(error))
         waiting = self.call(Wait)
         self.client.callRemoteString(b"rpc.cancel", False, id=b"2")
         for _ in range(3):

@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from ropewalk.errors import BadPlugin, NeedsAsyncio
 from ropewalk.web.hosting import Place as HostingPlace
 from ropewalk.web.hosting.asgi import asgi
-from ropewalk.web.hosting.asgi.errors import ClientLeft, left
+from ropewalk.web.hosting.asgi.errors import ClientLeft, LifespanFailed, left
 from ropewalk.web.hosting.loading import BadApplication
+from ropewalk.web.hosting.settings import MountSettings, describe
 from tests.asgi_places import AsgiTestCase, answer, on_loop
 from tests.test_upgrade import HANDSHAKE
 
@@ -100,6 +101,24 @@ class LoadingTests(TestCase):
         await mounting.startService()
         self.addCleanup(mounting.stopService)
         return mounting
+
+    async def test_timeout(self) -> None:
+        """
+        The settings of a mount say for how long its application may start.
+        """
+        directory = self.write(
+            """
+            async def app(scope, receive, send):
+                await receive()
+                await receive()  # which never comes
+            """
+        )
+        settings = MountSettings(asgi="asgi_shop:app", timeout=0.01)
+        mounting: Any = describe(settings, directory).at(place("/shop"))
+        await deferLater(reactor, 0)
+        with self.assertRaises(LifespanFailed) as caught:
+            await mounting.startService()
+        self.assertIn("still starting after 0.01 seconds", str(caught.exception))
 
     async def test_in_a_thread(self) -> None:
         """

@@ -578,6 +578,45 @@ class FaultTests(AsgiTestCase):
         self.assertNotIn(b"Set-Cookie", self.said)
 
     @on_loop
+    async def test_names(self) -> None:
+        """
+        Nor has its name.
+        """
+        headers = [(b"x-a: b\r\nSet-Cookie", b"a=1")]
+        told = await self.fault({**START, "headers": headers})
+        self.assertIn("sent 'http.response.start': ", told)
+        self.assertIn("is no name of a header", told)
+        self.assertNotIn(b"a=1", self.said)
+
+    @on_loop
+    async def test_names_of_trailers(self) -> None:
+        """
+        Not even behind the body.
+        """
+        headers = [(b"x-a: b\r\nSet-Cookie", b"a=1")]
+        told = await self.fault(
+            {**START, "trailers": True},
+            {"type": BODY},
+            {"type": "http.response.trailers", "headers": headers},
+        )
+        self.assertIn("is no name of a header", told)
+        self.assertNotIn(b"a=1", self.said)
+
+    @on_loop
+    async def test_name_of_a_trailer(self) -> None:
+        """
+        So is that of a trailer.
+        """
+        trailers = [(b"x-a: 1\r\nx-b", b"2")]
+        told = await self.fault(
+            {**START, "trailers": True},
+            {"type": BODY, "body": b"x"},
+            {"type": "http.response.trailers", "headers": trailers},
+        )
+        self.assertIn("is no name of a header", told)
+        self.assertNotIn(b"x-b", self.said)
+
+    @on_loop
     async def test_status(self) -> None:
         """
         A status is a number from 200 to 999.

@@ -5,11 +5,13 @@ Tests for L{ropewalk.web.hosting.asgi.lifespan}: the life of an ASGI application
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from ropewalk.web.hosting.asgi.errors import BadEvent, LifespanFailed
 from tests.asgi_places import AsgiTestCase, answer, on_loop, turns
 from tests.observing import Observed
+from tests.visiting import request
 
 
 class Shop:
@@ -170,6 +172,36 @@ class LifespanTests(AsgiTestCase):
         await turns()
         self.assertTrue(stopping.done())
         self.assertEqual(len(asyncio.all_tasks()), 2)
+
+    @on_loop
+    async def test_stop_all_the_same(self) -> None:
+        """
+        It is told to stop even if a request of it does not end when it is cancelled:
+        that is waited for for five seconds.
+        """
+        shop, free = Shop(), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "lifespan":
+                await shop(scope, receive, send)
+                return
+            while not free.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await free.wait()
+            await answer(send)
+
+        mounting = await self.serve(app)
+        self.visit().send(request("/"))
+        observed = Observed.during(self)
+        stopping = asyncio.ensure_future(mounting.stopService().asFuture(self.loop()))
+        await turns()
+        self.assertEqual(shop.seen, ["lifespan.startup"])
+        self.place.clock.advance(5)
+        await turns()
+        free.set()
+        self.assertEqual(shop.seen, ["lifespan.startup", "lifespan.shutdown"])
+        self.assertIn("goes on though it was cancelled", "".join(observed.texts))
+        await stopping
 
     def loop(self) -> Any:
         return asyncio.get_running_loop()

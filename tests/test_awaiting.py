@@ -51,6 +51,7 @@ from zope.interface.verify import verifyObject
 
 from ropewalk.awaiting import (
     awaitable,
+    begin,
     deferred,
     home,
     inlineCallbacks,
@@ -1297,6 +1298,143 @@ class TaskTests(LoopTestCase):
 
 @skipIf(uvloop is None, "uvloop is not installed")
 class UvloopTaskTests(TaskTests):
+    """
+    The same on uvloop.
+    """
+
+    @staticmethod
+    def make_loop() -> AbstractEventLoop:
+        return uvloop.new_event_loop()
+
+
+class BeginTests(LoopTestCase):
+    """
+    A task may be begun at once.
+    """
+
+    def test_at_once(self) -> None:
+        """
+        Its coroutine runs at once up to where it has to wait, as the current task, in
+        a copy of the context.
+        """
+
+        async def who() -> tuple[str, Any]:
+            WHO.set("Ann")
+            return WHO.get(), asyncio.current_task()
+
+        async def main() -> None:
+            task = begin(who(), self.loop)
+            if sys.version_info >= (3, 12):
+                self.assertTrue(task.done())
+            self.assertEqual(await task, ("Ann", task))
+            self.assertEqual(WHO.get(), "nobody")
+
+        self.play(main)
+
+    def test_waiting(self) -> None:
+        """
+        It may await Deferreds and whatever asyncio has, each of them more than once.
+        """
+        there: Deferred[str] = Deferred()
+        failing: Deferred[str] = Deferred()
+
+        async def work() -> list[str]:
+            said = [await there]
+            await asyncio.sleep(0)
+            with self.assertRaises(Broken):
+                await failing
+            said.append(await succeed("more"))
+            said.append(await asyncio.wait_for(give_back(succeed("last")), 5))
+            return said
+
+        async def main() -> None:
+            task = begin(work(), self.loop)
+            self.assertIn("work() running at", repr(task))
+            there.callback("news")
+            for _ in range(3):
+                await asyncio.sleep(0)
+            failing.errback(broken())
+            self.assertEqual(await task, ["news", "more", "last"])
+
+        self.play(main)
+
+    def test_failing(self) -> None:
+        """
+        What its coroutine raises, at once or later, is the task's.
+        """
+
+        async def fail_at(turns: int) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            break_down()
+
+        async def main() -> None:
+            for turns in range(3):
+                task = begin(fail_at(turns), self.loop)
+                with self.assertRaises(Broken) as caught:
+                    await task
+                frames = walk_tb(caught.exception.__traceback__)
+                self.assertIn(fail_at.__code__, [each.f_code for each, _ in frames])
+
+        self.play(main)
+
+    def test_cancelling(self) -> None:
+        """
+        It may be cancelled, wherever it waits; its coroutine may clean up, or refuse.
+        """
+        cleaned: list[object] = []
+
+        async def work(thing: Any, refuses: bool) -> str:
+            try:
+                await thing
+            except asyncio.CancelledError:
+                cleaned.append(thing)
+                await asyncio.sleep(0)
+                if not refuses:
+                    raise
+            return "refused"
+
+        async def main() -> None:
+            for thing in (Deferred, self.loop.create_future):
+                waits = begin(work(thing(), False), self.loop)
+                waits.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await waits
+                self.assertTrue(waits.cancelled())
+                refuses = begin(work(thing(), True), self.loop)
+                refuses.cancel()
+                self.assertEqual(await refuses, "refused")
+            self.assertEqual(len(cleaned), 4)
+
+        self.play(main)
+
+    @skipIf(sys.version_info < (3, 12), "before 3.12 another coroutine is the task's")
+    def test_closed(self) -> None:
+        """
+        Who closes what the task drives closes the coroutine.
+        """
+        closed: list[str] = []
+
+        async def work() -> None:
+            try:
+                await suspend(self.loop.create_future())
+            finally:
+                closed.append("closed")
+
+        async def main() -> None:
+            task = begin(work(), self.loop)
+            driven: Any = task.get_coro()
+            driven.close()
+            self.assertEqual(closed, ["closed"])
+            task.cancel()
+            with self.assertRaises((asyncio.CancelledError, RuntimeError)):
+                await task
+
+        self.play(main)
+
+
+@skipIf(uvloop is None, "uvloop is not installed")
+class UvloopBeginTests(BeginTests):
     """
     The same on uvloop.
     """

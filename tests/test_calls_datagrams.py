@@ -265,7 +265,11 @@ class RequestTests(DeviceCase):
             (b"x" * 1201, "a datagram has at most 1200 bytes, not 1201"),
             (msgspec.json.encode(asked("tank.fill", "x" * 41)), "id: at most 40"),
             (msgspec.json.encode(asked("tank.fill", 2**70)), "id: expected"),
-            (msgspec.json.encode(asked("rpc.offer", 1, name="a.b")), "no method"),
+            (
+                msgspec.json.encode(asked("rpc.offer", 1, name="a.b")),
+                "no method 'rpc.offer'; there are rpc.cancel, rpc.history",
+            ),
+            (msgspec.json.encode(asked("rpc.withdraw", 1, name="a.b")), "no method"),
         ):
             self.put(datagram)
             (answer,) = self.said()

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import Invalid, NoSuchOperation
+from ropewalk.errors import Fault, Invalid, NoSuchOperation
 from ropewalk.hub import MemoryHub
 from ropewalk.interfaces import Caller, IAuthoriser, Steps
 from ropewalk.net.calls import CallLines, Calls, asked
@@ -149,6 +149,42 @@ class OfferTests(OfferTestCase):
             self.hear({"jsonrpc": "2.0", "id": self.asked(), "error": error})
             refused = self.failureResultOf(called, PeerRefused).value
             self.assertEqual((refused.status, str(refused)), (status, "x" * 500))
+
+    def test_faults(self) -> None:
+        """
+        All that the peer says is wrong with the parameters is told by its path; what is
+        none, or too much, is not.
+        """
+        self.offer()
+        fault = {"path": "on", "problem": "expected true or false, got 7"}
+        for errors, told in (
+            ([fault, {"path": "x" * 999, "problem": "y" * 999}], 2),
+            ([fault] * 150, 100),
+            ([fault, 7, {"path": 1, "problem": "x"}, {"path": "x"}], 1),
+        ):
+            called = self.call()
+            data = {"status": 422, "errors": errors}
+            error = {"code": -32602, "message": "no", "data": data}
+            self.hear({"jsonrpc": "2.0", "id": self.asked(), "error": error})
+            faults = self.failureResultOf(called, Invalid).value.faults
+            self.assertEqual(len(faults), told)
+            self.assertEqual(faults[0], Fault("on", "expected true or false, got 7"))
+            for each in faults[1:]:
+                self.assertLessEqual(len(str(each)), 1002)
+
+    def test_no_faults(self) -> None:
+        """
+        Without any, or by another status, it is told as what it is.
+        """
+        self.offer()
+        fault = {"path": "on", "problem": "no"}
+        for status, errors in ((422, []), (422, "on"), (422, [7]), (409, [fault])):
+            called = self.call()
+            data = {"status": status, "errors": errors}
+            error = {"code": 1, "message": "no", "data": data}
+            self.hear({"jsonrpc": "2.0", "id": self.asked(), "error": error})
+            refused = self.failureResultOf(called, PeerRefused).value
+            self.assertEqual((refused.status, str(refused)), (status, "no"))
 
     def test_cancelled(self) -> None:
         """

@@ -11,9 +11,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from ropewalk.awaiting import inlineCallbacks
 from ropewalk.hub import ANYONE, NOBODY, ChannelRule, Mailbox, MemoryHub
-from ropewalk.interfaces import Caller, IAuthoriser
+from ropewalk.interfaces import Caller, IAuthoriser, Steps
+from ropewalk.testing import TestCase
 from ropewalk.web.channels import EVENTS, ChannelPages
+from tests.offering import Offering
+from tests.validating import validate
 from tests.visiting import Answer, Place, Visit, chunked, request
 
 OPEN = ChannelRule(publish=ANYONE)
@@ -487,3 +491,39 @@ class EventsTests(ChannelCase):
         answer = self.visit.ask("/channels/rooms.lobby", "HEAD", accept)
         self.assertEqual((answer.status, answer.body), (200, b""))
         self.assertEqual(self.subscribers(), 0)
+
+
+class DocumentTests(TestCase):
+    """
+    What the OpenAPI document of a site says of channels.
+    """
+
+    @inlineCallbacks
+    def test_document(self) -> Steps[None]:
+        """
+        What may be asked, published and answered.
+        """
+
+        def make(host: Any) -> None:
+            host.hub.declare("rooms.*", OPEN)
+
+        host = yield self.start(Offering("house", "house", make=make))
+        document = (yield host.http().get("/openapi.json")).json()
+        validate(document)
+        paths = document["paths"]
+        publish = paths["/channels/{channel}"]["post"]
+        self.assertEqual(
+            publish["summary"], "Publish the JSON that is the body of the request"
+        )
+        body = publish["requestBody"]
+        self.assertEqual(
+            body, {"content": {"application/json": {"schema": {}}}, "required": True}
+        )
+        given = [each["name"] for each in publish["parameters"]]
+        self.assertEqual(given, ["channel", "wait", "Idempotency-Key"])
+        self.assertLessEqual(
+            {"201", "400", "403", "409", "415", "422", "429", "503"},
+            {*publish["responses"]},
+        )
+        for path in "/channels/{channel}", "/channels/{channel}/present":
+            self.assertIn("403", paths[path]["get"]["responses"])

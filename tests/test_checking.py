@@ -87,6 +87,21 @@ class CheckTests(SynchronousTestCase):
         )
         self.assertEqual(checked.status, Status.STOPPED)
 
+    def test_what_would_run(self) -> None:
+        """
+        What is hosted would run, too; without anything, the site would.
+        """
+        mounts = '[web.mounts]\n"/img" = { proxy = "http://127.0.0.1:9" }\n'
+        checked = self.check(mounts, found("chat"))
+        self.assertEqual(checked.services, ("web:/img",))
+        site = '[web.sites.b]\nlisten = ["tcp:1"]\n' + mounts.replace(
+            "web", "web.sites.b"
+        )
+        checked = self.check(f"[chat]\n{site}", found("chat"))
+        self.assertEqual(checked.services, ("chat", "web.b:/img"))
+        *_, last = self.check("[web]\n", found("chat")).values()
+        self.assertIn("the web site, with nothing on it", last)
+
     def test_the_daemons_own_tables(self) -> None:
         """
         ``[host]``, ``[web]``, ``[operations]`` and ``[hub]`` are shown whether or not

@@ -245,6 +245,15 @@ class KeeperTests(SynchronousTestCase):
         line.say(OK)
         self.assertEqual(visit.answer().body, b"ok")
 
+    def test_goodbye(self) -> None:
+        """
+        Who is only looked for is not told of a connection that was reset.
+        """
+        self.start()
+        line = self.line()
+        self.assertTrue(line.closed)
+        self.assertFalse(line.wire.aborted)
+
     def test_health(self) -> None:
         """
         Where a path says whether it is ready, it is asked for that.

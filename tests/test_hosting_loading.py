@@ -170,6 +170,9 @@ class NameTests(GuestCase):
         self.assertIn(f'File "{self.home / "db.py"}", line 1', problem)
         self.assertNotIn("ropewalk", problem.replace(str(self.home), ""))
         self.assertNotIn("importlib", problem)
+        self.guests._spaces._listen()  # as where two have modules of one name
+        again = self.problem("shop:app")
+        self.assertEqual(again.replace("^", ""), problem.replace("^", ""))
         self.write("ends.py", "raise SystemExit('enough')")
         self.assertIn("SystemExit: enough", self.problem("ends:app"))
 

@@ -298,6 +298,8 @@ class RefusalTests(NativeCase):
         """
         wsgi = "def app(environ, start_response):\n    return []\n"
         yield self.assertRefused("mounted with asgi or wsgi", wsgi, "feed:app")
+        asgi = "async def app(scope, receive, send):\n    pass\n"
+        yield self.assertRefused("mounted with asgi or wsgi", asgi, "other:app")
 
     @inlineCallbacks
     def test_no_end(self) -> Steps[None]:
@@ -338,6 +340,19 @@ class RefusalTests(NativeCase):
         yield self.assertRefused(problem, source, "other:app", "/other")
 
     @inlineCallbacks
+    def test_same_name_later(self) -> Steps[None]:
+        """
+        Whoever makes them: the way out is told.
+        """
+        needs("sanic")
+        source = SANIC.replace('"feed"', '"later"')
+        made = "from sanic import Sanic\n\nasync def serve(host, port, prefix):\n"
+        made += "    Sanic('later', configure_logging=False)\n"
+        yield self.serve(source, "feed:app")
+        problem = 'app name "later" already in use. Give this one a process of its own'
+        yield self.assertRefused(problem, made, "other:serve", "/other")
+
+    @inlineCallbacks
     def test_two_of_sanic(self) -> Steps[None]:
         """
         Nor can two of Sanic that have not: it would take from the first what the second
@@ -345,9 +360,7 @@ class RefusalTests(NativeCase):
         """
         needs("sanic")
         site = yield self.serve(SANIC.replace('"feed"', '"first"'), "feed:app")
-        problem = (
-            "there is one at '/feed' already: run this one in a process of its own"
-        )
+        problem = "there is one at '/feed' already. Give this one a process of its own"
         source = SANIC.replace('"feed"', '"second"')
         yield self.assertRefused(problem, source, "other:app", "/other")
         yield site.stop()

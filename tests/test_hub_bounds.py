@@ -309,6 +309,128 @@ class FacesTests(SynchronousTestCase):
         self.assertEqual([*self.hub.figures().channels], ["rooms.1", "games.1"])
 
 
+class PatternTests(SynchronousTestCase):
+    """
+    Patterns that strangers subscribe to.
+    """
+
+    def setUp(self) -> None:
+        self.hub = MemoryHub(lambda: 0.0, channels=6, from_one=2)
+        self.hub.declare("rooms.**", ChannelRule())
+
+    def hear(self, number: int, by: int | None = None, ears: Any = None) -> Any:
+        caller = stranger(by) if by else None
+        pattern = f"rooms.{number}.*"
+        return self.hub.subscribe(pattern, ears or Ears(), by=caller)
+
+    def test_one_stranger(self) -> None:
+        """
+        Somebody has others subscribe to as many patterns as one may begin channels, and
+        may hear what others have begun.
+        """
+        ears = Ears()
+        for number in 1, 2, 1:
+            self.successResultOf(self.hear(number, 1, ears))
+        refused = self.failureResultOf(self.hear(3, 1), TooManyBegun).value
+        self.assertIn("you have begun 2 patterns", str(refused))
+        self.successResultOf(self.hear(3, 2))
+        self.successResultOf(self.hear(3, 1))
+        self.hub.unsubscribe("rooms.1.*", ears)
+        self.successResultOf(self.hear(4, 1))
+
+    def test_many_strangers(self) -> None:
+        """
+        All strangers together have half of those there may be; a service has the rest.
+        """
+        for number in 1, 2, 3:
+            self.successResultOf(self.hear(number, number))
+        refused = self.failureResultOf(self.hear(4, 4), HubFull).value
+        self.assertIn("3 patterns", str(refused))
+        for number in 4, 5, 6:
+            self.successResultOf(self.hear(number))
+        refused = self.failureResultOf(self.hear(7), HubFull).value
+        self.assertIn("6 patterns", str(refused))
+
+    def test_of_a_service(self) -> None:
+        """
+        What a service has begun counts as its own, whoever hears it as well.
+        """
+        ears = Ears()
+        for number in 1, 2, 3:
+            self.successResultOf(self.hear(number, None, ears))
+            self.successResultOf(self.hear(number, 1))
+        self.successResultOf(self.hear(4, 1))
+
+
+class AbsentTests(SynchronousTestCase):
+    """
+    Those who have gone and are waited for.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.hub = MemoryHub(lambda: 0.0, clock=self.clock, from_one=2, away=3)
+        self.hub.declare("rooms.*", ChannelRule(publish=ANYONE, away=10))
+
+    def visit(self, channel: str, who: str, number: int) -> None:
+        """A stranger comes, and goes."""
+        passer = Ears()
+        self.hub.subscribe(channel, passer, who, by=stranger(number))
+        self.hub.unsubscribe(channel, passer)
+
+    def here(self, channel: str) -> list[str]:
+        people = self.successResultOf(self.hub.present(channel))
+        return [each.who for each in people]
+
+    def test_one_stranger(self) -> None:
+        """
+        Of one caller as many are waited for as one may have begun channels: one more,
+        and the one who went first has left, in whichever channel that was.
+        """
+        ears = Ears()
+        self.hub.subscribe("rooms.1", ears)
+        for channel, who in (("rooms.1", "a"), ("rooms.2", "b"), ("rooms.2", "c")):
+            self.visit(channel, who, 1)
+        self.assertEqual([fact for what, fact in ears.heard if what == "left"], ["a"])
+        self.assertEqual(self.here("rooms.1"), [])
+        self.assertEqual(self.here("rooms.2"), ["b", "c"])
+
+    def test_many_strangers(self) -> None:
+        """
+        Of all, as many are waited for as the hub says; a channel in which nobody is
+        left and nothing was said leaves nothing.
+        """
+        for number in (1, 2, 3, 4):
+            self.visit(f"rooms.{number}", "a", number)
+        self.assertEqual(
+            [*self.hub.figures().channels], ["rooms.2", "rooms.3", "rooms.4"]
+        )
+
+    def test_back(self) -> None:
+        """
+        Who is back, or has left in time, makes room.
+        """
+        for who in ("a", "b"):
+            self.visit("rooms.1", who, 1)
+        self.hub.subscribe("rooms.1", Ears(), "a", by=stranger(1))
+        self.visit("rooms.1", "c", 1)
+        self.assertEqual(self.here("rooms.1"), ["a", "b", "c"])
+        self.clock.advance(10)
+        for who in ("d", "e"):
+            self.visit("rooms.1", who, 1)
+        self.assertEqual(self.here("rooms.1"), ["a", "d", "e"])
+
+    def test_services(self) -> None:
+        """
+        What a service does itself is bounded by what there may be of all.
+        """
+        for who in ("a", "b", "c", "d"):
+            passer = Ears()
+            self.hub.subscribe("rooms.1", passer, who)
+            self.hub.unsubscribe("rooms.1", passer)
+        self.assertEqual(self.here("rooms.1"), ["b", "c", "d"])
+
+
 class StockTests(SynchronousTestCase):
     """
     What channels remember together.
@@ -433,6 +555,66 @@ class BoundsMachine(RuleBasedStateMachine):
         assert figures.size == sum(sizes) <= 50
 
 
+class AbsentMachine(RuleBasedStateMachine):
+    """
+    Those are there who are here, or away for no longer than they may be.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.hub = MemoryHub(lambda: 0.0, clock=self.clock, from_one=2, away=3)
+        self.hub.declare("rooms.*", ChannelRule(publish=ANYONE, away=10))
+        self.here: list[tuple[str, str, int | None, Ears]] = []
+        self.away: dict[tuple[str, str], tuple[float, int | None]] = {}
+
+    @rule(number=st.integers(1, 2), who=st.sampled_from("abcdef"), caller=CALLERS)
+    def come(self, number: int, who: str, caller: int | None) -> None:
+        """Somebody comes."""
+        name, ears = f"rooms.{number}", Ears()
+        by = stranger(caller) if caller else None
+        self.hub.subscribe(name, ears, who, by=by)
+        self.here.append((name, who, caller, ears))
+        self.away.pop((name, who), None)
+
+    @rule(data=st.data())
+    def go(self, data: st.DataObject) -> None:
+        """Somebody goes."""
+        if not self.here:
+            return
+        place = data.draw(st.integers(0, len(self.here) - 1))
+        name, who, caller, ears = self.here.pop(place)
+        self.hub.unsubscribe(name, ears)
+        if any(each[:2] == (name, who) for each in self.here):
+            return
+        self.away[name, who] = self.clock.seconds() + 10, caller
+        theirs = [seat for seat, (_, of) in self.away.items() if of == caller]
+        if caller is not None and len(theirs) > 2:
+            del self.away[theirs[0]]
+        if len(self.away) > 3:
+            del self.away[next(iter(self.away))]
+
+    @rule(seconds=st.integers(1, 6))
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        self.clock.advance(seconds)
+        now = self.clock.seconds()
+        self.away = {seat: each for seat, each in self.away.items() if each[0] > now}
+
+    @invariant()
+    def known(self) -> None:
+        """These are there, and no others; nobody else is remembered."""
+        seats = {each[:2] for each in self.here} | self.away.keys()
+        found: list[Any] = []
+        for name in "rooms.1", "rooms.2":
+            there: list[Any] = []
+            self.hub.present(name).addCallback(there.extend)
+            found += [(name, each.who) for each in there]
+        assert sorted(found) == sorted(seats)
+        assert self.hub.figures().channels.keys() == {name for name, _ in seats}
+        assert [*self.hub._exchange._absent._makers] == [*self.away]
+
+
 class BoundsMachineTests(SynchronousTestCase):
     """
     In whatever order it comes.
@@ -444,6 +626,17 @@ class BoundsMachineTests(SynchronousTestCase):
         """
         run_state_machine_as_test(
             BoundsMachine,
+            settings=settings(
+                max_examples=150, stateful_step_count=40, deadline=None, database=None
+            ),
+        )
+
+    def test_any_absence(self) -> None:
+        """
+        Whoever comes and goes, as many are waited for as may be, and no more.
+        """
+        run_state_machine_as_test(
+            AbsentMachine,
             settings=settings(
                 max_examples=150, stateful_step_count=40, deadline=None, database=None
             ),

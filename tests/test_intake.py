@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 from unittest import skipUnless
+from zlib import compress
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import http
 from twisted.web.resource import Resource
@@ -122,6 +124,26 @@ class IntakeTests(SynchronousTestCase):
         self.intake.add(b"y" * HIGH)
         self.assertEqual(self.held, [True, False])
         self.assertEqual(self.intake.came, 2 * HIGH)
+
+    def test_read_after_that(self) -> None:
+        """
+        Who reads on all the same, or has been waiting, is told that nothing comes.
+        """
+        piece = self.intake.read()
+        self.intake.discard()
+        self.failureResultOf(piece, ConnectionLost)
+        self.intake.add(b"more")
+        self.failureResultOf(self.intake.read(), ConnectionLost)
+        self.intake.end()
+        self.failureResultOf(self.intake.read(), ConnectionLost)
+
+    def test_discarded_at_the_end(self) -> None:
+        """
+        What was read to its end is at its end.
+        """
+        self.intake.end()
+        self.intake.discard()
+        self.assertEqual(self.successResultOf(self.intake.read()), b"")
 
     @given(st.lists(st.one_of(st.binary(min_size=1, max_size=9), st.none())))
     def test_all_and_in_order(self, steps: list[bytes | None]) -> None:
@@ -416,6 +438,35 @@ class EarlyTests(EngineCase):
         self.place.clock.advance(3)
         self.assertTrue(self.visit.closed)
 
+    def test_read_behind_the_answer(self) -> None:
+        """
+        Who has answered and reads on is told that no more comes, however much it is.
+        """
+        for length in 6, SPARE + 1:
+            visit = self.place.visit()
+            self.post(length, visit=visit)
+            self.reply()
+            self.failureResultOf(self.intake.read(), ConnectionLost)
+
+    def test_bomb(self) -> None:
+        """
+        No more is unpacked of a body than somebody reads.
+        """
+        self.streaming.longest_body = 100_000_000
+        packed = compress(bytes(50_000_000))
+        said = request("/stream", "POST", "Transfer-Encoding: deflate, chunked")
+        self.visit.send(said, chunked(packed) + request("/stream"))
+        size, largest = 0, 0
+        while piece := self.intake.take():
+            size += len(piece)
+            largest = max(largest, self.request._taken - size)
+        self.assertEqual(size, 50_000_000)
+        self.assertLess(largest, 2 * HIGH)
+        self.reply()
+        self.assertEqual(self.visit.answer().body, b"done")
+        self.reply(b"next")
+        self.assertEqual(self.visit.answer().body, b"next")
+
     def test_endless_unread(self) -> None:
         """
         If nobody knows how much it is, it ends when it is too much.
@@ -619,6 +670,185 @@ class StreamTests(EngineCase):
         self.reply()
         self.browser.turn()
         self.assertEqual((stream.body, stream.whole, stream.reset), (b"done", True, 0))
+
+    def test_much_unread(self) -> None:
+        """
+        However much of it is here, and whoever has read some: the connection goes on.
+        """
+        stream = self.browser.ask("/stream", "POST", end=False)
+        for _ in range(SPARE // 16_000):
+            self.browser.send(b"x" * 16_000)
+            self.intake.take()
+        while self.window() >= 16_000:
+            self.browser.send(b"x" * 16_000)
+        self.reply()
+        self.browser.turn()
+        self.assertEqual((stream.body, stream.whole, stream.reset), (b"done", True, 0))
+        self.failureResultOf(self.intake.read(), ConnectionLost)
+        self.check_window()
+
+    def test_slow(self) -> None:
+        """
+        A body that comes too slowly is refused, but not where nobody reads it.
+        """
+        limits = HttpLimits(body_patience=5, body_floor=100_000)
+        place = Place.of(limits=limits)
+        place.mount("/stream", self.streaming)
+        self.browser = Browser(place)
+        stream = self.browser.ask("/stream", "POST", end=False)
+        while size := min(self.window(), 16_000):
+            self.browser.send(b"x" * size)
+        place.clock.pump([1.0] * 20)
+        self.assertEqual(stream.status, 0)
+        while self.intake.take():
+            pass
+        place.clock.pump([1.0] * 8)
+        self.browser.turn()
+        self.assertEqual(stream.status, 408)
+        self.failureResultOf(self.intake.read(), RopewalkError)
+
+    def test_whole(self) -> None:
+        """
+        Nobody minds how long the answer takes.
+        """
+        stream = self.browser.ask("/stream", "POST", end=False)
+        self.browser.send(b"all", end=True)
+        self.place.clock.pump([1.0] * 30)
+        self.reply()
+        self.browser.turn()
+        self.assertEqual((stream.status, stream.body), (200, b"done"))
+
+    def window(self) -> int:
+        """How many bytes the last request may still send."""
+        left: int = self.browser.h2.local_flow_control_window(self.browser.number)
+        return left
+
+    def check_window(self) -> None:
+        """Another request of the connection may send as many as the first."""
+        self.browser.ask("/stream", "POST", end=False)
+        self.assertGreater(self.window(), 30_000)
+
+    def test_window(self) -> None:
+        """
+        What a client has sent before it reset the stream, unread, takes nothing from
+        the window of the others (RFC 9113, section 6.9.1).
+        """
+        self.browser.ask("/stream", "POST", end=False)
+        while size := min(self.window(), 16_000):
+            self.browser.send(b"x" * size)
+        self.browser.h2.reset_stream(self.browser.number)
+        self.browser.turn()
+        self.check_window()
+
+    def test_window_of_who_is_cut(self) -> None:
+        """
+        Nor does it where the answer is broken off.
+        """
+        self.browser.ask("/stream", "POST", end=False)
+        while size := min(self.window(), 16_000):
+            self.browser.send(b"x" * size)
+        self.outflow.start(200, [])
+        self.outflow.write(b"half")
+        self.outflow.abort()
+        self.browser.turn()
+        self.check_window()
+
+    def test_no_window(self) -> None:
+        """
+        While a client opens no window, nothing is done for its answer; when it does,
+        in one of all ways, the answer goes on.
+        """
+        from h2.settings import SettingCodes
+
+        clock, calls = self.place.clock, list[Any]()
+
+        def call_later(*args: Any) -> Any:
+            calls.append(args)
+            if len(calls) > 1000:
+                self.fail("it is asked again and again")
+            return Clock.callLater(clock, *args)
+
+        self.patch(clock, "callLater", call_later)
+        h2 = self.browser.h2
+        stream = self.browser.ask("/stream")
+        h2.increment_flow_control_window(10_000_000)
+        self.outflow.start(200, [])
+        self.outflow.write(b"x" * 100_000)
+        self.browser.turn()
+        self.assertEqual(len(stream.body), 65_535)
+        self.outflow.finish(b"y" * 100_000)
+        h2.increment_flow_control_window(1, self.browser.number)
+        self.browser.turn()
+        self.assertEqual(len(stream.body), 65_536)
+        h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 165_535})
+        self.browser.turn()
+        self.browser.turn()
+        self.assertEqual(len(stream.body), 165_536)
+        h2.increment_flow_control_window(100_000, self.browser.number)
+        self.browser.turn()
+        self.assertEqual(stream.body, b"x" * 100_000 + b"y" * 100_000)
+        self.assertTrue(stream.whole)
+
+    @given(
+        st.lists(st.sampled_from([10, 15_000, 40_000]), min_size=2, max_size=6),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["write", "open", "widen"]),
+                st.integers(0, 5),
+                st.sampled_from([1, 5_000, 20_000, 200_000]),
+            ),
+            max_size=12,
+        ),
+    )
+    def test_windows(self, sizes: list[int], steps: list[tuple[str, int, int]]) -> None:
+        """
+        Whatever is written, and whichever windows are opened when, all of it comes.
+        """
+        browser = Browser(self.place)
+        streams = [browser.ask("/stream") for _ in sizes]
+        answers = self.streaming.answers[-len(sizes) :]
+        said = [b"x" * size for size in sizes]
+        for answer, body in zip(answers, said, strict=True):
+            answer.start(200, [])
+            answer.write(body)
+        for kind, number, size in steps:
+            number %= len(sizes)
+            if kind == "write":
+                said[number] += b"y" * size
+                answers[number].write(b"y" * size)
+            elif kind == "open":
+                browser.h2.increment_flow_control_window(size, 2 * number + 1)
+            else:
+                browser.h2.increment_flow_control_window(size)
+            browser.turn()
+        for number, answer in enumerate(answers):
+            answer.finish(b"z")
+            browser.h2.increment_flow_control_window(10_000_000, 2 * number + 1)
+        browser.h2.increment_flow_control_window(100_000_000)
+        browser.turn()
+        self.assertEqual(
+            [each.body for each in streams], [each + b"z" for each in said]
+        )
+        self.assertEqual({each.whole for each in streams}, {True})
+
+    def test_stalled(self) -> None:
+        """
+        A client that opens no window is waited for as long as one that does not read.
+        """
+        stream = self.browser.ask("/stream")
+        left = self.outflow.left()
+        self.outflow.start(200, [])
+        room = self.outflow.write(b"x" * 200_000)
+        assert room is not None
+        self.browser.turn()
+        self.place.clock.pump([1.0] * 25)
+        self.assertNoResult(left)
+        self.place.clock.pump([1.0] * 10)
+        self.successResultOf(left)
+        self.successResultOf(room)
+        self.browser.turn()
+        self.assertEqual(stream.reset, 2)  # INTERNAL_ERROR
+        self.assertTrue(self.outflow.gone)
 
     def test_too_long(self) -> None:
         """

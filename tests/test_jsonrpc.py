@@ -186,6 +186,17 @@ class ReadingTests(SynchronousTestCase):
                 '"error": {"code": 1, "message": "no", "data": [409]}',
                 Response(1, None, "no"),
             ),
+            (
+                (
+                    '"error": {"code": 1, "message": "no", "data": {"errors": ['
+                    '{"path": "on", "problem": "x"}, {"path": 1, "problem": "x"}, 7]}}'
+                ),
+                Response(1, None, "no", faults=(Fault("on", "x"),)),
+            ),
+            (
+                '"error": {"code": 1, "message": "no", "data": {"errors": 7}}',
+                Response(1, None, "no"),
+            ),
         ):
             heard = self.heard('{"jsonrpc": "2.0", "id": 1, ' + more + "}")
             self.assertEqual(heard, Heard((response,)))

@@ -12,11 +12,16 @@ from urllib.parse import quote, urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
-from twisted.protocols.portforward import ProxyFactory, ProxyServer
+from twisted.protocols.portforward import (
+    ProxyClient,
+    ProxyClientFactory,
+    ProxyFactory,
+    ProxyServer,
+)
 from twisted.trial.unittest import TestCase
 
 from ropewalk.awaiting import inlineCallbacks
-from ropewalk.errors import NoSuchOperation, TooMany
+from ropewalk.errors import Fault, Invalid, NoSuchOperation, TooMany
 from ropewalk.hub import ANYONE, ChannelRule
 from ropewalk.interfaces import Caller, Steps
 from ropewalk.net.calls.asked import PeerRefused
@@ -58,9 +63,28 @@ window.ready = true;
 WAYS = ("websocket", "events", "poll")
 
 
+class _Back(ProxyClient):
+    """What comes back on one of them."""
+
+    peer: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        ways = self.peer.factory
+        if ways.losing and data.startswith(b"HTTP/1.1 201 "):
+            ways.losing -= 1
+            self.peer.transport.abortConnection()
+        else:
+            super().dataReceived(data)
+
+
+class _BackFactory(ProxyClientFactory):
+    protocol = _Back
+
+
 class _Way(ProxyServer):
     """One connection through a tunnel."""
 
+    clientProtocolFactory = _BackFactory
     factory: _Ways
 
     def connectionMade(self) -> None:
@@ -69,9 +93,15 @@ class _Way(ProxyServer):
 
 
 class _Ways(ProxyFactory):
-    """All that came through a tunnel."""
+    """
+    All that came through a tunnel.
+
+    :ivar losing: How many answers to who has published are still to get lost, each with
+        its connection.
+    """
 
     protocol = _Way
+    losing = 0
 
     def __init__(self, port: int) -> None:
         super().__init__("127.0.0.1", port)
@@ -99,6 +129,10 @@ class Tunnel:
         """Let through whoever comes."""
         self._port = reactor.listenTCP(self._number, self._ways, interface="127.0.0.1")
         self._number = self._port.getHost().port
+
+    def lose(self) -> None:
+        """Lose the next answer to who publishes."""
+        self._ways.losing += 1
 
     def down(self) -> Deferred[None]:
         """Throw out everybody, and be there no longer."""
@@ -431,6 +465,51 @@ class WaysTests(PageTestCase):
             yield page.run("rope.close()")
 
     @inlineCallbacks
+    def test_waiting(self) -> Steps[None]:
+        """
+        What waits for a connection is said as it was when it was asked for. What JSON
+        cannot say is thrown, and keeps nothing else from being said.
+        """
+        page = yield self.open()
+        for way in WAYS:
+            yield self.another(
+                page,
+                "window.loop = {}; loop.it = loop; window.said = {text: 'one'}",
+                "window.bad = other.publish('rooms.lobby', loop).catch("
+                "  ({ name, status }) => [name, status]);"
+                "window.good = other.publish('rooms.lobby', said);"
+                "said.text = 'two'; window.left = other._calls.size",
+                ways=[way],
+            )
+            self.assertEqual((yield page.run("good"))["body"], {"text": "one"}, way)
+            self.assertEqual((yield page.run("bad")), ["TypeError", None], way)
+            self.assertEqual((yield page.run("left")), 1, way)
+            yield page.run("other.close()")
+
+    @inlineCallbacks
+    def test_impossible_data(self) -> Steps[None]:
+        """
+        Data that JSON cannot say is thrown at once, and the others are heard.
+        """
+        page = yield self.open()
+        yield self.another(
+            page,
+            "window.loop = {}; loop.it = loop; window.thrown = []",
+            "const catching = (call) => { try { call(); }"
+            " catch ({ name }) { thrown.push(name); } };"
+            "const quiet = () => {};"
+            "const bad = { who: 'b', data: loop };"
+            "catching(() => other.subscribe('rooms.a', quiet, bad));"
+            "const hear = ({ body }) => heard.push(body);"
+            "window.lobby = other.subscribe('rooms.lobby', hear);"
+            "catching(() => lobby.rename('b', loop))",
+        )
+        self.assertEqual((yield page.run("thrown")), ["TypeError", "TypeError"])
+        yield page.run("other.present('rooms.lobby')")
+        self.say(1)
+        yield self.hears(page, 1, 1)
+
+    @inlineCallbacks
     def test_fault_of_the_page(self) -> Steps[None]:
         """
         A page that fails over a message is told the next one on the same connection.
@@ -595,6 +674,11 @@ class OfferTests(PageTestCase):
             yield page.run("offer.stop()")
         yield page.until("faults.length === 2")
         self.assertIn("secret", (yield page.run("faults[0]")))
+        fault = "{ path: 'on', problem: 'odd' }"
+        answer = f"() => {{ throw new Refused('no', 422, [{fault}]) }}"
+        yield self.offer(page, answer)
+        invalid: Any = yield self.assertFailure(self.call(), Invalid)
+        self.assertEqual(invalid.faults, (Fault("on", "odd"),))
 
     @inlineCallbacks
     def test_progress(self) -> Steps[None]:
@@ -1134,6 +1218,24 @@ class FallBackTests(PageTestCase):
     """
     Where a way is barred.
     """
+
+    @inlineCallbacks
+    def test_sent_twice(self) -> Steps[None]:
+        """
+        What the browser sends again by itself, since its connection was closed without
+        an answer, is published once.
+        """
+        tunnel = Tunnel(self.url)
+        self.addCleanup(tunnel.down)
+        for number, way in zip((1, 3), WAYS[1:], strict=True):
+            page = yield self.open(tunnel.url, ways=[way])
+            tunnel.lose()
+            said = yield page.run(f"rope.publish('rooms.lobby', '{way}')")
+            self.assertEqual((said["body"], said["sequence"]), (way, number))
+            self.say(f"behind {way}")
+            messages = yield self.host.hub.history("rooms.lobby", 2)
+            self.assertEqual([each.body for each in messages], [way, f"behind {way}"])
+            yield page.run("rope.close()")
 
     @inlineCallbacks
     def test_next(self) -> Steps[None]:

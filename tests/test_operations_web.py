@@ -424,7 +424,7 @@ class WhereTests(WebTestCase):
         self.assertEqual(shape["properties"]["doors"]["description"], "By which doors.")
         answer = enter["responses"]["200"]["content"]["application/json"]
         self.assertEqual(answer, {"schema": {"type": "string"}})
-        statuses = ["200", "400", "403", "413", "415", "422", "504"]
+        statuses = ["200", "400", "403", "409", "413", "415", "422", "504"]
         self.assertEqual([*enter["responses"]], statuses)
         knock = paths["/operations/house.knock"]["post"]
         self.assertIn("429", knock["responses"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ropewalk.web.outflow import Outflow
 from tests.test_intake import EngineCase
-from tests.visiting import request
+from tests.visiting import Place, request
 
 
 class OutflowTests(EngineCase):
@@ -34,6 +34,40 @@ class OutflowTests(EngineCase):
         got = self.visit.answer()
         self.assertEqual((got.body, got.headers["content-length"]), (b"body", "4"))
         self.assertFalse(self.visit.closed)
+
+    def test_said(self) -> None:
+        """
+        What was said of the body, of who answers and of when is not said again.
+        """
+        self.place = Place.of(request_id="X-Request-Id")
+        self.place.mount("/stream", self.streaming)
+        self.visit = self.place.visit()
+        own = [(b"server", b"me"), (b"date", b"then"), (b"etag", b'"a"')]
+        for said in own, own[1:], own[:1], [*own, (b"x-request-id", b"mine")]:
+            answer = self.ask()
+            answer.start(200, said)
+            answer.finish(b"body")
+            head = self.visit.wire.value().partition(b"\r\n\r\n")[0]
+            got = self.visit.answer()
+            self.assertEqual(got.body, b"body")
+            self.assertEqual(head.count(b"Server: "), 1)
+            self.assertEqual(head.count(b"Date: "), 1)
+            self.assertEqual(head.lower().count(b"x-request-id: "), 1)
+            for name, value in said:
+                self.assertEqual(got.headers[name.decode()], value.decode())
+        self.assertEqual(len(self.place.noted()), 4)
+
+    def test_lines(self) -> None:
+        """
+        No value begins another header.
+        """
+        for end in b"\r\n", b"\n", b"\r":
+            answer = self.ask()
+            answer.start(200, [(b"etag", b"a" + end + b"X-B: c"), (b"date", b"then")])
+            answer.finish(b"body")
+            got = self.visit.answer()
+            self.assertEqual(got.headers["etag"], "a X-B: c")
+            self.assertNotIn("x-b", got.headers)
 
     def test_pieces(self) -> None:
         """

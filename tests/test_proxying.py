@@ -748,6 +748,41 @@ class FaultTests(ProxyCase):
         again.say(OK)
         self.assertEqual(second.answer().body, b"ok")
 
+    def test_busy_and_left(self) -> None:
+        """
+        Who has left no longer waits for a connection, in the place of another.
+        """
+        self.proxying = Proxying(connections=1, queue=1)
+        line = self.ask("/app/1")
+        second, third = self.proxying.another(), self.proxying.another()
+        second.send(request("/app/2"))
+        self.assertEqual(self.proxying.figures()["busy"], 2)
+        second.leave()
+        self.assertEqual(self.proxying.figures()["busy"], 1)
+        third.send(request("/app/3"))
+        line.heard()
+        line.say(OK)
+        self.assertEqual(lines(line.heard())[0], "GET /app/3 HTTP/1.1")
+        line.say(OK)
+        self.assertEqual(third.answer().body, b"ok")
+        self.assertEqual(self.proxying.figures()["failed"], 0)
+
+    def test_busy_and_refused(self) -> None:
+        """
+        When no connection can be had any more, nobody waits for one in vain.
+        """
+        self.proxying = Proxying(connections=1)
+        self.send("/app/1")
+        others = [self.proxying.another() for _ in range(3)]
+        for each in others:
+            each.send(request("/app/2"))
+        for _ in range(3):
+            self.proxying.refuse()
+        line = self.proxying.line()
+        line.say(OK)
+        statuses = [each.answer().status for each in (self.visit, *others)]
+        self.assertEqual(statuses, [502, 502, 502, 200])
+
 
 class BackendTests(ProxyCase):
     """
@@ -850,6 +885,24 @@ class BackendTests(ProxyCase):
         self.proxying.mounting.come_back("http://127.0.0.1:2")
         self.assertIsNone(self.proxying.mounting.problem())
         self.assertRaises(KeyError, self.proxying.mounting.leave, "http://other")
+
+    def test_leaving_while_others_wait(self) -> None:
+        """
+        Who waited for a connection before that has one.
+        """
+        self.proxying = Proxying(connections=1)
+        line = self.ask("/app/1")
+        second = self.proxying.another()
+        second.send(request("/app/2"))
+        left = self.proxying.mounting.leave("http://127.0.0.1:9000")
+        line.heard()
+        line.say(OK)
+        self.assertNoResult(left)
+        self.assertEqual(lines(line.heard())[0], "GET /app/2 HTTP/1.1")
+        line.say(OK)
+        self.assertEqual(second.answer().body, b"ok")
+        self.successResultOf(left)
+        self.assertTrue(line.closed)
 
 
 class RestartTests(ProxyCase):
@@ -1213,7 +1266,7 @@ class Asking:
     """
 
     clientproto = b"HTTP/2"
-    client = None
+    client = _fields = None
     site = SimpleNamespace(request_id=b"")
 
     def __init__(self, method: bytes, uri: bytes, **headers: bytes) -> None:
@@ -1224,6 +1277,9 @@ class Asking:
 
     def isSecure(self) -> bool:
         return True
+
+    def asked_header(self, name: bytes) -> list[bytes]:
+        return list(self.requestHeaders.getRawHeaders(name) or ())
 
 
 class HeadTests(SynchronousTestCase):

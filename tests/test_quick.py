@@ -24,6 +24,8 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import server
+from twisted.web.error import UnsupportedMethod
+from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ropewalk.web import plain, quick
@@ -511,6 +513,208 @@ class MemoryTests(SiteCase):
         self.visit = self.place.visit()
         gc.collect()
         self.assertEqual([each() for each in gone], [None, None])
+
+
+class SaidTests(NativeCase):
+    """
+    The headers that an application says of its answer.
+    """
+
+    #: What is said, and what is read of that: the length, the pairs, the lines.
+    READ: tuple[tuple[Any, Any], ...] = (
+        ((), (None, [], {})),
+        (
+            [(b"X-A", b"b"), [b"content-length", b"5"]],
+            (5, [(b"x-a", b"b")], {b"X-A": b"X-A: b\r\n"}),
+        ),
+        (
+            ((name, value) for name, value in [(b"www-authenticate", b"")]),
+            (
+                None,
+                [(b"www-authenticate", b"")],
+                {b"WWW-Authenticate": b"WWW-Authenticate: \r\n"},
+            ),
+        ),
+        (
+            [(b"Content-Length", b"1"), (b"content-length", b"007" + b"0" * 30)],
+            (7 * 10**30, [], {}),
+        ),
+        # Between us and the client (RFC 9110, section 7.6.1).
+        (
+            [
+                *((b"TE", b"a"), (b"Trailer", b"a"), (b"Upgrade", b"a")),
+                *((b"Connection", b"close"), (b"Keep-Alive", b"a")),
+                *((b"Proxy-Connection", b"a"), (b"Transfer-Encoding", b"chunked")),
+            ],
+            (None, [], {}),
+        ),
+        ([(b"date", b"now")], (None, [(b"date", b"now")], None)),
+        ([(b"A", b"1"), (b"a", b"2")], (None, [(b"a", b"1"), (b"a", b"2")], None)),
+        (
+            [(b"set-cookie", b"a=1"), (b"x", b"\xff")],
+            (None, [(b"set-cookie", b"a=1"), (b"x", b"\xff")], None),
+        ),
+    )
+
+    WRONG: tuple[tuple[Any, str], ...] = (
+        ([("a", b"b")], "expected headers in bytes, got 'a': b'b'"),
+        ([(b"a", bytearray(b"b"))], "expected headers in bytes"),
+        ([(b"a", b"b", b"c")], "expected a name and a value, got"),
+        (["ab"], "expected headers in bytes"),
+        ([b"ab"], "expected headers in bytes"),
+        ([(b"a b", b"c")], "b'a b' is no name of a header"),
+        ([(b"", b"c")], "b'' is no name of a header"),
+        ([(b"a\r\nb", b"c")], "is no name of a header"),
+        ([(b"x", b"y"), (b"a", b"b\nc")], "b'b\\nc' is no value of a header"),
+        ([(b"a", b"\r")], "is no value of a header"),
+        ([(b"content-length", b"-1")], "b'-1' is no Content-Length"),
+        ([(b"content-length", b"")], "b'' is no Content-Length"),
+    )
+
+    def test_read(self) -> None:
+        """
+        They are read in one go: how long the body is, what is left in lower case, and
+        its lines, where each can just be copied.
+        """
+        for said, expected in self.READ:
+            told = list(said)
+            for twin in plain, self.native:
+                self.assertEqual(twin.said_headers(iter(told)), expected)
+                self.assertEqual(twin.said_headers(tuple(told)), expected)
+
+    def test_wrong(self) -> None:
+        """
+        What is no header is refused with what is wrong with it.
+        """
+        for twin in plain, self.native:
+            for said, why in self.WRONG:
+                error = self.assertRaises(ValueError, twin.said_headers, said)
+                self.assertIn(why, str(error))
+            self.assertRaises(TypeError, twin.said_headers, 5)
+            self.assertRaises(TypeError, twin.said_headers, [5])
+
+    def test_left(self) -> None:
+        """
+        Neither leaves anything behind.
+        """
+        said = [(b"X-%d" % number, b"y") for number in range(9)]
+        whole = [*said, (b"content-length", b"1000"), (b"x-0", b"y")]
+
+        def work() -> None:
+            self.native.said_headers(whole)
+            self.native.said_headers(said)
+            for each, _ in self.WRONG:
+                self.assertRaises(ValueError, self.native.said_headers, each)
+
+        work()
+        known = [b"y", *said, *self.WRONG]
+        before = counted(known)
+        for _ in range(OFTEN):
+            work()
+        self.assertEqual(counted(known), before)
+
+    def test_shrinking(self) -> None:
+        """
+        A list may become another while it is read.
+        """
+        said: list[Any] = [(b"a", b"b")] * 9
+
+        class Shrinking:
+            def __iter__(self) -> Iterator[bytes]:
+                del said[1:]
+                return iter((b"x", b"y"))
+
+        said[0] = Shrinking()
+        self.assertEqual(
+            self.native.said_headers(said),
+            (None, [(b"x", b"y")], {b"X": b"X: y\r\n"}),
+        )
+
+
+class Below(Resource):
+    """Has all that is below its path, and knows by itself what that is."""
+
+    isLeaf = streams = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[Any] = []
+
+    def render(self, request: Any) -> Any:
+        self.requests.append(request)
+        if request.path.endswith(b"/later"):
+            return NOT_DONE_YET
+        if request.path.endswith(b"/wrong"):
+            raise ValueError("wrong")
+        if request.path.endswith(b"/text"):
+            return "text"
+        if request.method == b"DELETE":
+            raise UnsupportedMethod((b"GET",))
+        return repr((request.postpath, request.header_pairs())).encode()
+
+
+class ResourceTests(SiteCase):
+    """
+    A resource that has all that is below its path.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.below = Below()
+        self.place.mount("/below", self.below)
+
+    def test_rendered(self) -> None:
+        """
+        It renders at its path and below, the first time and again.
+        """
+        pairs = [(b"host", b"example.org"), (b"x-a", b"y")]
+        for _ in range(2):
+            self.assertEqual(
+                self.ask("GET /below/a/b", "X-A:  y "),
+                ["200", repr(([b"a", b"b"], pairs))],
+            )
+            self.assertEqual(self.ask("GET /below")[0], "200")
+            self.assertEqual(self.ask("HEAD /below"), ["200", ""])
+        self.assertIn(b"GET", self.place.site.lanes)
+        self.assertEqual({each.route.path for each in self.below.requests}, {"/below"})
+
+    def test_later(self) -> None:
+        """
+        It may answer later.
+        """
+        for _ in range(2):
+            self.visit.send(request("/below/later"))
+            self.assertEqual(self.visit.wire.value(), b"")
+            self.below.requests[-1].answer(b"later")
+            self.assertEqual(self.visit.answer().text, "later")
+
+    def test_wrong(self) -> None:
+        """
+        What it raises, and what it may not return, is answered and logged; a method
+        that it does not know is told.
+        """
+        for _ in range(2):
+            self.assertEqual(self.ask("GET /below/wrong")[0], "500")
+            self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+            self.assertEqual(self.ask("GET /below/text")[0], "500")
+            (failure,) = self.flushLoggedErrors(TypeError)
+            self.assertIn("rendered str", str(failure.value))
+            self.assertEqual(self.ask("DELETE /below/x")[0], "405")
+
+    def test_pairs(self) -> None:
+        """
+        The headers of a request are the same, whoever takes them apart; and what
+        somebody has changed, all see.
+        """
+        lines = "A: b", "a:", "X-B:\t c d \t", "Cookie: a=b; c", "Y: \xe9"
+        self.visit.send(request("/below/later", "GET", *lines))
+        (it,) = self.below.requests
+        pairs = it.header_pairs()
+        self.assertEqual(pairs, it._pairs_slowly())
+        self.assertEqual(pairs[1:4], [(b"a", b"b"), (b"a", b""), (b"x-b", b"c d")])
+        it.requestHeaders.setRawHeaders(b"a", [b"changed"])
+        self.assertIn((b"a", b"changed"), it.header_pairs())
+        self.assertNotIn((b"a", b"b"), it.header_pairs())
 
 
 class ReentryTests(SiteCase):

@@ -1128,16 +1128,20 @@ class Browser:
         *headers: tuple[str, str],
         end: bool = True,
     ) -> Stream:
-        number: int = self.h2.get_next_available_stream_id()
-        stream = self.streams[number] = Stream()
-        self.number = number
         head = [
             (":method", method),
             (":path", path),
             (":scheme", "https"),
             (":authority", "example.org"),
         ]
-        self.h2.send_headers(number, [*head, *headers], end_stream=end)
+        return self.begin(*head, *headers, end=end)
+
+    def begin(self, *headers: tuple[str, str], end: bool = False) -> Stream:
+        """Begin a stream with just these headers."""
+        number: int = self.h2.get_next_available_stream_id()
+        stream = self.streams[number] = Stream()
+        self.number = number
+        self.h2.send_headers(number, headers, end_stream=end)
         self.turn()
         return stream
 
@@ -1225,6 +1229,19 @@ class StreamTests(SiteTestCase):
                 ("GET", "/nobody", 404),
             ],
         )
+
+    def test_connect(self) -> None:
+        """
+        Nobody is connected to others, or to a WebSocket (RFC 8441): who asks is told
+        so, and not left waiting.
+        """
+        there = (":authority", "example.org:80")
+        path = (":scheme", "https"), (":path", "/app/echo"), (":protocol", "websocket")
+        for more in (), path:
+            stream = self.browser.begin((":method", "CONNECT"), there, *more)
+            self.assertEqual((stream.status, stream.whole), (501, True))
+            self.assertEqual(stream.reset, 0)
+            self.assertEqual(self.browser.ask("/app").body, b"here")
 
     def assertRefused(self, stream: Stream) -> None:
         """

@@ -943,7 +943,7 @@ class HostTests(TestCase):
             self.assertEqual(said.text, "hi")
             yield host.stop()
         error = yield self.assertFailure(self.serve(object()), StartFailed)
-        self.assertIn("neither a klein.Klein nor", str(error))
+        self.assertIn("neither a klein.Klein, a twisted.web", str(error))
 
     @inlineCallbacks
     def test_serve_a_file(self) -> Steps[None]:

@@ -23,11 +23,12 @@ import concurrent.futures
 import sys
 from abc import abstractmethod
 from asyncio import AbstractEventLoop, _enter_task, _get_running_loop, _leave_task
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
 from functools import lru_cache, wraps
 from inspect import CO_ITERABLE_COROUTINE
 from types import GeneratorType
+from types import coroutine as coroutine_of
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from msgspec import Struct
@@ -556,6 +557,10 @@ class _TaskCoroutine(_Interpreter):
             if self._contained:
                 raise _Contained(error) from None
             raise
+        return self.waited(thing)
+
+    def waited(self, thing: Any) -> Any:
+        """What a task waits for where the coroutine waits for a thing."""
         if _way(type(thing)) is _from_deferred:
             thing = self._pending = _DeferredFuture(thing)
         return thing
@@ -676,7 +681,38 @@ if sys.version_info >= (3, 12):
     def _begin_task(
         coroutine: Coroutine[Any, Any, T], loop: AbstractEventLoop
     ) -> asyncio.Task[T]:
-        return asyncio.Task(_TaskCoroutine(coroutine), loop=loop, eager_start=True)
+        whole = _whole(coroutine)
+        task = asyncio.Task(whole, loop=loop, eager_start=True)
+        if not task.done():  # somebody may look into it
+            whole.__qualname__ = getattr(coroutine, "__qualname__", "_whole")
+        return task
+
+    async def _whole(coroutine: Coroutine[Any, Any, T]) -> T:
+        return await _stepping(coroutine)
+
+    @coroutine_of
+    def _stepping(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+        """
+        As a :class:`_TaskCoroutine`, which is made only where something has to be
+        waited for: most that is done at once never has.
+        """
+        try:
+            thing = coroutine.send(None)
+            steps = _TaskCoroutine(coroutine)
+            thing = steps.waited(thing)
+            while True:
+                try:
+                    value = yield thing
+                except GeneratorExit:
+                    steps.close()
+                    raise
+                except BaseException as error:
+                    thing = steps.throw(error)
+                else:
+                    thing = steps.send(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 else:
 

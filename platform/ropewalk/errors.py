@@ -456,16 +456,18 @@ class HubFull(RopewalkError):
     make room.
 
     :ivar pattern: Of which rule there are so many; empty for all channels.
+    :ivar what: Whether these are ``"channels"``, or ``"patterns"`` that somebody hears.
     """
 
     status = 503
 
     limit: int
     pattern: str = ""
+    what: str = "channels"
 
     def __str__(self) -> str:
         like = f" like {self.pattern!r}" if self.pattern else ""
-        return f"there are already {self.limit} channels{like}, and all are in use"
+        return f"there are already {self.limit} {self.what}{like}, and all are in use"
 
 
 @define
@@ -491,16 +493,19 @@ class HubClosed(RopewalkError):
 class TooManyBegun(RopewalkError):
     """
     A caller has begun as many channels as one may, and somebody is in each.
+
+    :ivar what: As for :class:`HubFull`.
     """
 
     status = 429
 
     limit: int
+    what: str = "channels"
 
     def __str__(self) -> str:
         return (
-            f"you have begun {self.limit} channels, and all are in use; begin no other "
-            "before somebody has left one"
+            f"you have begun {self.limit} {self.what}, and all are in use; begin no "
+            "other before somebody has left one"
         )
 
 

@@ -15,15 +15,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ropewalk.errors import ChannelFull, HubClosed
+from ropewalk.hub.absent import Absent, Seat
 from ropewalk.hub.channels import Channel
 from ropewalk.hub.names import ChannelPattern, check_name
 from ropewalk.hub.pacing import Pace, Turn
 from ropewalk.hub.presence import Introduction
 from ropewalk.hub.rules import Declared, Rules
-from ropewalk.hub.shares import Bounds
+from ropewalk.hub.shares import Bounds, Maker
 from ropewalk.hub.stock import Stock
 from ropewalk.hub.subscriptions import ByPattern, Hearer, Subscription, each_once
-from ropewalk.hub.table import Maker, Table
+from ropewalk.hub.table import Table
 from ropewalk.hub.tallies import Ledger
 from ropewalk.hub.telling import News, Teller
 from ropewalk.hub.timetable import Timetable
@@ -71,6 +72,7 @@ class Exchange:
     _channels: Table = field(init=False)
     _stock: Stock = field(init=False)
     _by_pattern: ByPattern = field(init=False)
+    _absent: Absent = field(init=False)
     _pace: Pace = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -80,7 +82,8 @@ class Exchange:
         self._channels = Table(bounds, self._epoch, rule_of, self._leave)
         self._stock = Stock(bounds.history)
         self._losses = Ledger(of=self._losses_of)
-        self._by_pattern = ByPattern(bounds.subscribers, bounds.channels)
+        self._by_pattern = ByPattern(bounds)
+        self._absent = Absent(bounds)
         self._pace = Pace(lambda: self._teller.telling)
 
     def follow(self) -> None:
@@ -159,7 +162,7 @@ class Exchange:
             resumed = Resumed(len(messages), whole)
             if retained and after is None and (last := state.history.last()):
                 messages = [last]
-            known = self._enter(state, subscriber, guest.who)
+            known = self._enter(state, subscriber, guest.who, maker)
             self._resume(state, known, messages)
             self._come(state, guest)
         elif known.who != guest.who:
@@ -196,9 +199,9 @@ class Exchange:
         return self._channels.make(name, maker)
 
     def _enter(
-        self, state: Channel, subscriber: ISubscriber, who: str | None
+        self, state: Channel, subscriber: ISubscriber, who: str | None, maker: Maker
     ) -> Subscription:
-        subscription = Subscription.of(subscriber, who)
+        subscription = Subscription.of(subscriber, who, maker)
         self._tally(subscriber)
         state.add(subscription)
         self._channels.occupy(state.name)
@@ -213,7 +216,8 @@ class Exchange:
         if state is None or known is None:
             return
         away = state.declared.rule.away
-        self._go(state, known.who, self._timetable.now() + away if away else None)
+        until = self._timetable.now() + away if away else None
+        self._go(state, known.who, until, known.maker)
         if not state.subscriptions:
             self._channels.vacate(state.name)
             self._forget_if_empty(state)
@@ -228,6 +232,7 @@ class Exchange:
         subscriber: ISubscriber,
         retained: bool,
         allowed: frozenset[ChannelPattern] | None,
+        maker: Maker = None,
     ) -> Resumed:
         """
         Have somebody hear all channels that match a pattern.
@@ -237,10 +242,11 @@ class Exchange:
         :raise ChannelFull: When the pattern has as many subscribers as it may.
         :raise HubClosed: When the hub is closed.
         :raise HubFull: When there are as many patterns as there may be.
+        :raise TooManyBegun: When the maker can begin no other.
         """
         self._see_that_open(str(pattern))
         known = self._known_to(subscriber, pattern) if retained else {}
-        subscription, new = self._by_pattern.add(pattern, subscriber, allowed)
+        subscription, new = self._by_pattern.add(pattern, subscriber, allowed, maker)
         self._tally(subscriber)
         if new:
             for state, heard in known.items():
@@ -435,20 +441,39 @@ class Exchange:
         """
         at = self._now() if guest.who is not None else 0.0
         presence = state.people.come(guest, at)
+        if guest.who is not None:
+            self._absent.discard((state.name, guest.who))
         if presence is not None:
             self._note(state, lambda each: each.joined(state.name, presence))
 
-    def _go(self, state: Channel, who: str | None, until: float | None) -> None:
+    def _go(
+        self,
+        state: Channel,
+        who: str | None,
+        until: float | None,
+        maker: Maker = None,
+    ) -> None:
         """
         A subscription does not stand under a name any more.
         """
         presence = state.people.go(who, until)
         if presence is not None:
             self._left(state, presence)
-        elif until is not None:
+        elif who is not None and state.people.is_away(who):
             self._timetable.remind(state.name, state.people.due())
+            self._dismiss(self._absent.add((state.name, who), maker))
+
+    def _dismiss(self, seat: Seat | None) -> None:
+        """Wait no longer for somebody, if anybody has to leave."""
+        state = self._channels.get(seat[0]) if seat is not None else None
+        if seat is None or state is None:
+            return
+        self._left(state, state.people.leave(seat[1]))
+        if not state.subscriptions:
+            self._forget_if_empty(state)
 
     def _left(self, state: Channel, presence: Presence) -> None:
+        self._absent.discard((state.name, presence.who))
         self._note(state, lambda each: each.left(state.name, presence))
 
     def _note(self, state: Channel, tell: Callable[[ISubscriber], None]) -> None:

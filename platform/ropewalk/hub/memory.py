@@ -64,9 +64,12 @@ class MemoryHub:
         nobody is subscribed to, the one where nothing has happened for longest
         is forgotten with its history; its next message is its first again. For a
         channel into which callers may come, only one of the same rule makes room.
-        There may be as many patterns that are subscribed to.
+        There may be as many patterns that are subscribed to, half of them by callers.
     :ivar from_one: How many of the channels one caller may have begun. One more, and
-        one of theirs makes room.
+        one of theirs makes room. It may have begun as many patterns, and as many people
+        that it had come may be away.
+    :ivar away: How many people may be away, in all channels together. One more, and
+        the one who went first has left.
     :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
         their rules bound them. One more, and one of the largest loses its oldest
         message.
@@ -80,6 +83,7 @@ class MemoryHub:
     limit: int = field(default=10_000, kw_only=True)
     channels: int = field(default=10_000, kw_only=True)
     from_one: int = field(default=1000, kw_only=True)
+    away: int = field(default=10_000, kw_only=True)
     history_bytes: int = field(default=256 * 1024 * 1024, kw_only=True)
     epoch: str = field(factory=lambda: token_hex(4), kw_only=True)
     _applicants: Applicants = field(factory=Applicants, init=False)
@@ -90,7 +94,9 @@ class MemoryHub:
     def __attrs_post_init__(self) -> None:
         self._rules = Rules(self._clock is not None)
         self._rights = Rights(self._rules, self._authoriser)
-        bounds = Bounds(self.limit, self.channels, self.from_one, self.history_bytes)
+        bounds = Bounds(
+            self.limit, self.channels, self.from_one, self.away, self.history_bytes
+        )
         self._exchange = Exchange(
             self._now, self._clock, self._rules, bounds, self.epoch
         )
@@ -242,6 +248,7 @@ class MemoryHub:
         )
         if by is None:
             return _attempt(partial(come, None))
+        come = partial(come, maker=by.counts_as)
         allowed = self._rights.by_pattern(by, pattern)
         return self._applicants.admit(str(pattern), subscriber, allowed, come)
 

@@ -136,6 +136,19 @@ class People:
         self._away[who] = until
         return None
 
+    def is_away(self, who: str) -> bool:
+        """Whether somebody is waited for."""
+        return who in self._away
+
+    def leave(self, who: str) -> Presence:
+        """
+        Wait no longer for somebody who is away.
+
+        :return: them.
+        """
+        del self._away[who]
+        return self._people.pop(who).presence
+
     def expire(self, now: float) -> list[Presence]:
         """
         Wait no longer for whom it was waited long enough for.
@@ -147,8 +160,7 @@ class People:
             who, until = next(iter(self._away.items()))
             if until > now:
                 break
-            del self._away[who]
-            gone.append(self._people.pop(who).presence)
+            gone.append(self.leave(who))
         return gone
 
     def due(self) -> float:

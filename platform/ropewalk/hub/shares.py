@@ -12,7 +12,11 @@ from collections.abc import Collection
 from attrs import define, field
 from msgspec import Struct
 
-__all__ = ["Bounds", "Share"]
+__all__ = ["Bounds", "Maker", "Share"]
+
+#: Who begins a channel, or has somebody come into one, as callers are told apart;
+#: ``None`` for a service.
+Maker = tuple[str, str] | None
 
 
 class Bounds(Struct, frozen=True):
@@ -21,7 +25,9 @@ class Bounds(Struct, frozen=True):
 
     :ivar subscribers: How many subscribers a channel may have, and a pattern.
     :ivar channels: How many channels there may be, and how many patterns.
-    :ivar from_one: How many of the channels one caller may have begun.
+    :ivar from_one: How many of the channels one caller may have begun, and how many
+        people it may have who are away.
+    :ivar away: How many people may be away, in all channels together.
     :ivar history: Bytes of JSON that all histories may have together, so far as
         somebody counts.
     """
@@ -29,11 +35,15 @@ class Bounds(Struct, frozen=True):
     subscribers: int = 10_000
     channels: int = 10_000
     from_one: int = 1000
+    away: int = 10_000
     history: int = 256 * 1024 * 1024
 
     @property
     def open(self) -> int:
-        """How many channels a rule has that lets callers in and does not say."""
+        """
+        How many channels a rule has that lets callers in and does not say; how many
+        patterns callers have.
+        """
         return (self.channels + 1) // 2
 
 

@@ -15,12 +15,9 @@ from ropewalk.errors import HubFull, RopewalkError, TooManyBegun
 from ropewalk.hub.channels import Channel
 from ropewalk.hub.names import ChannelPattern
 from ropewalk.hub.rules import Declared
-from ropewalk.hub.shares import Bounds, Share
+from ropewalk.hub.shares import Bounds, Maker, Share
 
-__all__ = ["Maker", "Table"]
-
-#: Who begins a channel, as callers are told apart; ``None`` for a service.
-Maker = tuple[str, str] | None
+__all__ = ["Table"]
 
 
 @define(eq=False)

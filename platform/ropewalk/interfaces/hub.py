@@ -157,10 +157,11 @@ class IHub(Interface):
         :raise ChannelFull: When the channel has as many subscribers as it may.
         :raise HubFull: When there are as many channels as there may be, and somebody
             is in each that could make room: of the same rule, if it lets callers in.
+            Or as many patterns, of which callers have half.
         :raise Invalid: When ``who`` or ``data`` is too large, or the data cannot be
             said in JSON.
         :raise TooManyBegun: When the channel would be one more than the caller may
-            have begun, and somebody is in each of these.
+            have begun, and somebody is in each of these; so for patterns.
         """
 
     def unsubscribe(channel: str, subscriber: ISubscriber) -> Deferred[None]:

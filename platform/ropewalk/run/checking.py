@@ -54,8 +54,8 @@ class Checked(Struct, frozen=True):
     :ivar faults: What keeps the daemon from starting.
     :ivar broken: Plugin declarations that cannot be read. They keep nobody from
         starting.
-    :ivar services: What would run, in the order in which it would start; empty
-        when there are faults.
+    :ivar services: What would run, in the order in which it would start, as the log
+        calls it; empty when there are faults.
     """
 
     tables: tuple[Table, ...]
@@ -75,7 +75,8 @@ class Checked(Struct, frozen=True):
             yield from table.lines()
             yield ""
         if not self.faults:
-            yield f"No faults. What would run: {', '.join(self.services)}."
+            running = ", ".join(self.services) or "the web site, with nothing on it"
+            yield f"No faults. What would run: {running}."
 
     def warnings(self, verbose: bool = False) -> Iterator[str]:
         """
@@ -164,4 +165,9 @@ def _meant(settings: tuple[Setting, ...]) -> Iterator[Setting]:
 
 
 def _in_order(plan: Plan) -> tuple[str, ...]:
-    return tuple(each.name for each in plan.services)
+    hosted = (
+        f"web.{name}:{path}" if name else f"web:{path}"
+        for name, site in plan.sites().items()
+        for path in site.mounts
+    )
+    return (*(each.name for each in plan.services), *hosted)

@@ -163,9 +163,12 @@ class HubSettings(Shape):
     The table ``[hub]``: how much there may be of the channels.
 
     :ivar subscribers: How many subscribers a channel may have, and a pattern.
-    :ivar channels: How many channels there may be, and how many patterns.
+    :ivar channels: How many channels there may be, and how many patterns; of these,
+        callers have half.
     :ivar from_one: How many of the channels may have been begun by one caller: by one
-        client address, unless there are accounts.
+        client address, unless there are accounts. So it is with the patterns, and with
+        people who are away.
+    :ivar away: How many people may be away, in all channels together.
     :ivar history_bytes: Bytes of JSON that all histories may have together, so far as
         rules bound them. In memory they take a few times as much.
     """
@@ -173,6 +176,7 @@ class HubSettings(Shape):
     subscribers: Annotated[int, Meta(ge=1)] = 10_000
     channels: Annotated[int, Meta(ge=1)] = 10_000
     from_one: Annotated[int, Meta(ge=1)] = 1000
+    away: Annotated[int, Meta(ge=1)] = 10_000
     history_bytes: Annotated[int, Meta(ge=0)] = 256 * 1024 * 1024
 
 

@@ -131,6 +131,7 @@ class Host:
                 limit=bounds.subscribers,
                 channels=bounds.channels,
                 from_one=bounds.from_one,
+                away=bounds.away,
                 history_bytes=bounds.history_bytes,
             )
         return self._hub

@@ -20,8 +20,9 @@
 static PyObject *s_lanes, *s_numbers, *s_id_start, *s_write, *s_log, *s_process, *s_loud;
 static PyObject *s_default_type, *s_draining, *s_is_quick, *s_seconds;
 static PyObject *s_found, *s_has_proxies, *s_way, *s_plain_body, *s_data_received;
+static PyObject *s_pairs_slowly;
 static PyObject *s_look, *s_asked_slowly, *s_proceed, *s_cleanup, *s_expect;
-static PyObject *s_look_again, *s_response_headers, *s_set_raw_headers, *s_zero;
+static PyObject *s_look_again, *s_response_headers, *s_set_raw_headers, *s_zero, *s_one;
 static PyObject *s_http11, *s_html_type, *s_json_type, *s_ok, *s_html;
 
 /* Given by set_up: Python functions, and the variable of telemetry.work. */
@@ -234,19 +235,16 @@ is_there(PyObject *value)
 
 /* A header as it is sent: (its usual name, the line); None for a special one. */
 static PyObject *
-find_line(PyObject *name, PyObject *value)
+find_line(PyObject *pair)
 {
     if (known_lines == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "set_up comes first");
         return NULL;
     }
-    PyObject *key = PyTuple_Pack(2, name, value);
-    if (key == NULL) return NULL;
-    PyObject *line = PyDict_GetItemWithError(known_lines, key);
-    Py_DECREF(key);
+    PyObject *line = PyDict_GetItemWithError(known_lines, pair);
     if (line != NULL) return Py_NewRef(line);
     if (PyErr_Occurred()) PyErr_Clear(); /* not hashable: as any other wrong value */
-    PyObject *both[] = {name, value};
+    PyObject *both[] = {PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)};
     return PyObject_Vectorcall(header_line, both, 2, NULL);
 }
 
@@ -273,7 +271,9 @@ Request_set_header(Request *self, PyObject *const *args, Py_ssize_t count,
         return NULL;
     }
     if (!is_there(self->headers)) {
-        PyObject *line = find_line(said[0], said[1]);
+        PyObject *pair = PyTuple_Pack(2, said[0], said[1]);
+        PyObject *line = pair == NULL ? NULL : find_line(pair);
+        Py_XDECREF(pair);
         if (line == NULL) return NULL;
         if (PyTuple_CheckExact(line) && PyTuple_GET_SIZE(line) == 2) {
             if (!is_there(self->said)) Py_XSETREF(self->said, PyDict_New());
@@ -448,6 +448,13 @@ put(char *place, const char *text, Py_ssize_t size)
     return place + size;
 }
 
+static void
+put_low(char *place, const char *text, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 0; i < size; i++)
+        place[i] = text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i];
+}
+
 static bool
 is_text(PyObject *bytes)
 {
@@ -591,6 +598,23 @@ is_true(PyObject *owner, PyObject *name)
     return truth;
 }
 
+static int
+note_opening(void)
+{
+    time_t now = time(NULL);
+    if (usual_opening != NULL && now == usual_second) return 0;
+    PyObject *opening = PyObject_CallFunction(opening_line, "OiO", s_http11, 200, s_ok);
+    if (opening == NULL) return -1;
+    if (!PyBytes_CheckExact(opening)) {
+        Py_DECREF(opening);
+        PyErr_SetString(PyExc_TypeError, "the opening is bytes");
+        return -1;
+    }
+    Py_XSETREF(usual_opening, opening);
+    usual_second = now;
+    return 0;
+}
+
 /* answer_plainly(body): whether it was plain, and is written now. */
 static PyObject *
 Request_answer_plainly(Request *self, PyObject *body)
@@ -605,12 +629,21 @@ Request_answer_plainly(Request *self, PyObject *body)
     PyObject *opening = NULL, *id_start = NULL, *kind = NULL;
     PyObject *result = NULL;
     Py_INCREF(channel);
-    opening = PyObject_CallFunction(opening_line, "OiO", self->clientproto, self->code,
-                                    self->phrase == NULL ? s_ok : self->phrase);
+    if (self->code == 200 && self->phrase == NULL) {
+        opening = note_opening() < 0 ? NULL : Py_NewRef(usual_opening);
+    } else {
+        opening = PyObject_CallFunction(opening_line, "OiO", self->clientproto,
+                                        self->code,
+                                        self->phrase == NULL ? s_ok : self->phrase);
+    }
     if (opening == NULL) goto done;
     id_start = get_bytes(self->site, s_id_start);
     if (id_start == NULL) goto done;
-    kind = PyObject_CallMethodNoArgs((PyObject *)self, s_default_type);
+    if (self->type == Py_None) {
+        kind = PyBytes_FromStringAndSize(NULL, 0);
+    } else {
+        kind = PyObject_CallMethodNoArgs((PyObject *)self, s_default_type);
+    }
     if (kind == NULL || !is_text(kind)) goto done;
     int loud = is_true(self->site, s_loud);
     if (loud < 0) goto done;
@@ -629,11 +662,14 @@ done:
 }
 
 static PyObject *Request_asked_header(Request *, PyObject *);
+static PyObject *Request_header_pairs(Request *, PyObject *);
 static PyObject *Channel_data_received(Channel *, PyObject *);
 
 static PyMethodDef Request_methods[] = {
     {"asked_header", (PyCFunction)Request_asked_header, METH_O,
      "What the request says in a header: all values. Its name is in lower case."},
+    {"header_pairs", (PyCFunction)Request_header_pairs, METH_NOARGS,
+     "Names and values of the headers, in their order; the names in lower case."},
     {"setHeader", (PyCFunction)(void (*)(void))Request_set_header,
      METH_FASTCALL | METH_KEYWORDS,
      "Say something in a header of the answer, in place of what was said before."},
@@ -934,6 +970,50 @@ Request_asked_header(Request *self, PyObject *name)
     return values;
 }
 
+/* A header as a pair, with its name in lower case. */
+static PyObject *
+make_pair(const char *name, Py_ssize_t size, const char *value, Py_ssize_t value_size)
+{
+    PyObject *pair = PyTuple_New(2);
+    if (pair == NULL) return NULL;
+    PyObject *low = PyBytes_FromStringAndSize(NULL, size);
+    PyObject *rest = PyBytes_FromStringAndSize(value, value_size);
+    if (low == NULL || rest == NULL) {
+        Py_XDECREF(low);
+        Py_XDECREF(rest);
+        Py_DECREF(pair);
+        return NULL;
+    }
+    put_low(PyBytes_AS_STRING(low), name, size);
+    PyTuple_SET_ITEM(pair, 0, low);
+    PyTuple_SET_ITEM(pair, 1, rest);
+    return pair;
+}
+
+/* header_pairs(): names and values of the headers of the request, in their order. */
+static PyObject *
+Request_header_pairs(Request *self, PyObject *Py_UNUSED(ignored))
+{
+    if (is_there(self->request_headers) || self->block == NULL)
+        return PyObject_CallMethodNoArgs((PyObject *)self, s_pairs_slowly);
+    PyObject *pairs = PyList_New(0);
+    const char *at = PyBytes_AS_STRING(self->block);
+    const char *end = at + PyBytes_GET_SIZE(self->block);
+    while (pairs != NULL && at < end) {
+        const char *name = at, *last = memchr(at, '\r', end - at);
+        const char *colon = last == NULL ? NULL : memchr(at, ':', last - at);
+        if (colon == NULL) break;
+        const char *value = colon + 1;
+        at = last + 2;
+        while (value < last && (*value == ' ' || *value == '\t')) value++;
+        while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
+        PyObject *pair = make_pair(name, colon - name, value, last - value);
+        if (pair == NULL || PyList_Append(pairs, pair) < 0) Py_CLEAR(pairs);
+        Py_XDECREF(pair);
+    }
+    return pairs;
+}
+
 static PyObject *
 make_request(Channel *channel, const Head *head, double now)
 {
@@ -974,23 +1054,6 @@ end_batch(Batch *batch)
     Py_XDECREF(batch->lanes);
     Py_XDECREF(batch->numbers);
     Py_XDECREF(batch->id_start);
-}
-
-static int
-note_opening(void)
-{
-    time_t now = time(NULL);
-    if (usual_opening != NULL && now == usual_second) return 0;
-    PyObject *opening = PyObject_CallFunction(opening_line, "OiO", s_http11, 200, s_ok);
-    if (opening == NULL) return -1;
-    if (!PyBytes_CheckExact(opening)) {
-        Py_DECREF(opening);
-        PyErr_SetString(PyExc_TypeError, "the opening is bytes");
-        return -1;
-    }
-    Py_XSETREF(usual_opening, opening);
-    usual_second = now;
-    return 0;
 }
 
 static int
@@ -1070,8 +1133,9 @@ as_json(Request *request, PyObject *value)
 }
 
 /* A lane: the endpoint; what to call with the request alone, or None; whether bytes are
- * sent as they are, and the header with their type unless something else is said; what
- * to call with the arguments in the path as well; whether values become JSON. */
+ * sent as they are, None for a resource; the header with their type unless something else
+ * is said; what to call with the arguments in the path as well; whether values become
+ * JSON. */
 enum { ENDPOINT, DIRECT, BYTES, TYPE, BARE, VALUES, LANE };
 
 /* Call the handler at the end of a lane, in a context of its own, and write its answer.
@@ -1113,6 +1177,10 @@ answer(Request *request, Channel *channel, PyObject *lane, PyObject *args, Batch
     Py_ssize_t size = 0;
     if (body == NULL) {
         bad = go_on(request, NULL);
+        goto done;
+    }
+    if (PyTuple_GET_ITEM(lane, BYTES) == Py_None) {
+        bad = body == s_one ? 0 : go_on(request, body); /* NOT_DONE_YET */
         goto done;
     }
     if (PyBytes_CheckExact(body)) {
@@ -1277,6 +1345,135 @@ serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return at < 0 ? NULL : PyLong_FromSsize_t(at);
 }
 
+/* ------------------------------------------- what an application says */
+
+/* A header that is between us and the client (RFC 9110, section 7.6.1). */
+static bool
+is_between(const char *low, Py_ssize_t size)
+{
+    switch (size) {
+    case 2: return !memcmp(low, "te", 2);
+    case 7: return !memcmp(low, "trailer", 7) || !memcmp(low, "upgrade", 7);
+    case 10: return !memcmp(low, "connection", 10) || !memcmp(low, "keep-alive", 10);
+    case 16: return !memcmp(low, "proxy-connection", 16);
+    case 17: return !memcmp(low, "transfer-encoding", 17);
+    default: return false;
+    }
+}
+
+static bool
+is_token(const char *text, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 0; i < size; i++)
+        if (!(kinds[(unsigned char)text[i]] & TCHAR)) return false;
+    return size > 0;
+}
+
+/* A header as somebody has said it, with its name in lower case; NULL for none. */
+static PyObject *
+checked_pair(PyObject *item)
+{
+    PyObject *pair = PySequence_Tuple(item); /* itself, if it is one */
+    if (pair == NULL) return NULL;
+    if (PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_Format(PyExc_ValueError, "expected a name and a value, got %R", pair);
+        goto wrong;
+    }
+    PyObject *name = PyTuple_GET_ITEM(pair, 0), *value = PyTuple_GET_ITEM(pair, 1);
+    if (!PyBytes_CheckExact(name) || !PyBytes_CheckExact(value)) {
+        PyErr_Format(PyExc_ValueError, "expected headers in bytes, got %R: %R", name,
+                     value);
+        goto wrong;
+    }
+    const char *text = PyBytes_AS_STRING(name), *said = PyBytes_AS_STRING(value);
+    Py_ssize_t size = PyBytes_GET_SIZE(name), said_size = PyBytes_GET_SIZE(value);
+    if (!is_token(text, size)) {
+        PyErr_Format(PyExc_ValueError, "%R is no name of a header", name);
+        goto wrong;
+    }
+    if (memchr(said, '\n', said_size) || memchr(said, '\r', said_size) ||
+        memchr(said, 0, said_size)) {
+        PyErr_Format(PyExc_ValueError, "%R is no value of a header", value);
+        goto wrong;
+    }
+    for (Py_ssize_t i = 0; i < size; i++) {
+        if (text[i] >= 'A' && text[i] <= 'Z') {
+            PyObject *low = make_pair(text, size, said, said_size);
+            Py_DECREF(pair);
+            return low;
+        }
+    }
+    return pair;
+wrong:
+    Py_DECREF(pair);
+    return NULL;
+}
+
+static PyObject *
+length_of(PyObject *value)
+{
+    const char *text = PyBytes_AS_STRING(value);
+    Py_ssize_t size = PyBytes_GET_SIZE(value);
+    for (Py_ssize_t i = 0; i < size; i++)
+        if (text[i] < '0' || text[i] > '9') size = 0;
+    if (size) return PyNumber_Long(value);
+    PyErr_Format(PyExc_ValueError, "%R is no Content-Length", value);
+    return NULL;
+}
+
+/* Add a header to the lines, by its usual name. Whether it could be; -1 for an error. */
+static int
+add_line(PyObject *lines, PyObject *pair)
+{
+    PyObject *line = find_line(pair);
+    if (line == NULL) return -1;
+    int could = 0;
+    if (PyTuple_CheckExact(line) && PyTuple_GET_SIZE(line) == 2) {
+        PyObject *name = PyTuple_GET_ITEM(line, 0);
+        int there = PyDict_Contains(lines, name);
+        could = there < 0 ? -1 : !there;
+        if (could > 0 && PyDict_SetItem(lines, name, PyTuple_GET_ITEM(line, 1)) < 0)
+            could = -1;
+    }
+    Py_DECREF(line);
+    return could;
+}
+
+/* said_headers(said): what they say of the length, the pairs, and the lines. */
+static PyObject *
+said_headers(PyObject *module, PyObject *said)
+{
+    PyObject *length = Py_NewRef(Py_None), *result = NULL;
+    PyObject *pairs = PyList_New(0), *lines = PyDict_New(), *pair = NULL;
+    PyObject *items = PySequence_Fast(said, "headers are pairs of bytes");
+    if (pairs == NULL || lines == NULL || items == NULL) goto done;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items); i++) {
+        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(items, i));
+        Py_XSETREF(pair, checked_pair(item));
+        Py_DECREF(item);
+        if (pair == NULL) goto done;
+        PyObject *name = PyTuple_GET_ITEM(pair, 0);
+        if (says(name, "content-length")) {
+            Py_XSETREF(length, length_of(PyTuple_GET_ITEM(pair, 1)));
+            if (length == NULL) goto done;
+            continue;
+        }
+        if (is_between(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))) continue;
+        if (PyList_Append(pairs, pair) < 0) goto done;
+        int could = lines == NULL ? 1 : add_line(lines, pair);
+        if (could < 0) goto done;
+        if (!could) Py_CLEAR(lines);
+    }
+    result = PyTuple_Pack(3, length, pairs, given(lines));
+done:
+    Py_XDECREF(length);
+    Py_XDECREF(pairs);
+    Py_XDECREF(lines);
+    Py_XDECREF(pair);
+    Py_XDECREF(items);
+    return result;
+}
+
 static bool
 has_nothing(PyObject *bytes)
 {
@@ -1374,6 +1571,8 @@ set_request(PyObject *module, PyObject *type)
 static PyMethodDef functions[] = {
     {"serve", (PyCFunction)(void (*)(void))serve, METH_FASTCALL,
      "serve(channel, data, at, now): answer what is plain; up to where."},
+    {"said_headers", said_headers, METH_O,
+     "said_headers(said): what they say of the length; the pairs; the lines."},
     {"set_up", set_up, METH_VARARGS, "Be given what is Python's."},
     {"set_request", set_request, METH_O, "Be told what requests are made of."},
     {NULL}};
@@ -1396,6 +1595,7 @@ PyInit__quick(void)
         {&s_is_quick, "is_quick", false}, {&s_seconds, "seconds", false},
         {&s_plain_body, "plain_body", false}, {&s_look, "_look", false},
         {&s_data_received, "_data_received", false},
+        {&s_pairs_slowly, "_pairs_slowly", false},
         {&s_asked_slowly, "_asked_slowly", false}, {&s_proceed, "proceed", false},
         {&s_cleanup, "_cleanup", false}, {&s_expect, "expect", false},
         {&s_look_again, "_look_again", false},
@@ -1410,7 +1610,8 @@ PyInit__quick(void)
         if (*names[i].place == NULL) return NULL;
     }
     s_zero = PyLong_FromLong(0);
-    if (s_zero == NULL) return NULL;
+    s_one = PyLong_FromLong(1); /* there is only one of it */
+    if (s_zero == NULL || s_one == NULL) return NULL;
     for (int i = 0; i < METHODS; i++) {
         methods[i].bytes = PyBytes_FromStringAndSize(methods[i].text,
                                                      strlen(methods[i].text) - 1);

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from random import random
 from typing import Annotated, Any
 
@@ -24,7 +25,14 @@ from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from ropewalk.awaiting import inlineCallbacks, within
-from ropewalk.errors import BadChannel, Invalid
+from ropewalk.errors import (
+    BadChannel,
+    ChannelFull,
+    Forbidden,
+    HubFull,
+    Invalid,
+    TooManyBegun,
+)
 from ropewalk.hub import Tallies
 from ropewalk.hub.spoken import Present, Said, present, said
 from ropewalk.interfaces import (
@@ -42,8 +50,9 @@ from ropewalk.schema import Meta, Shape, write_json
 from ropewalk.web.accept import preferred
 from ropewalk.web.answers import Created, Stream
 from ropewalk.web.asking import JSON, caller_of, in_body, json_of
-from ropewalk.web.parameters import Header
-from ropewalk.web.routes import Routes
+from ropewalk.web.parameters import Header, Parameter
+from ropewalk.web.repeats import Key, Repeats, StillRunning
+from ropewalk.web.routes import Routes, errors
 
 __all__ = ["EVENTS", "ChannelPages", "Heard", "People"]
 
@@ -52,6 +61,9 @@ EVENTS = "text/event-stream"
 
 Wait = Annotated[float, Meta(ge=0, le=60, description="seconds from 0 to 60")]
 Limit = Annotated[int, Meta(ge=0, le=1000)]
+
+#: What is published.
+_BODY = Parameter("body", "body", "body", Any, whole=True)
 
 
 class Heard(Shape):
@@ -106,8 +118,10 @@ class ChannelPages:
         self._hub = hub
         self._clock = clock
         self._chance = chance
+        self._repeats = Repeats()
 
     @routes.get("/<channel>")
+    @errors(Forbidden, BadChannel, TooManyBegun, ChannelFull, HubFull)
     @inlineCallbacks
     def hear(
         self,
@@ -161,25 +175,34 @@ class ChannelPages:
             forget()
         return heard
 
-    @routes.post("/<channel>")
+    @routes.post("/<channel>", told={"body": _BODY})
+    @errors(Forbidden, StillRunning, BadChannel, TooManyBegun, HubFull)
     @inlineCallbacks
     def publish(
-        self, request: IRequest, channel: str, wait: bool = False
+        self,
+        request: IRequest,
+        channel: str,
+        wait: bool = False,
+        idempotency_key: Header[Key | None] = None,
     ) -> Steps[Created[Said]]:
         """
-        Publish the JSON that is the body of the request. With ``wait``, wait until
-        whoever hears the channel has room for more.
+        Publish the JSON that is the body of the request.
+
+        With ``wait``, wait until whoever hears the channel has room for more.
         """
         body = json_of(request, Any)
+        caller = caller_of(request)
+        publish = partial(self._hub.publish, channel, body, wait=wait, by=caller)
         try:
-            message: Message = yield self._hub.publish(
-                channel, body, wait=wait, by=caller_of(request)
+            message: Message = yield self._repeats.once(
+                request, caller, publish, _size_of
             )
         except Invalid as refused:
             raise in_body(refused) from None
         return Created(said(message))
 
     @routes.get("/<channel>/present")
+    @errors(Forbidden, BadChannel)
     @inlineCallbacks
     def present(self, request: IRequest, channel: str) -> Steps[People]:
         """Tell who is in a channel."""
@@ -415,6 +438,11 @@ class _Events:
 
     def _forget_taker(self, _: Deferred[bytes | Message]) -> None:
         self._taker = None
+
+
+def _size_of(message: Message) -> int:
+    """Bytes of what is answered to who has published."""
+    return len(write_json(said(message)))
 
 
 def _at_the_end(request: Any, call: Callable[[], None]) -> Callable[[], None]:

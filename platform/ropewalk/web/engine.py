@@ -13,6 +13,7 @@ Twisted's are served as Twisted serves them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -66,11 +67,12 @@ class _Body:
     :ivar held: Since when nobody takes more of it; ``None`` while somebody does.
     :ivar invited: Whether the client knows that it is wanted.
     :ivar streams: Whether the request is being answered already.
+    :ivar unpacking: What comes of chunks that are coded, and was not taken yet.
     """
 
     __slots__ = (
         *("began", "chunks", "held", "inflation", "invited", "left", "size"),
-        "streams",
+        *("streams", "unpacking"),
     )
 
     def __init__(self, fields: Fields, limits: HeadLimits, began: float) -> None:
@@ -82,6 +84,13 @@ class _Body:
         self.held: float | None = None
         self.invited = True
         self.streams = False
+        self.unpacking: Iterator[bytes] | None = None
+
+    def unpack(self, inflation: Inflation, pieces: Sequence[bytes]) -> Iterator[bytes]:
+        """What is behind the coding of some pieces, each when it is asked for."""
+        for piece in pieces:
+            self.size += len(piece)
+            yield from inflation.pieces(piece)
 
 
 @implementer(IDrainable)
@@ -341,8 +350,15 @@ class Channel(ChannelBase, http.HTTPChannel):
         self._batching = True
         quick = self._quick and self.site.is_quick
         try:
-            while at < end and not self._deaf and not self._closing:
-                if self._body is not None:
+            while not self._deaf and not self._closing:
+                body = self._body
+                if body is not None and body.unpacking is not None:
+                    if body.held is not None:
+                        break
+                    self._unpack(body, body.unpacking)
+                elif at >= end:
+                    break
+                elif body is not None:
                     before, at = at, self._read_body(data, at)
                     if at == before:
                         break
@@ -462,8 +478,13 @@ class Channel(ChannelBase, http.HTTPChannel):
         assert body.held is not None
         body.began += self._now() - body.held
         body.held = None
-        if not self._batching:
+        if self._batching:
+            return
+        if body.unpacking is None:
             self._resume()
+        else:
+            # Whoever has read is in a context of its own, or still in ours.
+            self._context.copy().run(self._look_again)  # type: ignore[union-attr]
 
     def _read_body(self, data: bytes, at: int) -> int:
         body, request = self._body, self._request
@@ -493,21 +514,38 @@ class Channel(ChannelBase, http.HTTPChannel):
         assert chunks is not None
         pieces: list[bytes] = []
         at = chunks.read(data, at, pieces)
-        if body.inflation is None and chunks.left:
+        if body.inflation is not None:
+            body.unpacking = body.unpack(body.inflation, pieces)
+            return at
+        if chunks.left:
             self._check_chunk(body, sum(map(len, pieces)) + chunks.left)
         for piece in pieces:
             body.size += len(piece)
-            coded = (piece,) if body.inflation is None else body.inflation.pieces(piece)
-            for each in coded:
-                if not self._deaf:
-                    request.handleContentChunk(each)
-        if chunks.done and not self._deaf:
-            if body.inflation is not None:
-                body.inflation.end()
-            if chunks.trailers:
-                request.trailers = chunks.trailers
-            self._received()
+            if not self._deaf:
+                request.handleContentChunk(piece)
+        self._end_chunks(body)
         return at
+
+    def _unpack(self, body: _Body, unpacking: Iterator[bytes]) -> None:
+        """Undo the coding of what has come, as far as somebody takes it."""
+        for piece in unpacking:
+            self._request.handleContentChunk(piece)
+            if self._deaf or body.held is not None:
+                return
+        body.unpacking = None
+        self._end_chunks(body)
+
+    def _end_chunks(self, body: _Body) -> None:
+        """If that was the last chunk, the body is whole."""
+        chunks = body.chunks
+        assert chunks is not None
+        if not chunks.done or self._deaf:
+            return
+        if body.inflation is not None:
+            body.inflation.end()
+        if chunks.trailers:
+            self._request.trailers = chunks.trailers
+        self._received()
 
     def _check_chunk(self, body: _Body, size: int) -> None:
         """Refuse a chunk that says that it will be too much."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionLost
 
 __all__ = ["SPARE", "Intake"]
 
@@ -63,7 +64,7 @@ class Intake:
         :raise ropewalk.errors.RopewalkError: When it is refused: it is too long, or
             comes too slowly, or is no body.
         :raise twisted.internet.error.ConnectionLost: When the client leaves before it
-            is whole.
+            is whole, or the request was answered before that.
         """
         if self._waiting is not None:
             raise RuntimeError("the body is being read already")
@@ -132,7 +133,8 @@ class Intake:
             waiting.errback(error)
 
     def discard(self) -> None:
-        """Nobody reads on: let what comes go by."""
+        """Nobody is to read on: let what comes go by."""
+        self.fail(ConnectionLost("the request is answered: nobody brings the rest"))
         self.over = True
         self._invite = None
         self._pieces.clear()

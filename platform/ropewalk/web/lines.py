@@ -6,18 +6,40 @@ said.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from time import time
+from typing import Any
 
 from twisted.web import http, server
 from twisted.web.http_headers import Headers
 
-__all__ = ["SPECIAL", "header_line", "opening", "remembered", "status_line"]
+__all__ = [
+    "HOP_BY_HOP",
+    "SPECIAL",
+    "check_header",
+    "header_line",
+    "opening",
+    "remembered",
+    "signature",
+    "status_line",
+]
 
 #: Headers that mean something to who writes an answer, and cannot just be copied.
 SPECIAL = frozenset(
     b"Connection Content-Length Date ETag Last-Modified Server Set-Cookie "
     b"Transfer-Encoding".split()
 )
+
+#: Headers that are between us and the client (RFC 9110, section 7.6.1).
+HOP_BY_HOP = frozenset(
+    {
+        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer"),
+        *(b"transfer-encoding", b"upgrade"),
+    }
+)
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 #: How many headers are remembered, and the longest of them, in bytes.
 _REMEMBERED = 1024
@@ -54,6 +76,21 @@ def header_line(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes] | 
     return line
 
 
+def check_header(name: Any, value: Any) -> None:
+    """
+    Hold somebody who says a header to what a header is.
+
+    :raise ValueError: When it is not of bytes, has a name that is no token (RFC 9110,
+        section 5.6.2), or an end of a line or a NUL in its value (section 5.5).
+    """
+    if type(name) is not bytes or type(value) is not bytes:
+        raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
+    if _TOKEN.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is no name of a header")
+    if b"\n" in value or b"\r" in value or b"\0" in value:
+        raise ValueError(f"{value!r} is no value of a header")
+
+
 def status_line(version: bytes, code: int, phrase: bytes) -> bytes:
     """A status line (RFC 9112, section 4)."""
     return b"%b %d %b\r\n" % (version, code, phrase)
@@ -67,6 +104,18 @@ def opening(version: bytes, code: int, phrase: bytes) -> bytes:
     if code == 200 and phrase is _OK:
         return _opening[version]
     return status_line(version, code, phrase) + _ours
+
+
+def signature(names: Container[bytes]) -> bytes:
+    """
+    Who says an answer, and when, as far as its headers do not.
+
+    :param names: Of those headers, in lower case.
+    """
+    lines = b"" if b"server" in names else b"Server: %b\r\n" % server.version
+    if b"date" in names:
+        return lines
+    return b"%bDate: %b\r\n" % (lines, http.datetimeToString())
 
 
 def _tick(now: int) -> None:

@@ -29,7 +29,7 @@ from ropewalk.errors import (
     TooMany,
 )
 from ropewalk.interfaces import Steps
-from ropewalk.operations import Offered, Operations
+from ropewalk.operations import Offered, Operations, Progress
 from ropewalk.schema import write_json
 from ropewalk.web.accept import preferred
 from ropewalk.web.answers import Stream
@@ -37,6 +37,7 @@ from ropewalk.web.asking import JSON, caller_of, in_body, json_of
 from ropewalk.web.binding import Binding, Parameter
 from ropewalk.web.parameters import ELSEWHERE
 from ropewalk.web.problems import problem_of, respond
+from ropewalk.web.repeats import KEY, Repeats, StillRunning
 from ropewalk.web.routes import Routes
 
 __all__ = ["LINES", "OperationPages"]
@@ -68,6 +69,7 @@ class OperationPages:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
+        self._repeats = Repeats()
 
     def routes(self) -> Routes:
         """What is to be mounted."""
@@ -114,9 +116,7 @@ class OperationPages:
         arguments = json_of(request, dict[str, Any], empty={})
         if preferred(request, JSON, LINES) == LINES:
             return self._call_for_lines(request, name, arguments)
-        called = self._operations.call(
-            name, arguments, caller_of(request), write=write_json
-        )
+        called = self._begin(request, name, arguments)
         return called.addCallbacks(
             lambda written: _answer(written, request),
             lambda failure: _refuse(_error_of(failure), request),
@@ -127,15 +127,29 @@ class OperationPages:
         self, request: Any, name: str, arguments: Mapping[str, Any]
     ) -> Steps[Any]:
         lines = _Lines()
-        called = self._operations.call(
-            name, arguments, caller_of(request), progress=lines.tell, write=write_json
-        )
-        lines.follow(called)
+        lines.follow(self._begin(request, name, arguments, lines.tell))
         first: bytes | BaseException = yield lines.take()
         if isinstance(first, BaseException):
             # Nothing was told before, so that the status can still be an error's.
             return _refuse(first, request)
         return Stream(lines.all(first, request), LINES)
+
+    def _begin(
+        self,
+        request: Any,
+        name: str,
+        arguments: Mapping[str, Any],
+        progress: Progress | None = None,
+    ) -> Deferred[bytes]:
+        """Call it, unless the request is one that was answered before."""
+        caller = caller_of(request)
+
+        def call() -> Deferred[bytes]:
+            return self._operations.call(
+                name, arguments, caller, progress=progress, write=write_json
+            )
+
+        return self._repeats.once(request, caller, call)
 
 
 class _Lines:
@@ -245,7 +259,7 @@ def _told(offered: Offered) -> dict[str, Any]:
         default=ELSEWHERE if needed else None,
         whole=True,
     )
-    errors: list[tuple[type[Exception], None]] = []
+    errors: list[tuple[type[Exception], None]] = [(StillRunning, None)]
     if offered.requires is not None:
         errors.append((Forbidden, None))
     if offered.rate is not None:
@@ -253,7 +267,7 @@ def _told(offered: Offered) -> dict[str, Any]:
     if offered.timeout is not None:
         errors.append((TimedOut, None))
     return {
-        "binding": Binding(False, (body,), offered.kind, (), _nothing),
+        "binding": Binding(False, (body, KEY), offered.kind, (), _nothing),
         "name": offered.name,
         "tag": offered.service,
         "summary": offered.summary,

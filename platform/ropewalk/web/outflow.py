@@ -13,17 +13,10 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import NO_BODY_CODES, NO_CONTENT
 from zope.interface import implementer
 
+from ropewalk.web.lines import HOP_BY_HOP
 from ropewalk.web.streams import end_with
 
 __all__ = ["HOP_BY_HOP", "Outflow"]
-
-#: Headers that are between us and the client (RFC 9110, section 7.6.1).
-HOP_BY_HOP = frozenset(
-    {
-        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer"),
-        *(b"transfer-encoding", b"upgrade"),
-    }
-)
 
 
 @implementer(IPushProducer)
@@ -45,8 +38,8 @@ class Outflow:
     """
 
     __slots__ = (
-        *("_headless", "_left", "_length", "_producing", "_room", "finished", "gone"),
-        *("lacking", "request", "started", "surplus"),
+        *("_headless", "_left", "_length", "_producing", "_room", "_said", "_since"),
+        *("finished", "gone", "lacking", "request", "started", "surplus"),
     )
 
     def __init__(self, request: Any) -> None:
@@ -55,6 +48,8 @@ class Outflow:
         self.surplus = self.lacking = 0
         self._producing = self._headless = False
         self._length: int | None = None
+        self._said: list[tuple[bytes, bytes]] = []
+        self._since = 0.0  # nothing was taken
         self._room: Deferred[None] | None = None
         self._left: Deferred[None] | None = None
         request.notifyFinish().addBoth(self._over)
@@ -91,18 +86,12 @@ class Outflow:
         request.setResponseCode(code, reason)
         request.defaultContentType = None
         self._headless = request.method == b"HEAD" or code in NO_BODY_CODES
-        said: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             low = name.lower()
             if low == b"content-length" and value.isdigit():
                 self._length = None if code == NO_CONTENT else int(value)
             elif low not in HOP_BY_HOP:
-                said.setdefault(low, []).append(value)
-        for name, values in said.items():
-            if len(values) == 1:
-                request.setHeader(name, values[0])
-            else:
-                request.responseHeaders.setRawHeaders(name, values)
+                self._said.append((low, value))
 
     def write(self, data: bytes) -> Deferred[None] | None:
         """
@@ -133,7 +122,9 @@ class Outflow:
             return
         if not (self._producing or trailers) and self._is_whole(data):
             self.finished = True
-            self.request.answer(data)
+            if not self.request.relay(self._said, data):
+                self._say()
+                self.request.answer(data)
             return
         self.write(data)
         if self._length and not self._headless:
@@ -162,11 +153,23 @@ class Outflow:
     def _begin(self) -> None:
         """Write the head."""
         self._producing = True
+        self._say()
         request = self.request
         if self._length is not None:
             request.setHeader(b"content-length", b"%d" % self._length)
         request.registerProducer(self, True)
         request.write(b"")
+
+    def _say(self) -> None:
+        """Have the request say the headers."""
+        said: dict[bytes, list[bytes]] = {}
+        for name, value in self._said:
+            said.setdefault(name, []).append(value)
+        for name, values in said.items():
+            if len(values) == 1:
+                self.request.setHeader(name, values[0])
+            else:
+                self.request.responseHeaders.setRawHeaders(name, values)
 
     def _cut(self, data: bytes) -> bytes:
         """What of a piece is sent."""
@@ -184,14 +187,36 @@ class Outflow:
     def pauseProducing(self) -> None:
         if self._room is None:
             self._room = Deferred()
+            self._mind(True)
 
     def resumeProducing(self) -> None:
         room, self._room = self._room, None
         if room is not None:
+            self._mind(False)
             room.callback(None)
 
     def stopProducing(self) -> None:
         self.resumeProducing()
+
+    def _mind(self, wait: bool) -> None:
+        """
+        Mind how long a client of HTTP/2 takes nothing: its streams are not its
+        connection, which the engine minds.
+        """
+        request = self.request
+        if request.direct:
+            return
+        site = request.site
+        if wait:
+            self._since = site.seconds()
+            site.deadlines.watch(self)
+        else:
+            site.deadlines.forget(self)
+
+    def check(self, now: float) -> None:
+        """Do what is due."""
+        if now - self._since >= self.request.site.limits.stall:
+            self.request.break_off()
 
     def _over(self, outcome: Any) -> None:
         if self.finished:

@@ -6,11 +6,11 @@ is used, :mod:`ropewalk.web.quick` decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from ropewalk.web.lines import header_line, opening
+from ropewalk.web.lines import HOP_BY_HOP, check_header, header_line, opening
 from ropewalk.wire.http1 import Fields
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ropewalk.web.serving import Endpoint
 
-__all__ = ["ChannelBase", "RequestBase", "serve", "set_request"]
+__all__ = ["ChannelBase", "RequestBase", "said_headers", "serve", "set_request"]
 
 #: Bytes of answers that are collected before they are written.
 BATCH = 64 * 1024
@@ -77,7 +77,11 @@ class RequestBase:
 
         def _asked_slowly(self, name: bytes) -> list[bytes]: ...
 
+        def _pairs_slowly(self) -> list[tuple[bytes, bytes]]: ...
+
         def _default_type(self) -> bytes: ...
+
+        def _is_plain(self, channel: Any, site: Any, size: int) -> bool: ...
 
         def _cleanup(self) -> None: ...
 
@@ -92,6 +96,12 @@ class RequestBase:
         :param name: In lower case.
         """
         return self._asked_slowly(name)
+
+    def header_pairs(self) -> list[tuple[bytes, bytes]]:
+        """
+        Names and values of the headers, in their order; the names in lower case.
+        """
+        return self._pairs_slowly()
 
     def setHeader(self, name: Any, value: Any) -> None:
         """Say something in a header of the answer, in place of what was said before."""
@@ -127,27 +137,6 @@ class RequestBase:
         self.finished = 1
         self._cleanup()
         return True
-
-    def _is_plain(self, channel: Any, site: Any, size: int) -> bool:
-        """Whether nothing of the answer has to be thought about."""
-        return (
-            self.method != b"HEAD"
-            and self.code not in (204, 304)
-            and self.code >= 200
-            and self._cookies is None
-            and self.etag is None
-            and self.lastModified is None
-            and self._encoder is None
-            and self.producer is None
-            and self._id is None
-            and self.clientproto == b"HTTP/1.1"
-            and not (self.finished or self._disconnected)
-            and size <= channel.unsent
-            and channel.persistent is True
-            and channel._request is self
-            and not site.draining
-            and not (self._cut or self._inFakeHead)
-        )
 
 
 class ChannelBase:
@@ -223,6 +212,50 @@ def serve(channel: Any, data: bytes, at: int, now: float) -> int:
     :return: up to where.
     """
     return at
+
+
+def said_headers(
+    said: Iterable[Any],
+) -> tuple[int | None, list[tuple[bytes, bytes]], dict[bytes, bytes] | None]:
+    """
+    Read the headers that an application says of its answer.
+
+    :return: what they say of the length of the body; those that are not ours to write,
+        with names in lower case; and the lines that these are by their usual names,
+        ``None`` where one means something to who writes an answer, or comes twice.
+    :raise ValueError: When they are no pairs, or as :func:`check_header`.
+    """
+    length = None
+    pairs: list[tuple[bytes, bytes]] = []
+    lines: dict[bytes, bytes] | None = {}
+    for item in said:
+        name, value = _pair(item)
+        if name == b"content-length":
+            if not value.isdigit():
+                raise ValueError(f"{value!r} is no Content-Length")
+            length = int(value)
+        elif name not in HOP_BY_HOP:
+            pairs.append((name, value))
+            lines = None if lines is None else _with_line(lines, name, value)
+    return length, pairs, lines
+
+
+def _pair(item: Any) -> tuple[bytes, bytes]:
+    pair = tuple(item)
+    if len(pair) != 2:
+        raise ValueError(f"expected a name and a value, got {pair!r}")
+    check_header(*pair)
+    return pair[0].lower(), pair[1]
+
+
+def _with_line(
+    lines: dict[bytes, bytes], name: bytes, value: bytes
+) -> dict[bytes, bytes] | None:
+    line = header_line(name, value)
+    if line is None or line[0] in lines:
+        return None
+    lines[line[0]] = line[1]
+    return lines
 
 
 def set_request(kind: type[RequestBase]) -> None:

@@ -20,7 +20,14 @@ from ropewalk.schema import write_json
 from ropewalk.web.lines import header_line, opening, remembered
 from ropewalk.wire.http1 import Fields, HeadLimits, read_fields
 
-__all__ = ["ChannelBase", "RequestBase", "is_native", "serve", "set_request"]
+__all__ = [
+    "ChannelBase",
+    "RequestBase",
+    "is_native",
+    "said_headers",
+    "serve",
+    "set_request",
+]
 
 is_native = False
 
@@ -28,18 +35,31 @@ is_native = False
 _LONG = 1024
 
 if TYPE_CHECKING or os.environ.get("ROPEWALK_NATIVE", "1") == "0":
-    from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
+    from ropewalk.web.plain import (
+        ChannelBase,
+        RequestBase,
+        said_headers,
+        serve,
+        set_request,
+    )
 else:
     try:
         from ropewalk.web._quick import (
             ChannelBase,
             RequestBase,
+            said_headers,
             serve,
             set_request,
             set_up,
         )
     except ImportError:
-        from ropewalk.web.plain import ChannelBase, RequestBase, serve, set_request
+        from ropewalk.web.plain import (
+            ChannelBase,
+            RequestBase,
+            said_headers,
+            serve,
+            set_request,
+        )
     else:
         is_native = True
         # What it reads has kept to the limits.

@@ -21,7 +21,7 @@ from ropewalk.web.problems import Refused
 from ropewalk.web.quick import RequestBase
 from ropewalk.wire.http1 import Fields
 
-__all__ = ["Received", "lazy"]
+__all__ = ["Received", "lazy", "usual_name"]
 
 T = TypeVar("T")
 
@@ -89,10 +89,7 @@ class Received(RequestBase, server.Request):
             return None
         return values[-1].decode("utf-8") if as_text else values[-1]
 
-    def header_pairs(self) -> list[tuple[bytes, bytes]]:
-        """
-        Names and values of the headers, in their order; the names in lower case.
-        """
+    def _pairs_slowly(self) -> list[tuple[bytes, bytes]]:
         headers, fields = self._request_headers, self._fields
         if headers is None and fields is not None:
             return fields.low_pairs.copy()
@@ -235,12 +232,13 @@ def _headers_of(fields: Fields) -> Headers:
     headers = Headers()
     raw: dict[bytes, list[bytes]] = headers._rawHeaders
     for name, values in fields.by_name.items():
-        raw[_usual_name(name)] = list(values)
+        raw[usual_name(name)] = list(values)
     return headers
 
 
 @lru_cache(1024)
-def _usual_name(name: bytes) -> bytes:
+def usual_name(name: bytes) -> bytes:
+    """How the name of a header is usually written, of one in lower case."""
     ((usual, _),) = Headers({name: [b""]}).getAllRawHeaders()
     return usual
 

@@ -11,7 +11,7 @@ as somebody looks at them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextvars import copy_context
 from functools import partial
 from io import BytesIO
@@ -39,17 +39,24 @@ from twisted.web.resource import _IEncodingResource
 from ropewalk.errors import RopewalkError
 from ropewalk.telemetry import Work, work
 from ropewalk.web.intake import SPARE, Intake
-from ropewalk.web.lines import SPECIAL, header_line, status_line
+from ropewalk.web.lines import SPECIAL, header_line, signature, status_line
+from ropewalk.web.paces import Pace
 from ropewalk.web.problems import Refused, is_told, respond
 from ropewalk.web.proxies import Proxies, Told, read_host, read_id
 from ropewalk.web.quick import set_request
-from ropewalk.web.received import Received, lazy
+from ropewalk.web.received import Received, lazy, usual_name
 from ropewalk.web.refusals import wrong_method
 from ropewalk.web.serving import Endpoint, KleinView
 from ropewalk.web.signals import tell
 from ropewalk.web.signposts import lacks_get
 from ropewalk.web.slices import Slices
-from ropewalk.web.streams import cut_stream, end_upload, inform_stream
+from ropewalk.web.streams import (
+    cut_stream,
+    end_upload,
+    give_back,
+    hold_back,
+    inform_stream,
+)
 from ropewalk.wire.http1 import Head
 
 if TYPE_CHECKING:
@@ -70,6 +77,8 @@ _CLIENT_LEFT = 499
 _INFORMATION = {100: b"Continue", 103: b"Early Hints"}
 
 _VERSIONS = (b"HTTP/1.0", b"HTTP/1.1")
+
+_SPECIAL = frozenset(name.lower() for name in SPECIAL)
 
 
 class BodyTooLong(RopewalkError):
@@ -103,6 +112,7 @@ class Request(Received):
     _whose: Work | None = None  # of a stream of HTTP/2, whose connection it is
     _mute = False
     _intake: Intake | None = None
+    _pace: Pace | None = None  # of a stream of HTTP/2
     _early = False  # it is being answered while its body comes
     _promised: int | None = None
     _spared = 0
@@ -170,6 +180,7 @@ class Request(Received):
         self.began = self.site.seconds()
         if not self.direct:
             # A stream of HTTP/2: Twisted tells what it asks for when all is here.
+            hold_back(channel)
             self.method, self.uri = channel.command, channel.path
             self.clientproto = b"HTTP/2"
             self._whose = work.get()
@@ -205,6 +216,16 @@ class Request(Received):
             intake.add(body)
             intake.end(self.trailers)
         return self._intake
+
+    @property
+    def whole_body(self) -> bytes | None:
+        """
+        The body, where all of it came in one piece, and nobody has asked for
+        :attr:`intake` or ``content``; ``None`` otherwise.
+        """
+        if self._intake is not None or self._content is not None or not self.direct:
+            return None
+        return self.body or b""
 
     def admit(
         self,
@@ -252,16 +273,29 @@ class Request(Received):
         super().parseCookies()
         if self.direct:
             return
+        if self.method == b"CONNECT":
+            self._refused = True  # what is sent behind it is not for us
+            self.uri = self.path = self.uri or b"*"
+            self.site.clock.callLater(0, self._refuse_tunnel)
+            return
         length = self._promised
         self.expect(length)
         if length != 0 and not self._too_long and self.site.streams_to(self):
             self._early = True
-            self._intake = Intake(length, self._hold_stream, _nothing)
+            intake = self._intake = Intake(length, self._hold_stream, _nothing)
+            self._pace = Pace(self, intake)
             # The connection does not know the stream yet.
             self.site.clock.callLater(0, self._begin_stream)
 
+    def _refuse_tunnel(self) -> None:
+        """RFC 9113, section 8.5; RFC 8441."""
+        if not self._disconnected:
+            self.refuse(Refused(501, "this is no proxy, and WebSockets go by HTTP/1.1"))
+
     def _hold_stream(self, hold: bool) -> None:
         stream: Any = self.channel
+        assert self._pace is not None
+        self._pace.hold(hold)
         if hold:
             stream.pauseProducing()
         elif not self._disconnected:
@@ -287,7 +321,7 @@ class Request(Received):
             self.refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
-        if self._refused:
+        if self._refused or (self.finished and not self.direct):
             return
         self._taken += len(data)
         if self._too_long or self._taken > self.longest_body:
@@ -428,6 +462,73 @@ class Request(Received):
         if self._early or not self._answer_plainly(body):
             self._answer_slowly(body)
 
+    def relay(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """
+        Answer with what somebody else has written, if nothing of it has to be thought
+        about, and :meth:`setHeader` would think about it all the same.
+
+        :param headers: Names, in lower case, and values: all but ``Content-Length``.
+        :return: whether it was answered.
+        """
+        names = {name for name, _ in headers}
+        if _SPECIAL.isdisjoint(names) or not self._can_relay(len(body)):
+            return False
+        lines = [b"%b: %b\r\n" % (usual_name(name), value) for name, value in headers]
+        said = b"".join(lines)
+        if said.count(b"\n") != len(lines) or said.count(b"\r") != len(lines):
+            return False  # there is one in a value
+        self._write_whole(names, said, body)
+        return True
+
+    def _write_whole(self, names: Container[bytes], said: bytes, body: bytes) -> None:
+        """
+        Write an answer and finish it.
+
+        :param names: Of the headers that are said.
+        """
+        site, size = self.site, len(body)
+        if site.id_start and site.request_id.lower() not in names:
+            said = b"%b%b%d\r\n" % (said, site.id_start, self.number)
+        first = status_line(self.clientproto, self.code, self.code_message)
+        head = first + signature(names) + said
+        self.startedWriting, self.sentLength = 1, size
+        self.channel.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, size, body))
+        if site.loud:
+            site.log(self)
+        self.finished = 1
+        self._cleanup()
+
+    def _can_relay(self, size: int) -> bool:
+        return (
+            self.direct
+            and not self._early
+            and not self.startedWriting
+            and self._headers is None
+            and not self._said
+            and self._is_plain(self.channel, self.site, size)
+        )
+
+    def _is_plain(self, channel: Any, site: Any, size: int) -> bool:
+        """Whether nothing of the answer has to be thought about."""
+        return (
+            self.method != b"HEAD"
+            and self.code not in (204, 304)
+            and self.code >= 200
+            and self._cookies is None
+            and self.etag is None
+            and self.lastModified is None
+            and self._encoder is None
+            and self.producer is None
+            and self._id is None
+            and self.clientproto == b"HTTP/1.1"
+            and not (self.finished or self._disconnected)
+            and size <= channel.unsent
+            and channel.persistent is True
+            and channel._request is self
+            and not site.draining
+            and not (self._cut or self._inFakeHead)
+        )
+
     def _default_type(self) -> bytes:
         kind = self.defaultContentType
         line = None if kind is None else header_line(b"Content-Type", kind)
@@ -479,6 +580,18 @@ class Request(Received):
     @responseHeaders.setter
     def responseHeaders(self, headers: Headers) -> None:
         self._headers, self._said = headers, None
+
+    def say(self, lines: dict[bytes, bytes]) -> bool:
+        """
+        Say in headers of the answer what is in their lines, in place of what was said
+        before; whether that could be.
+
+        :param lines: As :func:`~ropewalk.web.lines.header_line` makes them.
+        """
+        if self._headers is not None:
+            return False
+        self._said = lines if self._said is None else {**self._said, **lines}
+        return True
 
     def inform(self, code: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """
@@ -652,6 +765,7 @@ class Request(Received):
             intake.discard()
             return True
         channel.stop_listening()
+        intake.discard()
         return False
 
     def link(self, target: Any, view: str = "", /, **args: Any) -> str:
@@ -712,6 +826,8 @@ class Request(Received):
         self.context = None
         if self._intake is not None:
             self._intake.fail(ConnectionLost("the client has left"))
+            if not self.direct:
+                give_back(self._line)
         if not self.number:  # it was not even asked
             super().connectionLost(reason)
             return

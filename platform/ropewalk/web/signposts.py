@@ -10,7 +10,12 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct, field
-from twisted.web.resource import Resource, getChildForRequest
+from twisted.web.resource import (
+    Resource,
+    _IEncodingResource,
+    getChildForRequest,
+)
+from twisted.web.server import NOT_DONE_YET
 
 from ropewalk.web.answers import Response, deliver
 from ropewalk.web.refusals import nobody, refuse, with_options
@@ -27,6 +32,7 @@ class Mounted(Struct, eq=False):
     :ivar path: The path.
     :ivar handler: What was mounted.
     :ivar resource: What of it renders.
+    :ivar lane: As of an :class:`~ropewalk.web.serving.Endpoint`.
     """
 
     path: str
@@ -40,6 +46,7 @@ class Mounted(Struct, eq=False):
     options: Options = field(default_factory=Options)
     binding: Any = None
     is_root: bool = False
+    lane: tuple[Any, ...] | None = None
 
     @property
     def shown(self) -> str:
@@ -58,6 +65,26 @@ class Mounted(Struct, eq=False):
             return self.resource
         self.walk(request)
         return self.rendering(request)
+
+    def way(self) -> tuple[Any, ...] | None:
+        """
+        The lane to a resource that has all that is below its path, and knows by itself
+        what that is; ``None`` to any other, or where an answer may be encoded.
+        """
+        if not self.options.streams or _IEncodingResource.providedBy(self.resource):
+            return None
+        if self.lane is None:
+            render = self.resource.render
+            self.lane = (self, render, None, None, render, False)
+        return self.lane
+
+    def write(self, request: Any, answer: Any) -> Any:
+        """What the resource has rendered; ``None`` for what nobody may render."""
+        return answer if answer is NOT_DONE_YET or isinstance(answer, bytes) else None
+
+    def render(self, request: Any) -> Any:
+        """Give, or raise, what came of it on a lane."""
+        return request.outcome()
 
     def walk(self, request: Any) -> None:
         """Take what belongs here of a request's path."""

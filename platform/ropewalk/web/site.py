@@ -243,8 +243,7 @@ class Site(server.Site):
             return None
         request.found = found  # who goes the long way need not search again
         if not isinstance(found, Found):
-            self._remember(request, found)
-            return None
+            return self._beside(request, found)
         endpoint = found.entry.target
         if type(endpoint) is not Endpoint or endpoint.bare is None:
             return None
@@ -259,15 +258,21 @@ class Site(server.Site):
             self.mounts.learn(request.method, request.path, lane)
         return lane, found.args
 
-    def _remember(self, request: Any, found: Moved | Missing[Any]) -> None:
-        """Remember that a path belongs to a resource."""
-        if (
-            isinstance(found, Missing)
-            and found.guard is not None
-            and type(found.guard.target) is Mounted
-            and not found.allowed
-        ):
-            self.mounts.learn(request.method, request.path, found)
+    def _beside(
+        self, request: Any, found: Moved | Missing[Any]
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """
+        The lane to a resource, if there is one. Remembers that a path belongs to a
+        resource.
+        """
+        if not isinstance(found, Missing) or found.guard is None or found.allowed:
+            return None
+        target = found.guard.target
+        if type(target) is not Mounted:
+            return None
+        lane = None if request.method == b"HEAD" else target.way()
+        self.mounts.learn(request.method, request.path, lane or found)
+        return None if lane is None else (lane, {})
 
     def getResourceFor(self, request: Any) -> Any:
         # As of any Twisted site, sessions are the site's, not the mount's.

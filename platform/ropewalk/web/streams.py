@@ -21,6 +21,8 @@ __all__ = [
     "drain_streams",
     "end_upload",
     "end_with",
+    "give_back",
+    "hold_back",
     "inform_stream",
 ]
 
@@ -78,6 +80,76 @@ def end_with(stream: Any, trailers: Sequence[tuple[bytes, bytes]]) -> None:
             connection.send_headers(number, said, end_stream=True)
 
     connection.end_stream = end
+
+
+def give_back(stream: Any) -> None:
+    """
+    Let what a stream that has ended had sent, and nobody has read, not count against
+    the other streams of its connection (RFC 9113, section 6.9.1).
+    """
+    waiting = stream._inboundDataBuffer
+    unread = sum(size for _, size in waiting if size)
+    waiting.clear()
+    if unread:
+        stream._conn.openStreamWindow(stream.streamID, unread)
+
+
+def hold_back(stream: Any) -> None:
+    """
+    Have a stream whose window is used up wait until there is more of it (RFC 9113,
+    section 5.2). It would be asked again and again for what it cannot send.
+    """
+    connection, number = stream._conn, stream.streamID
+    waiting, stop = _waiting(connection), stream.flowControlBlocked
+
+    def wait() -> None:
+        stop()
+        queue = connection._outboundStreamQueues[number]
+        # The end of a stream needs no window.
+        if queue and isinstance(queue[0], bytes) and not _has_window(stream):
+            connection.priority.block(number)
+            waiting[number] = stream
+
+    stream.flowControlBlocked = wait
+
+
+def _waiting(connection: Any) -> dict[int, Any]:
+    """
+    The streams of a connection that wait, by their numbers. Whenever something has come
+    from the client, those go on that can.
+    """
+    known: dict[int, Any] | None = connection.__dict__.get("waiting")
+    if known is not None:
+        return known
+    waiting: dict[int, Any] = {}
+    connection.waiting, write = waiting, connection._tryToWriteControlData
+
+    def write_and_go_on() -> Any:
+        active = write()
+        for number, stream in tuple(waiting.items()):
+            # One that goes on may have us called again.
+            if connection.streams.get(number) is not stream:
+                waiting.pop(number, None)
+            elif _has_window(stream) and waiting.pop(number, None) is not None:
+                _go_on(connection, number)
+        return active
+
+    connection._tryToWriteControlData = write_and_go_on
+    return waiting
+
+
+def _has_window(stream: Any) -> bool:
+    return bool(stream._conn.conn.local_flow_control_window(stream.streamID) > 0)
+
+
+def _go_on(connection: Any, number: int) -> None:
+    """Send again what a stream has, unless that has gone meanwhile."""
+    if not connection._outboundStreamQueues.get(number):
+        return
+    connection.priority.unblock(number)
+    asleep, connection._sendingDeferred = connection._sendingDeferred, None
+    if asleep is not None:
+        asleep.callback(number)
 
 
 def inform_stream(

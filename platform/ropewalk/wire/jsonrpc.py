@@ -22,13 +22,13 @@ cancelled                -32099
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from ropewalk.errors import Invalid, NoSuchOperation, RopewalkError, TooMany
+from ropewalk.errors import Fault, Invalid, NoSuchOperation, RopewalkError, TooMany
 
 __all__ = [
     "CANCELLED",
@@ -135,12 +135,14 @@ class Response(Struct, frozen=True):
     :ivar result: The result, if it went well.
     :ivar problem: What is wrong otherwise, in a sentence.
     :ivar status: The status of that, if it says one.
+    :ivar faults: What is wrong with which parameter, if it says that.
     """
 
     id: Id
     result: Any = None
     problem: str | None = None
     status: int | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 class Heard(Struct, frozen=True):
@@ -248,10 +250,22 @@ def _read_response(data: dict[Any, Any]) -> Response | NoRequest:
     if not isinstance(error, dict) or not isinstance(error.get("message"), str):
         return NoRequest(INVALID_REQUEST, "error: expected an object with a message")
     more = error.get("data")
-    status = more.get("status") if isinstance(more, dict) else None
+    if not isinstance(more, dict):
+        return Response(data["id"], None, error["message"])
+    status = more.get("status")
     if isinstance(status, bool) or not isinstance(status, int):
         status = None
-    return Response(data["id"], None, error["message"], status)
+    faults = tuple(_read_faults(more.get("errors")))
+    return Response(data["id"], None, error["message"], status, faults)
+
+
+def _read_faults(errors: Any) -> Iterator[Fault]:
+    """What an error says of the parameters, as :func:`error_answer` writes it."""
+    for each in errors if isinstance(errors, list) else ():
+        if isinstance(each, dict):
+            path, problem = each.get("path"), each.get("problem")
+            if isinstance(path, str) and isinstance(problem, str):
+                yield Fault(path, problem)
 
 
 def _is_id(number: Any) -> bool:

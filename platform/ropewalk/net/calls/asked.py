@@ -27,6 +27,9 @@ _MOST_OFFERED = 100
 #: Characters of what a peer says is wrong that others are told.
 _LONGEST_PROBLEM = 500
 
+#: Of how many parameters they are.
+_MOST_FAULTS = 100
+
 #: The status of a peer's error that says none, or one of ours (RFC 9110, section
 #: 15.6.3: the answer of whoever was asked is invalid).
 _BAD_GATEWAY = 502
@@ -241,8 +244,14 @@ class _Waiting:
         self.progress = progress
 
 
-def _refusal(response: Response) -> PeerRefused:
+def _refusal(response: Response) -> RopewalkError:
     status = response.status
+    if status == Invalid.status and response.faults:
+        return Invalid(tuple(map(_shortened, response.faults[:_MOST_FAULTS])))
     if status is None or not 400 <= status < 600 or status == 500:
         status = _BAD_GATEWAY
     return PeerRefused(status, (response.problem or "")[:_LONGEST_PROBLEM])
+
+
+def _shortened(fault: Fault) -> Fault:
+    return Fault(fault.path[:_LONGEST_PROBLEM], fault.problem[:_LONGEST_PROBLEM])

@@ -46,8 +46,12 @@ from ropewalk.wire.jsonrpc import (
 
 __all__ = ["Calls", "PackedCalls", "caller_at"]
 
-#: What else is done for a peer, and what it takes.
-_SERVED = {"rpc.cancel": "id", "rpc.withdraw": "name"}
+#: What else is done for a peer, and what it takes; where it may offer something, and
+#: where not.
+_SERVED = {
+    True: {"rpc.cancel": "id", "rpc.withdraw": "name"},
+    False: {"rpc.cancel": "id"},
+}
 
 #: Characters of what a peer says it takes to call something.
 LONGEST_REQUIREMENT = 255
@@ -266,13 +270,14 @@ class Calls:
     def _serve(self, request: Request) -> Answer | None:
         """Do what is asked of the connection itself."""
         number, method, params = request.id, request.method, self.arguments(request)
-        takes = _SERVED.get(method)
+        served = _SERVED[self.offers]
+        takes = served.get(method)
         if method == "rpc.progress":
             self._asked.hear_progress(params)
             return None
         if takes is None:
             others = ["rpc.offer"] * self.offers + [*METHODS] * self.hears
-            told = ", ".join([*_SERVED, *others])
+            told = ", ".join([*served, *others])
             problem = f"there is no method {method[:80]!r}; there are {told}"
             answer = refusal(NoRequest(METHOD_NOT_FOUND, problem, number))
         elif not isinstance(params, dict) or {*params} != {takes}:

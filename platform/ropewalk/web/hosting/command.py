@@ -57,7 +57,7 @@ def command(
     :param start: Seconds until it must answer, or the daemon does not start.
     :param stop: Seconds that it has to end by itself.
     :param terms: How requests are passed on: see
-        :class:`ropewalk.web.proxying.Terms`.
+        :class:`ropewalk.web.proxying.proxied.Terms`.
     :raise BadMount: When that makes no sense.
     """
     if isinstance(words, str) or not words or not all(words):

@@ -28,6 +28,11 @@ _PATIENCE = 3.0
 #: Whether somebody else takes a port just before it is used, is for the next try.
 _TRIES = 5
 
+_ALONE = (
+    "Give this one a process of its own: "
+    'command = ["sanic", "…", "--port", "{port}", "--single-process"]'
+)
+
 #: Where the application of Sanic is that runs, and what its classes were before that.
 _fitted: list[str] = []
 _unfitted: dict[tuple[type, str], Any] = {}
@@ -48,7 +53,7 @@ def kind_of(found: Any) -> str:
 
     :raise NoServer: When it is nothing of these.
     """
-    if inspect.iscoroutinefunction(found):
+    if inspect.iscoroutinefunction(found) and not _is_asgi(found):
         return "serve"
     for kind, module, name in (
         ("aiohttp", "aiohttp.web", "Application"),
@@ -65,6 +70,11 @@ def kind_of(found: Any) -> str:
         "a tornado.web.Application or a sanic.Sanic; what is called for each request "
         "is mounted with asgi or wsgi"
     )
+
+
+def _is_asgi(found: Callable[..., Any]) -> bool:
+    """Whether a function is called for each request, as ASGI has it."""
+    return list(inspect.signature(found).parameters) == ["scope", "receive", "send"]
 
 
 async def begin(found: Any, prefix: str, socket: str) -> tuple[Target, Close]:
@@ -108,6 +118,10 @@ async def _serve(serve: Callable[..., Any], prefix: str) -> tuple[Target, Close]
         except OSError as error:
             if error.errno != errno.EADDRINUSE or tries == _TRIES:
                 raise
+        except Exception as error:
+            if type(error).__module__ != "sanic.exceptions":
+                raise
+            raise NoServer(f"{error} {_ALONE}") from None
         else:
             break
     if not callable(close):
@@ -176,8 +190,7 @@ async def _start_sanic(app: Any, prefix: str, socket: str) -> Close:
     if _fitted:
         raise NoServer(
             "Sanic fits its own classes to the application that it starts, and there "
-            f"is one at {_fitted[0] or '/'!r} already: run this one in a process of "
-            'its own, command = ["sanic", "…", "--port", "{port}", "--single-process"]'
+            f"is one at {_fitted[0] or '/'!r} already. {_ALONE}"
         )
     _fitted.append(prefix)
     try:

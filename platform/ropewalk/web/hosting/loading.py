@@ -33,7 +33,7 @@ from ropewalk.web.hosting.conflicts import (
     foresee,
     see_whole,
 )
-from ropewalk.web.hosting.spaces import Space, Spaces, modules_in
+from ropewalk.web.hosting.spaces import SPACES, Space, Spaces, modules_in
 from ropewalk.web.hosting.versions import unmet
 
 __all__ = [
@@ -417,7 +417,13 @@ def _story(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and _imports(trace.tb_frame.f_globals):
         trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+    told = traceback.TracebackException(type(error), error, trace)
+    part: traceback.TracebackException | None = told
+    while part is not None:
+        theirs = [frame for frame in part.stack if frame.filename != SPACES]
+        part.stack = traceback.StackSummary.from_list(theirs)
+        part = part.__cause__ or part.__context__
+    return "".join(told.format()).rstrip()
 
 
 def _imports(owner: Mapping[str, Any]) -> bool:

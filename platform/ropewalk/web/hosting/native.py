@@ -52,7 +52,7 @@ def native(
     :param prefix_variable: What the variable with the path of the mount is called
         besides.
     :param terms: How requests are passed on: see
-        :class:`ropewalk.web.proxying.Terms`.
+        :class:`ropewalk.web.proxying.proxied.Terms`.
     :raise ropewalk.web.hosting.settings.BadMount: When these make no sense.
     """
     variables = dict(environment or {})

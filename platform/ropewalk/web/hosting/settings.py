@@ -47,7 +47,8 @@ class MountSettings(Shape):
     :ivar threads: How many threads a WSGI application has.
     :ivar queue: How many requests may wait for one of them.
     :ivar timeout: Seconds: how long a request may wait for a thread, or for an answer
-        of another server to begin.
+        of another server to begin; how long an ASGI application may take to start, and
+        to stop.
     :ivar root_path: What an ASGI application is told of the path: ``"full"`` is all of
         it, and which part is the mount; with ``"strip"`` the path begins behind that;
         with ``"raw"`` there is no mount, for what knows its path by itself.
@@ -114,7 +115,10 @@ _KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wsgi": ("wsgi", (*_LOADED, "threads", "queue", "timeout")),
     "asgi": (
         "asgi",
-        (*_LOADED, "root_path", "asgi_version", "lifespan", "longest_message"),
+        (
+            *(*_LOADED, "root_path", "asgi_version", "lifespan", "longest_message"),
+            "timeout",
+        ),
     ),
     "native": ("native", (*_LOADED, *_PASSED)),
     "command": ("command", (*_LOADED, *_RUN, *_PASSED)),

@@ -22,7 +22,10 @@ from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["Space", "Spaces", "modules_in"]
+__all__ = ["SPACES", "Space", "Spaces", "modules_in"]
+
+#: Where this is written: among the frames of what an application imports.
+SPACES = __file__
 
 #: Packages that were installed may lie below an application, and are not its own.
 _INSTALLED = f"{os.sep}site-packages{os.sep}"

@@ -178,7 +178,8 @@ export class Ropewalk extends EventTarget {
   }
 
   /**
-   * Publish into a channel. Without a connection it waits for one.
+   * Publish into a channel. Without a connection it waits for one. What JSON cannot say
+   * is a TypeError.
    *
    * @param {string} channel
    * @param {any} [body]  Null, where there is none.
@@ -364,7 +365,7 @@ export class Ropewalk extends EventTarget {
       return Promise.reject(new Refused(`${waiting} calls wait for a connection already`));
     }
     return new Promise((resolve, reject) => {
-      const call = new Call(++this._number, method, params, progress);
+      const call = new Call(++this._number, method, asItIs(params), progress);
       const end = () => {
         clearTimeout(timer);
         this._calls.delete(call);
@@ -424,7 +425,7 @@ export class Subscription {
     /** The token of what was heard last. @type {string | undefined} */
     this.token = listening.after || undefined;
     this.who = listening.who;
-    this.data = listening.data;
+    this.data = asItIs(listening.data);
     this.kept = listening.kept || listening.after === "";
     this._asked = this._told = this._stood = false;
     /** How often the daemon could not have it since it last could. */
@@ -441,8 +442,8 @@ export class Subscription {
    * @param {object} [data]
    */
   rename(who, data) {
+    this.data = asItIs(data);
     this.who = who;
-    this.data = data;
     if (this.stands) this._rope._way.rename(this);
   }
 
@@ -658,6 +659,22 @@ function report(error) {
   setTimeout(() => {
     throw error;
   });
+}
+
+/**
+ * A value as it is now: the page may change it before it is sent. What cannot be said in
+ * JSON is thrown before it waits with what can.
+ *
+ * @param {any} value
+ */
+function asItIs(value) {
+  return value === undefined ? value : JSON.parse(JSON.stringify(value));
+}
+
+/** A name for a request that no other has, and nobody can guess. */
+function makeKey() {
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return `"${bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")}"`;
 }
 
 /** What a token says. @param {string} token */
@@ -958,8 +975,8 @@ class ByWebSocket {
  */
 function explain(error, signal) {
   if (error instanceof Refused) {
-    const { message, status } = error;
-    return { code: codeOf(status), message, data: { status } };
+    const { message, status, faults: errors } = error;
+    return { code: codeOf(status), message, data: { status, errors } };
   }
   if (!signal.aborted || error?.name !== "AbortError") report(error);
   const message = "something went wrong in the page";
@@ -1123,7 +1140,8 @@ class ByHTTP {
         headers: { accept },
         ...(body !== undefined && {
           method: "POST",
-          headers: { accept, "content-type": JSON_TYPE },
+          // A browser may send it twice, by itself: it is done once.
+          headers: { accept, "content-type": JSON_TYPE, "idempotency-key": makeKey() },
           body: JSON.stringify(body),
         }),
       });

@@ -120,6 +120,7 @@ class Operation(Struct, frozen=True):
     :ivar streams: Whether what it returns is sent piece by piece.
     :ivar guarded: Whether there are rules that say who may have it.
     :ivar summary: What it does, in a line, if its docstring does not say that.
+    :ivar body: What it reads of the body by itself, as JSON.
     :ivar json_only: Whether it reads and answers JSON and nothing else.
     :ivar progressive: Whether it can be had in lines, of which the last has the answer.
     """
@@ -139,6 +140,7 @@ class Operation(Struct, frozen=True):
     streams: bool = False
     guarded: bool = False
     summary: str = ""
+    body: Parameter | None = None
     json_only: bool = False
     progressive: bool = False
 
@@ -377,7 +379,7 @@ class _Writer:
         if not given:
             return None
         schema, media_types = self._body_schema(given, docstring)
-        if operation.json_only:
+        if operation.json_only or operation.body is not None:
             media_types = _VALUES[:1]
         examples = [each for each in docstring.examples if not each.answer]
         content: dict[str, Any] = {}
@@ -551,7 +553,8 @@ def _with_more(types: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _parameters(operation: Operation) -> tuple[Parameter, ...]:
-    return () if operation.binding is None else operation.binding.parameters
+    asked = () if operation.binding is None else operation.binding.parameters
+    return asked if operation.body is None else (*asked, operation.body)
 
 
 def _guards(operation: Operation) -> list[Component]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.web.http_headers import Headers
 
 from ropewalk.web.intake import Intake
 from ropewalk.web.problems import Refused
@@ -85,8 +86,7 @@ def wanted_protocol(request: Any) -> bytes | None:
     """
     if request.clientproto != b"HTTP/1.1":
         return None
-    headers = request.requestHeaders
-    values: list[bytes] = headers.getRawHeaders(b"upgrade") or []
+    values: list[bytes] = request.asked_header(b"upgrade")
     if len(values) != 1 or b"upgrade" not in _options(request):
         return None
     value = values[0].strip()
@@ -109,24 +109,44 @@ def request_head(
     :param upgrade: The protocol that is asked for.
     :raise Refused: When it cannot be said in HTTP/1.1.
     """
-    lines: Pairs = [(b"Host", _host(request, target, manners))]
-    options = _options(request)
-    for name, values in request.requestHeaders.getAllRawHeaders():
-        key = name.lower()
-        if key in _DROPPED or key in options or _is_ours(key):
-            continue
-        if key == b"cookie":
-            values = [b"; ".join(values)]  # RFC 9113, section 8.2.3
-        lines += [(name, value) for value in values]
-    lines += _who(request, manners)
-    lines += _way(request, upgrade)
-    lines += _length(request, intake)
+    lines: Pairs = [
+        (b"Host", _host(request, target, manners)),
+        *_passed_on(request),
+        *_who(request, manners),
+        *_way(request, upgrade),
+        *_length(request, intake),
+    ]
     asked = b"%b %b HTTP/1.1" % (request.method, path_of(request, target, manners))
     said = [b"%b: %b" % pair for pair in lines]
     head = b"\r\n".join((asked, *said, b"", b""))
     if head.count(b"\n") != len(lines) + 2 or _HEAD.fullmatch(head) is None:
         raise Refused(400, "this request cannot be passed on: it is no HTTP/1.1")
     return head
+
+
+def _passed_on(request: Any) -> Pairs:
+    """What a client says that is for the back end."""
+    fields = request._fields
+    if fields is None or request._request_headers is not None:
+        return _for_others(request.requestHeaders, _options(request))
+    # Most clients say the same in each request, and their headers are read once.
+    known: Pairs | None = fields.__dict__.get("passed_on")
+    if known is None:
+        known = _for_others(request.requestHeaders, _options(request))
+        fields.__dict__["passed_on"] = known
+    return known
+
+
+def _for_others(headers: Headers, options: list[bytes]) -> Pairs:
+    pairs: Pairs = []
+    for name, values in headers.getAllRawHeaders():
+        key = name.lower()
+        if key in _DROPPED or key in options or _is_ours(key):
+            continue
+        if key == b"cookie":
+            values = [b"; ".join(values)]  # RFC 9113, section 8.2.3
+        pairs += [(name, value) for value in values]
+    return pairs
 
 
 @lru_cache(1024)
@@ -156,7 +176,7 @@ def _stripped(uri: bytes, prefix: bytes) -> bytes:
 
 
 def _options(request: Any) -> list[bytes]:
-    said = request.requestHeaders.getRawHeaders(b"connection")
+    said = request.asked_header(b"connection")
     return _members(said) if said else []
 
 
@@ -168,13 +188,13 @@ def _members(said: list[bytes]) -> list[bytes]:
 def _host(request: Any, target: Target, manners: Manners) -> bytes:
     if not manners.keep_host:
         return target.authority
-    said = request.requestHeaders.getRawHeaders(b"host")
+    said = request.asked_header(b"host")
     return said[0] if said else target.authority
 
 
 def _who(request: Any, manners: Manners) -> Pairs:
     """Who is asking, for what."""
-    hosts = request.requestHeaders.getRawHeaders(b"host")
+    hosts = request.asked_header(b"host")
     host = hosts[0] if hosts else b""
     said = _introduction(_address(request.client), request.isSecure(), host)
     if manners.strip and manners.prefix:
@@ -207,7 +227,7 @@ def _way(request: Any, upgrade: bytes | None) -> Pairs:
     lines = [_VIA.get(request.clientproto, _VIA[b"HTTP/1.1"])]
     if upgrade is not None:
         return [*lines, (b"Connection", b"Upgrade"), (b"Upgrade", upgrade)]
-    wanted = request.requestHeaders.getRawHeaders(b"te")
+    wanted = request.asked_header(b"te")
     if wanted and b"trailers" in _members(wanted):
         lines += [(b"Connection", b"TE"), (b"TE", b"trailers")]
     return lines
@@ -217,7 +237,7 @@ def _length(request: Any, intake: Intake | None) -> Pairs:
     """How long the body is (RFC 9112, section 6)."""
     if intake is None:
         return [(b"Content-Length", b"0")] if request.method in _WITH_BODY else []
-    expects = request.requestHeaders.getRawHeaders(b"expect")
+    expects = request.asked_header(b"expect")
     lines = [(b"Expect", b"100-continue")] if expects else []
     if intake.length is None:
         return [(b"Transfer-Encoding", b"chunked"), *lines]

@@ -55,7 +55,7 @@ class Passage:
             "_room",
             "_sent",
         ),
-        *("_since", "_stale", "_tried", "_upgrade", "outflow", "request"),
+        *("_since", "_stale", "_taking", "_tried", "_upgrade", "outflow", "request"),
     )
 
     _log = Logger()
@@ -77,6 +77,7 @@ class Passage:
         self._over = self._keeps = False
         self._stale = False  # a connection was, on which it was sent before
         self._reading: Deferred[bytes] | None = None
+        self._taking: Deferred[Connection] | None = None
         self._since = 0.0
 
     def begin(self) -> None:
@@ -122,6 +123,7 @@ class Passage:
         if isinstance(taken, Connection):
             self._send(taken)
         else:
+            self._taking = taken
             taken.addCallbacks(self._send, self._unreached)
 
     def _go_to(self, backend: Backend) -> None:
@@ -145,6 +147,7 @@ class Passage:
         """There is no connection; nothing was sent."""
         backend, error = self._backend, failure.value
         assert backend is not None
+        self._taking = None
         if not isinstance(error, RopewalkError):
             backend.fail(failure.getErrorMessage())
         if self._over:
@@ -171,6 +174,7 @@ class Passage:
     def _send(self, connection: Connection) -> None:
         backend = self._backend
         assert backend is not None
+        self._taking = None
         if self._over:
             backend.pool.give_back(connection)
             self._leave()
@@ -180,7 +184,7 @@ class Passage:
         self._held = connection.full
         intake = self._intake
         if intake is not None:
-            expects = self.request.requestHeaders.hasHeader(b"expect")
+            expects = bool(self.request.asked_header(b"expect"))
             self._invited = not expects or intake.came > 0
         method = self.request.method
         connection.ask(self, method, self._head, self._upgrade is not None)
@@ -388,9 +392,11 @@ class Passage:
         if connection is not None:
             connection.drop()
             self._leave()
-        # Otherwise it is still being made, and will be given back.
         self._over = True
         self._gate.forget(self)
+        backend, taking = self._backend, self._taking
+        if backend is not None and taking is not None:
+            backend.pool.withdraw(taking)
 
     def _leave(self) -> None:
         """The back end has nothing more to do for it."""
@@ -406,9 +412,9 @@ class Passage:
 
 def _body_of(request: Any) -> Intake | None:
     """What there is to read of a request's body; ``None`` for nothing."""
-    headers = request.requestHeaders
     if request.clientproto.startswith(b"HTTP/1") and not (
-        headers.hasHeader(b"content-length") or headers.hasHeader(b"transfer-encoding")
+        request.asked_header(b"content-length")
+        or request.asked_header(b"transfer-encoding")
     ):
         return None
     intake: Intake = request.intake

@@ -99,15 +99,23 @@ class Pool:
             raise Busy
         waiting: Deferred[Connection] = Deferred(self._give_up)
         self._waiting.append(waiting)
-        return waiting.addTimeout(self._limits.connect, self._reactor, _be_busy)
+        return waiting.addTimeout(self._limits.connect, self._reactor)
+
+    def withdraw(self, taken: Deferred[Connection]) -> None:
+        """
+        Wait for no connection any more, so that another can. One that is being made
+        already is kept, and given to who has asked.
+        """
+        if taken in self._waiting:
+            taken.cancel()
 
     def give_back(self, connection: Connection) -> None:
         """Somebody else may ask on it."""
         connection.release()
-        if self._closed:
-            connection.drop()
-        elif connection.alive and self._waiting:
+        if connection.alive and self._waiting:
             self._waiting.popleft().callback(connection)
+        elif self._closed:
+            connection.drop()
         elif connection.alive:
             connection.since = self._reactor.seconds()
             self._idle.append(connection)
@@ -117,8 +125,7 @@ class Pool:
         self.open -= 1
         if connection in self._idle:
             self._idle.remove(connection)
-        if self._waiting and not self._closed:
-            self._connect_for(self._waiting.popleft())
+        self._serve_next()
 
     def sweep(self, now: float) -> None:
         """Close those that nobody has used for long."""
@@ -126,7 +133,10 @@ class Pool:
             self._idle[0].drop()
 
     def close(self) -> None:
-        """Keep none from now on. Those in use are closed when they are given back."""
+        """
+        Keep none from now on. Those in use are closed when they are given back and
+        nobody waits for one.
+        """
         self._closed = True
         for each in list(self._idle):
             each.drop()
@@ -146,6 +156,12 @@ class Pool:
     def _give_up(self, waiting: Deferred[Connection]) -> None:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
+            waiting.errback(Busy())
+
+    def _serve_next(self) -> None:
+        """There may be one connection more: make it for who waits."""
+        if self._waiting:
+            self._connect_for(self._waiting.popleft())
 
     def _connect_for(self, waiting: Deferred[Connection]) -> None:
         def give(connection: Connection) -> None:
@@ -168,6 +184,7 @@ class Pool:
 
         def count(failure: Failure) -> Failure:
             self.open -= 1
+            self._serve_next()
             return failure
 
         connecting: Deferred[Any] = self._endpoint.connect(self._factory)
@@ -179,7 +196,3 @@ def _inner(protocol: Any) -> Connection:
     connection = getattr(protocol, "wrappedProtocol", protocol)
     assert isinstance(connection, Connection)
     return connection
-
-
-def _be_busy(result: Any, seconds: float) -> Any:
-    raise Busy

@@ -72,7 +72,11 @@ def problem_of(
                 connection.ask(question, b"GET", _head(target, path), False)
                 code = yield within(seconds, question.code, reactor)
         finally:
-            connection.drop()
+            if path or target.secure:
+                connection.drop()
+            else:
+                # A server that had to read nothing would tell of a reset.
+                connection.transport.loseConnection()
     except ConnectTimeout:
         return f"nobody answered within {seconds:g} seconds"
     except Exception as error:

@@ -14,7 +14,9 @@ from twisted.internet.defer import Deferred
 from twisted.web.http import NO_BODY_CODES
 
 from ropewalk.web.hosting.asgi.errors import BadEvent, ClientLeft
-from ropewalk.web.outflow import HOP_BY_HOP, Outflow
+from ropewalk.web.lines import check_header
+from ropewalk.web.outflow import Outflow
+from ropewalk.web.quick import said_headers
 
 __all__ = ["Answer", "headers_of", "room_for"]
 
@@ -25,6 +27,7 @@ _NOTHING, _HEAD, _BODY, _TRAILERS, _WHOLE = range(5)
 _PIECE = 256 * 1024
 
 _BEGIN = "http.response.start"
+_MORE = "http.response.body"
 
 
 class Answer:
@@ -35,19 +38,17 @@ class Answer:
     :param over: Called when all of it is sent.
     """
 
-    __slots__ = (
-        *("_app", "_head", "_left", "_length", "_out", "_over", "_request", "_stage"),
-        "_trailers",
-    )
+    _stage = _NOTHING
+    _status = 0
+    _headers: list[tuple[bytes, bytes]]
+    _lines: dict[bytes, bytes] | None = None
+    _length: int | None = None
+    _left: int | None = None
+    _trailers: list[tuple[bytes, bytes]] | None = None
+    _out: Outflow | None = None
 
     def __init__(self, request: Any, app: str, over: Callable[[], None]) -> None:
         self._request, self._app, self._over = request, app, over
-        self._stage = _NOTHING
-        self._head: tuple[int, list[tuple[bytes, bytes]]] = (0, [])
-        self._length: int | None = None
-        self._left: int | None = None
-        self._trailers: list[tuple[bytes, bytes]] | None = None
-        self._out: Outflow | None = None
 
     @property
     def begun(self) -> bool:
@@ -84,8 +85,8 @@ class Answer:
         kind = event.get("type")
         if self._out is not None and self._out.gone:
             raise ClientLeft
-        if kind == "http.response.body":
-            room = self._send_body(event)
+        if kind == _MORE:
+            room = self._write(_MORE, _body(self._app, event), event.get("more_body"))
             if room is not None:
                 await room_for(room)
         elif kind == _BEGIN:
@@ -121,34 +122,24 @@ class Answer:
         if not isinstance(status, int) or not 200 <= status <= 999:
             problem = f"expected a status from 200 to 999, got {status!r}"
             raise BadEvent(self._app, _BEGIN, problem)
-        headers: list[tuple[bytes, bytes]] = []
         try:
-            self._length = _read_headers(event.get("headers") or (), headers)
+            read = said_headers(event.get("headers") or ())
         except ValueError as error:
             raise BadEvent(self._app, _BEGIN, str(error)) from None
+        self._status = status
+        self._length, self._headers, self._lines = read
         if self._request.method != b"HEAD" and status not in NO_BODY_CODES:
             self._left = self._length
-        self._head = status, headers
         if event.get("trailers"):
             self._trailers = []
         self._stage = _HEAD
 
-    def _send_body(self, event: Mapping[str, Any]) -> Deferred[None] | None:
-        data = event.get("body", b"")
-        if type(data) is not bytes:
-            if not isinstance(data, bytearray | memoryview):
-                problem = f"expected a body in bytes, got {type(data).__name__}"
-                raise BadEvent(self._app, str(event["type"]), problem)
-            data = bytes(data)
-        return self._write("http.response.body", data, bool(event.get("more_body")))
-
-    def _write(self, kind: str, data: bytes, more: bool) -> Deferred[None] | None:
+    def _write(self, kind: str, data: bytes, more: object) -> Deferred[None] | None:
         if self._stage == _HEAD:
-            self._check(kind, data, more)
+            if self._left is not None:
+                self._check(kind, data, more)
             if not more and self._out is None and self._is_plain():
-                self._stage = _WHOLE
-                _answer(self._request, *self._head, data)
-                self._let_go()
+                self._answer(data)
                 return None
             self._start()
         elif self._stage == _BODY:
@@ -162,15 +153,26 @@ class Answer:
         self._end(data)
         return None
 
+    def _answer(self, body: bytes) -> None:
+        """Answer with something whole: as an ``Outflow`` does, and cheaper."""
+        request, self._stage = self._request, _WHOLE
+        if self._status != 200:
+            request.setResponseCode(self._status)
+        request.defaultContentType = None
+        if self._lines is None or not request.say(self._lines):
+            _say(request, self._headers)
+        request.answer(body)
+        self._let_go()
+
     def _start(self) -> None:
         """Write the head, with the next that is written."""
-        status, headers = self._head
+        headers = self._headers
         if self._length is not None:
             headers = [*headers, (b"content-length", b"%d" % self._length)]
-        self.out.start(status, headers)
+        self.out.start(self._status, headers)
         self._stage = _BODY
 
-    def _check(self, kind: str, data: bytes, more: bool) -> None:
+    def _check(self, kind: str, data: bytes, more: object) -> None:
         """Hold the application to the length that it has said."""
         if self._left is None:
             return
@@ -230,7 +232,7 @@ class Answer:
         return (
             self._trailers is None
             and self._request.method != b"HEAD"
-            and self._head[0] not in NO_BODY_CODES
+            and self._status not in NO_BODY_CODES
         )
 
     def _expect(self, kind: str, stage: int) -> None:
@@ -251,13 +253,18 @@ def _nothing() -> None:
     pass
 
 
-def _answer(
-    request: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes
-) -> None:
-    """Answer a request with something whole: as an ``Outflow`` does, and cheaper."""
-    if status != 200:
-        request.setResponseCode(status)
-    request.defaultContentType = None
+def _body(app: str, event: Mapping[str, Any]) -> bytes:
+    data = event.get("body", b"")
+    if type(data) is bytes:
+        return data
+    if not isinstance(data, bytearray | memoryview):
+        problem = f"expected a body in bytes, got {type(data).__name__}"
+        raise BadEvent(app, _MORE, problem)
+    return bytes(data)
+
+
+def _say(request: Any, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Say headers of an answer, each as often as it is there."""
     seen = set()
     for name, value in headers:
         if name in seen:
@@ -265,44 +272,18 @@ def _answer(
         else:
             seen.add(name)
             request.setHeader(name, value)
-    request.answer(body)
-
-
-def _read_headers(
-    said: Iterable[Any], headers: list[tuple[bytes, bytes]]
-) -> int | None:
-    """
-    Read the headers that an application says of its answer.
-
-    :param headers: Takes those that are not ours to write, with names in lower case.
-    :return: what they say of the length of the body.
-    :raise ValueError: As :func:`headers_of`.
-    """
-    length = None
-    for name, value in headers_of(said):
-        low = name.lower()
-        if low == b"content-length":
-            if not value.isdigit():
-                raise ValueError(f"{value!r} is no Content-Length")
-            length = int(value)
-        elif low not in HOP_BY_HOP:
-            headers.append((low, value))
-    return length
 
 
 def headers_of(said: Iterable[Any]) -> list[tuple[bytes, bytes]]:
     """
     Headers, as an application has them.
 
-    :raise ValueError: When they are no pairs of bytes, or have an end of a line in
-        them.
+    :raise ValueError: When they are no pairs, or as
+        :func:`~ropewalk.web.lines.check_header`.
     """
     headers = []
     for name, value in said:
-        if type(name) is not bytes or type(value) is not bytes:
-            raise ValueError(f"expected headers in bytes, got {name!r}: {value!r}")
-        if b"\n" in value or b"\r" in value:
-            raise ValueError(f"{value!r} is no value of a header")
+        check_header(name, value)
         headers.append((name, value))
     return headers
 

@@ -28,20 +28,15 @@ class Exchange:
     :ivar send: Takes the application's events.
     """
 
-    __slots__ = (
-        *("_answer", "_app", "_body_over", "_listens", "_piece", "_reading"),
-        *("_request", "_waiting", "send"),
-    )
-
     _log = Logger()
+    _piece: bytes | None = None
+    _reading = _body_over = _listens = False
+    _waiting: tuple[asyncio.Future[None], ...] = ()
 
     def __init__(self, request: Any, app: str) -> None:
         self._request, self._app = request, app
-        self._answer = Answer(request, app, self._wake)
-        self.send = self._answer.send
-        self._piece: bytes | None = None
-        self._reading = self._body_over = self._listens = False
-        self._waiting: list[asyncio.Future[None]] = []
+        answer = self._answer = Answer(request, app, self._wake)
+        self.send = answer.send
 
     async def receive(self) -> dict[str, Any]:
         """The next event: some of the body, or that the client has left."""
@@ -81,6 +76,10 @@ class Exchange:
             return _LEFT.copy()
         if self._body_over:
             return None
+        body = None if self._reading else self._request.whole_body
+        if body is not None:
+            self._body_over = True
+            return {"type": "http.request", "body": body, "more_body": False}
         intake = self._request.intake
         piece, self._piece = self._piece, None
         if piece is None and not self._reading:
@@ -114,12 +113,12 @@ class Exchange:
             self._listens = True
             self._answer.out.left().addCallback(self._wake)
         waiting = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+        self._waiting += (waiting,)
         await waiting
 
     def _wake(self, _: object = None) -> None:
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, ()
             for each in waiting:
                 if not each.done():
                     each.set_result(None)

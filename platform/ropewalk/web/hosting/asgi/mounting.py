@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
 from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from ropewalk.awaiting import begin, inlineCallbacks, install
+from ropewalk.awaiting import begin, inlineCallbacks, install, within
 from ropewalk.errors import NeedsAsyncio
 from ropewalk.interfaces import Steps
 from ropewalk.web.hosting.asgi.calling import called_as_three
@@ -28,6 +29,10 @@ from ropewalk.web.hosting.hosted import Mounting, Place
 from ropewalk.web.problems import Refused, respond
 
 __all__ = ["AsgiMounting", "Load"]
+
+#: Seconds for which what was cancelled is waited for. The site has drained by then:
+#: what still runs has nobody to answer to.
+_LAST = 5.0
 
 
 class Load(Struct, frozen=True):
@@ -47,9 +52,11 @@ class AsgiMounting(Mounting):
 
     :param app: The application; or what gives it, called in a thread.
     :param name: What it is called.
-    :param version: As :func:`ropewalk.web.hosting.asgi.asgi` has it, as the rest.
+    :param version: As :func:`ropewalk.web.hosting.asgi.described.asgi` has it, as the
+        rest.
     """
 
+    _log = Logger()
     _lifespan: Lifespan | None = None
 
     def __init__(
@@ -96,9 +103,20 @@ class AsgiMounting(Mounting):
 
     @inlineCallbacks
     def stopService(self) -> Steps[None]:
-        """What still runs is cancelled, and waited for; then the application stops."""
+        """
+        What still runs is cancelled, and waited for, for a while; then the application
+        stops.
+        """
         yield super().stopService()
-        yield self._resource.stop()
+        try:
+            yield within(_LAST, self._resource.stop(), self._place.reactor)
+        except TimeoutError:
+            self._log.error(
+                "a request to {app} goes on though it was cancelled; {count} are left "
+                "to themselves",
+                app=self._name,
+                count=self._resource.running,
+            )
         if self._lifespan is not None:
             yield self._lifespan.stop()
 
@@ -181,6 +199,11 @@ class AsgiResource:
             task.cancel()
         if running:
             await asyncio.wait(running)
+
+    @property
+    def running(self) -> int:
+        """How many requests it is at."""
+        return len(self._running)
 
     def _begin(self, scope: Mapping[str, Any], what: Exchange | Conversation) -> None:
         task = begin(self._run(scope, what), self._loop)

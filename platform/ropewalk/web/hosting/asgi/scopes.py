@@ -15,11 +15,13 @@ from ropewalk.web.hosting.asgi.tls import tls_of
 
 __all__ = ["DIALECTS", "Dialect", "Scopes", "wants_socket"]
 
-#: How the path of a mount is told: see :func:`ropewalk.web.hosting.asgi.asgi`.
+#: How the path of a mount is told: see
+#: :func:`ropewalk.web.hosting.asgi.described.asgi`.
 Dialect = Literal["full", "strip", "raw"]
 DIALECTS = ("full", "strip", "raw")
 
 _Address = tuple[str, int | None] | None
+_Ends = tuple[_Address, _Address, bool]
 
 _METHODS = {each.encode(): each for each in ("GET", "HEAD", "POST", "PUT", "DELETE")}
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
@@ -43,9 +45,8 @@ class Scopes:
 
     def http(self, request: Any) -> dict[str, Any]:
         """The scope of an HTTP request."""
-        client, server, secure = _ends_of(request)
-        scheme = "https" if secure else "http"
-        scope = self._scope(request, "http", scheme, client, server)
+        ends = _ends_of(request)
+        scope = self._scope(request, "http", "https" if ends[2] else "http", ends)
         method: bytes = request.method
         scope["method"] = _METHODS.get(method) or method.decode("latin-1").upper()
         extensions: dict[str, Any] = {
@@ -57,15 +58,14 @@ class Scopes:
             if _takes_trailers(request):
                 extensions["http.response.trailers"] = {}
         scope["extensions"] = extensions
-        if secure:
+        if ends[2]:
             _add_tls(extensions, request)
         return scope
 
     def websocket(self, request: Any) -> dict[str, Any]:
         """The scope of a request for a WebSocket."""
-        client, server, secure = _ends_of(request)
-        scheme = "wss" if secure else "ws"
-        scope = self._scope(request, "websocket", scheme, client, server)
+        ends = _ends_of(request)
+        scope = self._scope(request, "websocket", "wss" if ends[2] else "ws", ends)
         scope["subprotocols"] = [
             each.strip()
             for value in request.requestHeaders.getRawHeaders(
@@ -76,19 +76,18 @@ class Scopes:
         ]
         extensions: dict[str, Any] = {"websocket.http.response": {}}
         scope["extensions"] = extensions
-        if secure:
+        if ends[2]:
             _add_tls(extensions, request)
         return scope
 
     def _scope(
-        self, request: Any, kind: str, scheme: str, client: _Address, server: _Address
+        self, request: Any, kind: str, scheme: str, ends: _Ends
     ) -> dict[str, Any]:
-        raw: bytes = request.path
+        raw, query = request.path, request.uri
         path = _path(raw) if b"%" in raw or not raw.isascii() else raw.decode("ascii")
         if self._dialect == "strip" and path.startswith(self._prefix):
             path = path[len(self._prefix) :] or "/"
         version = _VERSIONS.get(request.clientproto, "1.1")
-        query = request.uri
         return {
             "type": kind,
             "asgi": self._asgi.copy(),
@@ -98,9 +97,9 @@ class Scopes:
             "raw_path": raw,
             "query_string": query.partition(b"?")[2] if b"?" in query else b"",
             "root_path": self._root,
-            "headers": _headers(request, version),
-            "client": client,
-            "server": server,
+            "headers": request.header_pairs() if version != "2" else _pairs(request),
+            "client": ends[0],
+            "server": ends[1],
             "state": self.state.copy(),
         }
 
@@ -117,25 +116,27 @@ def _path(raw: bytes) -> str:
     return unquote(raw.decode("latin-1"), "utf-8", "replace")
 
 
-def _headers(request: Any, version: str) -> list[tuple[bytes, bytes]]:
+def _pairs(request: Any) -> list[tuple[bytes, bytes]]:
+    """
+    The headers of a request by HTTP/2, whose client may send each cookie in a line of
+    its own (RFC 9113, section 8.2.3).
+    """
     pairs: list[tuple[bytes, bytes]] = request.header_pairs()
-    if version == "2":
-        # A client may send each cookie in a line of its own (RFC 9113, section 8.2.3).
-        cookies = [value for name, value in pairs if name == b"cookie"]
-        if len(cookies) > 1:
-            pairs = [pair for pair in pairs if pair[0] != b"cookie"]
-            pairs.append((b"cookie", b"; ".join(cookies)))
+    cookies = [value for name, value in pairs if name == b"cookie"]
+    if len(cookies) > 1:
+        pairs = [pair for pair in pairs if pair[0] != b"cookie"]
+        pairs.append((b"cookie", b"; ".join(cookies)))
     return pairs
 
 
-def _ends_of(request: Any) -> tuple[_Address, _Address, bool]:
+def _ends_of(request: Any) -> _Ends:
     """
     Who asks, who is asked, and whether by TLS. All requests of a connection are alike
     in that, unless a proxy may speak for others.
     """
     channel = request.channel
-    known = getattr(channel, "ends", None)
-    if known is None or request.site.proxies is not None:
+    known: _Ends | None = getattr(channel, "ends", None)
+    if known is None or request.site.has_proxies:
         secure = bool(request.isSecure())
         known = _address(request.client), _address(request.host), secure
         if hasattr(channel, "ends"):

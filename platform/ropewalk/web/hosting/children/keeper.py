@@ -28,7 +28,7 @@ from ropewalk.web.proxying.backends import Backend
 from ropewalk.web.proxying.probes import problem_of
 from ropewalk.web.proxying.targets import Target
 
-__all__ = ["DoesNotRun", "Keeper", "Patience"]
+__all__ = ["DoesNotRun", "Keeper", "Patience", "Process"]
 
 _LEASH = Path(__file__).with_name("leash.py")
 
@@ -82,7 +82,7 @@ class Patience:
     stop: float = 10.0
 
 
-class _Process(ProcessProtocol):
+class Process(ProcessProtocol):
     """What Twisted tells of one run of it."""
 
     def __init__(self, keeper: Keeper, voice: Voice) -> None:
@@ -142,7 +142,7 @@ class Keeper:
         self._order, self._backend, self._socket = order, backend, socket
         self._reactor, self._health = reactor, health
         self._patience = patience or Patience()
-        self._process: _Process | None = None
+        self._process: Process | None = None
         self._began = 0.0
         self._failures = 0
         self._later: IDelayedCall | None = None
@@ -208,7 +208,7 @@ class Keeper:
         self._backend.move(target)
         self._began = self._reactor.seconds()
         self.starts += 1
-        process = _Process(self, Voice(self.name, self._reactor))
+        process = Process(self, Voice(self.name, self._reactor))
         self._process = process
         nothing = os.open(os.devnull, os.O_RDONLY)
         words = [sys.executable, "-I", "-S", str(_LEASH), *self._order.filled(target)]
@@ -232,7 +232,7 @@ class Keeper:
         asking = self._asking = problem_of(target, self._health, seconds, self._reactor)
         asking.addCallback(self._asked, self._process)
 
-    def _asked(self, problem: str | None, process: _Process | None) -> None:
+    def _asked(self, problem: str | None, process: Process | None) -> None:
         if process is None or process is not self._process or self._stops:
             return
         waited = self._reactor.seconds() - self._began
@@ -253,7 +253,7 @@ class Keeper:
             self._fail(late, process.voice)
             self._kill()
 
-    def ended(self, process: _Process, outcome: str) -> None:
+    def ended(self, process: Process, outcome: str) -> None:
         """It has ended."""
         if process is not self._process:
             return

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ropewalk.web.hosting.wsgi.bodies import BodyLost
-from ropewalk.web.hosting.wsgi.conveying import ClientLeft, Conveyor, Head, Headers
+from ropewalk.web.hosting.wsgi.conveying import Conveyor, Departed, Head, Headers
 from ropewalk.web.hosting.wsgi.files import FileWrapper
 
 __all__ = ["BadAnswer", "Call"]
@@ -81,7 +81,7 @@ class Call:
                     self._send(answer)
             finally:
                 close()
-        except (BodyLost, ClientLeft):
+        except (BodyLost, Departed):
             pass  # the end of a request, and no fault of the application's
         except BaseException:
             # Whatever a guest raises, SystemExit too, ends no more than a request.
@@ -114,7 +114,7 @@ class Call:
         """
         PEP 3333, "The write() Callable".
 
-        :raise ClientLeft: When nobody is there any more.
+        :raise Departed: When nobody is there any more.
         """
         self._check(data)
         data = self._cut(data)

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from ropewalk.web.hosting.wsgi.files import OnDisk
 from ropewalk.web.outflow import Outflow
 
-__all__ = ["MOST", "ClientLeft", "Conveyor", "Head", "Headers", "Turn"]
+__all__ = ["MOST", "Conveyor", "Departed", "Head", "Headers", "Turn"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -28,7 +28,7 @@ Head = tuple[int, Headers, bytes]
 MOST = 256 * 1024
 
 
-class ClientLeft(ConnectionError):
+class Departed(ConnectionError):
     """
     Nobody is there any more to take an answer.
     """
@@ -105,7 +105,7 @@ class Conveyor:
         """
         A piece of an answer that has begun. Waits while many are on the way.
 
-        :raise ClientLeft: When nobody is there.
+        :raise Departed: When nobody is there.
         """
         room = self._room
         assert room is not None
@@ -113,7 +113,7 @@ class Conveyor:
             while self._weight >= MOST and not self.gone:
                 room.wait()
             if self.gone:
-                raise ClientLeft("the client has left")
+                raise Departed("the client has left")
             self._pieces.append(data)
             self._weight += len(data)
             self._come()
