@@ -123,8 +123,7 @@ class Channel(ChannelBase, http.HTTPChannel):
     stalled = False
     _blocked: float | None = None  # since when the client does not read
     _lingers = False
-    # For who does not let it be closed.
-    _patience: float = http.HTTPChannel.abortTimeout
+    _patience: float | None = None  # for who does not let it be closed
     _ignored = 0  # bytes of who was refused
     _foreign: Head | None = None
     _successor: Any = None
@@ -643,7 +642,8 @@ class Channel(ChannelBase, http.HTTPChannel):
             if now - self._since >= self.linger:
                 self._close()
         elif self._closing:
-            if now - self._since >= self._patience:
+            patience = limits.stall if self._patience is None else self._patience
+            if now - self._since >= patience:
                 self.abortConnection()
         elif self._blocked is not None:
             if now - self._blocked >= limits.stall:
