@@ -797,3 +797,4 @@ else:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
+            del begun, task  # the traceback of an error leads here, too
