@@ -17,7 +17,7 @@ from ropewalk.web.hosting.wsgi.bodies import BodyLost
 from ropewalk.web.hosting.wsgi.conveying import Conveyor, Departed, Head, Headers
 from ropewalk.web.hosting.wsgi.files import FileWrapper
 
-__all__ = ["BadAnswer", "Call"]
+__all__ = ["BadAnswer", "Performance"]
 
 #: RFC 9110, section 5.6.2.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -37,8 +37,10 @@ class BadAnswer(ValueError):
     """
 
 
-class Call:
+class Performance:
     """
+    One call of an application, and what becomes of its answer.
+
     :param application: What is called.
     :param environ: With what.
     :param conveyor: Where the answer goes.

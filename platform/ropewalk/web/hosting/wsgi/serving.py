@@ -24,7 +24,7 @@ from ropewalk.interfaces import Steps
 from ropewalk.web.hosting.hosted import Mounting, Place
 from ropewalk.web.hosting.loading import loaded
 from ropewalk.web.hosting.wsgi.bodies import SPOOLED, Body, Source, whole
-from ropewalk.web.hosting.wsgi.calling import Call
+from ropewalk.web.hosting.wsgi.calling import Performance
 from ropewalk.web.hosting.wsgi.conveying import Conveyor
 from ropewalk.web.hosting.wsgi.environs import environ_of
 from ropewalk.web.hosting.wsgi.files import FileWrapper
@@ -230,12 +230,12 @@ class Turn(Job):
         super().__init__()
         self._request, self._body, self._pool, self._call = request, body, pool, call
         self._context = copy_context()
-        self._made: Call | None = None
+        self._made: Performance | None = None
 
     def begin(self, application: Application, environ: dict[str, Any]) -> None:
         """Have a thread call an application, as soon as there is one."""
         conveyor = Conveyor(Outflow(self._request), self._call, self)
-        self._made = Call(application, environ, conveyor, self._failed)
+        self._made = Performance(application, environ, conveyor, self._failed)
         try:
             self._pool.submit(self)
         except Busy as error:
