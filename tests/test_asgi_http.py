@@ -18,7 +18,7 @@ from twisted.web import http
 from ropewalk.telemetry import work
 from ropewalk.web.hosting.asgi.errors import BadEvent, ClientLeft, NoAnswer
 from tests.asgi_places import AsgiTestCase, answer, on_loop, turns
-from tests.test_site import Browser
+from tests.test_site import Browser, browse
 from tests.visiting import chunked, request
 
 START = {"type": "http.response.start", "status": 200}
@@ -236,12 +236,8 @@ class AnswerTests(AsgiTestCase):
             trailers = [(b"X-End", b"yes")]
             await send({"type": "http.response.trailers", "headers": trailers})
 
-        from twisted.web._http2 import H2Connection
-
-        # Twisted's own takes the global reactor.
-        self.patch(http, "H2Connection", lambda: H2Connection(self.place.clock))
         await self.serve(app, lifespan="off")
-        browser = Browser(self.place)
+        browser = browse(self, self.place)
         stream = browser.ask("/", "POST", ("te", "trailers"), end=False)
         browser.send(b"one")
         await self.settle(browser)

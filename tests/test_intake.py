@@ -21,7 +21,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.web.intake import HIGH, LOW, SPARE, Intake
 from ropewalk.web.limits import HttpLimits
 from ropewalk.web.outflow import Outflow
-from tests.test_site import Browser
+from tests.test_site import Browser, browse
 from tests.visiting import Place, Visit, chunked, request
 
 
@@ -608,12 +608,7 @@ class StreamTests(EngineCase):
 
     def setUp(self) -> None:
         super().setUp()
-        from twisted.web._http2 import H2Connection
-
-        clock = self.place.clock
-        # Twisted's own takes the global reactor.
-        self.patch(http, "H2Connection", lambda: H2Connection(clock))
-        self.browser = Browser(self.place)
+        self.browser = browse(self, self.place)
 
     def test_begins_early(self) -> None:
         """

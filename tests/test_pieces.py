@@ -34,7 +34,7 @@ from ropewalk.web.pieces import CHUNK, MOST, FilePieces, Text, _Flow
 from ropewalk.web.problems import Refused
 from ropewalk.web.site import Request, Site
 from tests.answering import Answers, always
-from tests.test_site import Browser
+from tests.test_site import browse
 from tests.visiting import Place, Visit, parse, request
 from tests.wiring import Peer, connect
 
@@ -932,10 +932,7 @@ class StreamTests(PiecesTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        from twisted.web._http2 import H2Connection
-
-        self.patch(http, "H2Connection", lambda: H2Connection(self.clock))
-        self.browser = Browser(self.place)
+        self.browser = browse(self, self.place)
 
     def test_whole(self) -> None:
         """

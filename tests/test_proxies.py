@@ -900,13 +900,9 @@ class StreamTests(SiteTestCase):
         """
         Each stream is a request of its own.
         """
-        from twisted.web._http2 import H2Connection
+        from tests.test_site import browse
 
-        from tests.test_site import Browser
-
-        clock = self.place.clock
-        self.patch(http, "H2Connection", lambda: H2Connection(clock))
-        browser = Browser(self.place)
+        browser = browse(self, self.place)
         forwarded = ("forwarded", "for=192.0.2.7;proto=https;host=a.example")
         stream = browser.ask("/mirror", "GET", forwarded, ("x-request-id", "abc"))
         self.assertEqual(stream.body, b"https://a.example/mirror")

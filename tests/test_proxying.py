@@ -23,7 +23,7 @@ from ropewalk.web.proxying.heads import Manners, request_head
 from ropewalk.web.proxying.targets import read_target
 from ropewalk.web.proxying.tunnels import FrameEdges
 from tests.proxying import OK, Line, Proxying
-from tests.test_site import Browser
+from tests.test_site import browse
 from tests.visiting import Answer, chunked, request
 
 
@@ -1338,12 +1338,7 @@ class HTTP2Tests(ProxyCase):
 
     def setUp(self) -> None:
         super().setUp()
-        from twisted.web._http2 import H2Connection
-
-        clock = self.proxying.place.clock
-        # Twisted's own takes the global reactor.
-        self.patch(http, "H2Connection", lambda: H2Connection(clock))
-        self.browser = Browser(self.proxying.place)
+        self.browser = browse(self, self.proxying.place)
 
     def test_both_ways(self) -> None:
         """

@@ -1194,6 +1194,15 @@ class Browser:
         return rest
 
 
+def browse(case: SynchronousTestCase, place: Place) -> Browser:
+    """Have a client of HTTP/2 at a place, whose time it keeps."""
+    from twisted.web._http2 import H2Connection
+
+    # Twisted's own takes the global reactor.
+    case.patch(http, "H2Connection", lambda: H2Connection(place.clock))
+    return Browser(place)
+
+
 @skipUnless(http.H2_ENABLED, "h2 is not installed: pip install 'ropewalk[http2]'")
 class StreamTests(SiteTestCase):
     """
@@ -1202,12 +1211,7 @@ class StreamTests(SiteTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        from twisted.web._http2 import H2Connection
-
-        clock = self.place.clock
-        # Twisted's own takes the global reactor.
-        self.patch(http, "H2Connection", lambda: H2Connection(clock))
-        self.browser = Browser(self.place)
+        self.browser = browse(self, self.place)
 
     def test_answers(self) -> None:
         """

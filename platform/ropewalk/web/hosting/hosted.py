@@ -16,7 +16,7 @@ from twisted.web.resource import IResource
 
 from ropewalk.errors import RopewalkError
 
-__all__ = ["Hosted", "Mounting", "Place"]
+__all__ = ["Hosted", "Mounting", "Place", "called"]
 
 
 def _anybody(request: Any) -> None:
@@ -25,6 +25,15 @@ def _anybody(request: Any) -> None:
 
 def _nothing(*args: Any) -> Any:
     raise TypeError("nobody makes WebSockets for what is hosted here")
+
+
+def called(target: Any) -> str:
+    """What an application is called: by its name, if it was named."""
+    if isinstance(target, str):
+        return target
+    kind = type(target)
+    name: str | None = getattr(target, "__qualname__", None)
+    return name or f"{kind.__module__}.{kind.__qualname__}"
 
 
 class Place(Struct, frozen=True):

@@ -20,7 +20,7 @@ from ropewalk.awaiting import inlineCallbacks
 from ropewalk.errors import NeedsAsyncio
 from ropewalk.interfaces import Steps
 from ropewalk.web.hosting.children.orders import private_directory
-from ropewalk.web.hosting.hosted import Hosted, Mounting, Place
+from ropewalk.web.hosting.hosted import Hosted, Mounting, Place, called
 from ropewalk.web.hosting.listeners import Close, NoServer, begin
 from ropewalk.web.hosting.loading import BadApplication, loaded
 from ropewalk.web.proxying.backends import Backend, Backends
@@ -84,21 +84,13 @@ class Native(Hosted):
         if self._variable:
             environment.setdefault(self._variable, place.prefix)
         return NativeMounting(
-            *(self._target, self._name, self._directory, environment),
+            *(self._target, called(self._target), self._directory, environment),
             *(place, self.terms),
         )
 
     @property
     def shown(self) -> str:
-        return f"{self._name} (native)"
-
-    @property
-    def _name(self) -> str:
-        target = self._target
-        if isinstance(target, str):
-            return target
-        kind = type(target)
-        return getattr(target, "__qualname__", f"{kind.__module__}.{kind.__qualname__}")
+        return f"{called(self._target)} (native)"
 
 
 class NativeMounting(Mounting):

@@ -14,7 +14,7 @@ from ropewalk.errors import BadPlugin
 from ropewalk.web.hosting.asgi.lifespan import MODES, Mode
 from ropewalk.web.hosting.asgi.mounting import AsgiMounting, Load
 from ropewalk.web.hosting.asgi.scopes import DIALECTS, Dialect
-from ropewalk.web.hosting.hosted import Hosted, Place
+from ropewalk.web.hosting.hosted import Hosted, Place, called
 from ropewalk.web.hosting.loading import load
 
 __all__ = ["Asgi", "asgi"]
@@ -60,18 +60,7 @@ class Asgi(Hosted):
 
     @property
     def shown(self) -> str:
-        return f"{self._name} (ASGI)"
-
-    @property
-    def _name(self) -> str:
-        target = self._target
-        if isinstance(target, str):
-            return target
-        kind = type(target)
-        return (
-            getattr(target, "__qualname__", None)
-            or f"{kind.__module__}.{kind.__name__}"
-        )
+        return f"{called(self._target)} (ASGI)"
 
     def at(self, place: Place) -> AsgiMounting:
         """
@@ -87,7 +76,7 @@ class Asgi(Hosted):
             if self._prefix_variable:
                 environment[self._prefix_variable] = place.prefix
             app = Load(partial(load, app, self._directory, environment, place.prefix))
-        return AsgiMounting(app, self._name, place, **options)
+        return AsgiMounting(app, called(self._target), place, **options)
 
 
 def asgi(

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ropewalk.web.hosting.hosted import Hosted, Place
+from ropewalk.web.hosting.hosted import Hosted, Place, called
 from ropewalk.web.hosting.wsgi.serving import WsgiMounting
 from ropewalk.web.hosting.wsgi.threads import Pool
 
@@ -44,12 +44,7 @@ class Wsgi(Hosted):
 
     @property
     def shown(self) -> str:
-        target = self.target
-        if not isinstance(target, str):
-            kind = type(target)
-            name = f"{kind.__module__}.{kind.__qualname__}"
-            target = getattr(target, "__qualname__", name)
-        return f"{target} (WSGI)"
+        return f"{called(self.target)} (WSGI)"
 
     def at(self, place: Place) -> WsgiMounting:
         reactor = place.reactor
