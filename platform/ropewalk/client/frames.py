@@ -9,13 +9,13 @@ from ropewalk.client.streams import AT_ONCE, ByStream, StreamProtocol
 from ropewalk.wire.frames import PREFIXES, FrameReader
 from ropewalk.wire.jsonrpc import MSGPACK
 
-__all__ = ["ByFrames"]
+__all__ = ["ByFrames", "FramesProtocol"]
 
 #: How a length is written.
 _LENGTH = PREFIXES[4]
 
 
-class _Frames(StreamProtocol):
+class FramesProtocol(StreamProtocol):
     """
     The connection.
     """
@@ -41,7 +41,7 @@ class ByFrames(ByStream):
     """
 
     form = MSGPACK
-    protocol = _Frames
+    protocol = FramesProtocol
 
     def say(self, message: bytes) -> None:
         if self._protocol is not None:

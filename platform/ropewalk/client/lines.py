@@ -8,10 +8,10 @@ from __future__ import annotations
 from ropewalk.client.streams import AT_ONCE, ByStream, StreamProtocol
 from ropewalk.wire.lines import LineReader
 
-__all__ = ["ByLines"]
+__all__ = ["ByLines", "LinesProtocol"]
 
 
-class _Lines(StreamProtocol):
+class LinesProtocol(StreamProtocol):
     """
     The connection.
     """
@@ -38,7 +38,7 @@ class ByLines(ByStream):
     Talks in lines: ``ropewalk.net.calls.CallLines`` is the other end.
     """
 
-    protocol = _Lines
+    protocol = LinesProtocol
 
     def say(self, message: bytes) -> None:
         if self._protocol is not None:
